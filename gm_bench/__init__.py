@@ -1,0 +1,1 @@
+"""gm-bench: a benchmark of generative models that can be re-run."""

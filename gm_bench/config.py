@@ -1,0 +1,168 @@
+"""params.yaml as frozen models: the only reader of it.
+
+A wrong key or value raises `ConfigError` with one sentence that names the key, the value and what is allowed.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PARAMS_FILE = Path("params.yaml")
+Entry = TypeVar("Entry")
+
+PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, strict=True)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Number = int | float | str | bool
+
+
+class ConfigError(ValueError):
+    """params.yaml says something that cannot be run."""
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Grid(Frozen):
+    datasets: list[Name] = Field(min_length=1)
+    variants: list[Name] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
+
+
+class Source(Frozen):
+    """Where the images come from: a loader (a module of `gm_bench.data`) and its keyword arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    loader: Name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Training(Frozen):
+    network: Name
+    n_images: PositiveInt
+
+
+class Protocol(Frozen):
+    """Everything that a metric depends on besides the samples."""
+
+    extractor: Literal["lenet", "inception"]
+    n_samples: Annotated[int, Field(ge=2, strict=True)]
+    draws: PositiveInt
+    score_splits: PositiveInt
+    kid_subsets: PositiveInt
+    kid_subset_size: Annotated[int, Field(ge=2, strict=True)]
+    neighbours: PositiveInt
+
+
+class DatasetConfig(Frozen):
+    source: Source
+    training: Training
+    protocol: Protocol
+
+
+class Optimiser(Frozen):
+    name: Literal["adam", "rmsprop", "sgd"]
+    lr: Annotated[float, Field(gt=0)]
+    betas: tuple[float, float] | None = None
+    decay: Literal["none", "linear"] = "none"
+
+
+class Recipe(Frozen):
+    """How one variant is trained with one network.
+
+    `updates` counts the updates of each player in one round, in the order in which they are made;
+    `network` and `model` are constructor keywords of the network and of the variant.
+    """
+
+    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    updates: dict[str, PositiveInt]
+    optimisers: dict[str, Optimiser]
+    network: dict[str, Number]
+    model: dict[str, Number]
+
+
+class Params(Frozen):
+    grid: Grid
+    datasets: dict[Name, DatasetConfig]
+    variants: dict[Name, dict[Name, Recipe]]
+
+    def dataset(self, name: str) -> DatasetConfig:
+        """The entry of one dataset; `ConfigError` lists the known ones."""
+        return _look_up(self.datasets, name, "datasets")
+
+    def recipe(self, variant: str, dataset: str) -> Recipe:
+        """The recipe of a variant for the network that the dataset is trained with."""
+        recipes = _look_up(self.variants, variant, "variants")
+        return _look_up(recipes, self.dataset(dataset).training.network, f"variants.{variant}")
+
+    def cells(self) -> list[tuple[str, str, int]]:
+        """(dataset, variant, seed) in grid order."""
+        grid = self.grid
+        return [(d, v, s) for d in grid.datasets for v in grid.variants for s in grid.seeds]
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        ConfigError: the file is missing, is no YAML, or holds a wrong key or value.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} not found: run from the top of the repository") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold a mapping with the keys {', '.join(Params.model_fields)}")
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_sentence(error)}") from None
+    for axis in ("datasets", "variants", "seeds"):
+        values = getattr(params.grid, axis)
+        if len(set(values)) < len(values):
+            raise ConfigError(f"{path}: grid.{axis} names a value twice: {values}")
+    for dataset, variant, _ in params.cells():
+        params.recipe(variant, dataset)
+    return params
+
+
+def _look_up(table: Mapping[str, Entry], name: str, where: str) -> Entry:
+    if name not in table:
+        raise ConfigError(f"params.yaml: {where} has no entry '{name}'; known: {', '.join(table)}")
+    return table[name]
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint of pydantic as one sentence: key, what was given, what is allowed."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        allowed = ", ".join(_fields_at(first["loc"][:-1]))
+        return f"unknown key '{key}'; allowed here: {allowed}{more}"
+    if first["type"] == "missing":
+        return f"key '{key}' is missing{more}"
+    return f"'{key}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"
+
+
+def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
+    """Names of the keys allowed at a place in params.yaml."""
+    model: Any = Params
+    for part in loc:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[str(part)].annotation
+        while getattr(model, "__origin__", None) is dict and part not in ("[key]",):
+            value = model.__args__[1]
+            if isinstance(value, type) and issubclass(value, BaseModel):
+                model = value
+            break
+    return list(model.model_fields) if hasattr(model, "model_fields") else []

@@ -1,0 +1,1 @@
+"""Named datasets: one loader a file, found by its name."""

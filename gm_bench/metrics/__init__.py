@@ -1,0 +1,1 @@
+"""Metrics: pure functions of features, always (fake, real) in that order."""
