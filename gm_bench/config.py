@@ -3,6 +3,7 @@
 A wrong key or value raises `ConfigError` with one sentence that names the key, the value and what is allowed.
 """
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -67,11 +68,21 @@ class DatasetConfig(Frozen):
     protocol: Protocol
 
 
-class Optimiser(Frozen):
-    name: Literal["adam", "rmsprop", "sgd"]
+class Adam(Frozen):
+    name: Literal["adam"]
     lr: Annotated[float, Field(gt=0)]
-    betas: tuple[float, float] | None = None
-    decay: Literal["none", "linear"] = "none"
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    decay: Literal["none", "linear"]
+
+
+class RMSprop(Frozen):
+    name: Literal["rmsprop"]
+    lr: Annotated[float, Field(gt=0)]
+    alpha: Annotated[float, Field(ge=0, lt=1)]
+    decay: Literal["none", "linear"]
+
+
+Optimiser = Annotated[Adam | RMSprop, Field(discriminator="name")]
 
 
 class Recipe(Frozen):
@@ -82,8 +93,8 @@ class Recipe(Frozen):
     """
 
     batch_size: Annotated[int, Field(ge=2, strict=True)]
-    updates: dict[str, PositiveInt]
-    optimisers: dict[str, Optimiser]
+    updates: dict[Name, PositiveInt]
+    optimisers: dict[Name, Optimiser]
     network: dict[str, Number]
     model: dict[str, Number]
 
@@ -133,6 +144,17 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     for dataset, variant, _ in params.cells():
         params.recipe(variant, dataset)
     return params
+
+
+def check_keywords(cls: type, options: Mapping[str, Any], where: str, given: tuple[str, ...]) -> None:
+    """Refuse keywords that a constructor does not take, and missing ones, naming the key in params.yaml."""
+    expected = [p for p in inspect.signature(cls).parameters if p not in given]
+    for key in options:
+        if key not in expected:
+            raise ConfigError(f"params.yaml: unknown key '{key}' in {where}; allowed: {', '.join(expected)}")
+    for key in expected:
+        if key not in options:
+            raise ConfigError(f"params.yaml: {where} lacks the key '{key}'; it takes: {', '.join(expected)}")
 
 
 def _look_up(table: Mapping[str, Entry], name: str, where: str) -> Entry:

@@ -39,7 +39,9 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or error
-        raise FileError(f"cannot write {path}: {reason}; free some space or check the folder, then rerun") from error
+        raise FileError(
+            f"cannot write {path}: {reason}; free some space or check the folder, then rerun"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -83,7 +85,9 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         raise FileError(f"{path} not found: run the stage that writes it (dvc repro)") from None
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None
+) -> None:
     """Write tensors as safetensors, the same content always as the same bytes.
 
     `metadata` (anything that JSON holds) stands in the header under one key: the format keeps several in no
@@ -92,7 +96,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     encoded = {"gm_bench": json.dumps(metadata or {}, allow_nan=False)}
     with atomic(path) as temporary:
         try:
-            save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, temporary, metadata=encoded)
+            save_file(
+                {k: t.detach().cpu().contiguous() for k, t in tensors.items()}, temporary, metadata=encoded
+            )
         except SafetensorError as error:
             raise OSError(None, str(error)) from error
 

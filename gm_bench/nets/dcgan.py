@@ -1,0 +1,76 @@
+"""DCGAN: a ladder of strided convolutions, as deep as the image size allows."""
+
+from typing import Literal
+
+from torch import nn
+
+from gm_bench.nets.network import Network, initialise
+
+
+class DCGAN(Network):
+    """Resolution doubles (generator) or halves (discriminator) at each rung; channels do the opposite.
+
+    The ladder starts where the side is 4 or odd: 64 → 4 rungs from 4×4, 32 → 3 from 4×4, 28 → 2 from 7×7,
+    8 → 1 from 4×4.
+
+    Source: Radford et al. 2015, "Unsupervised representation learning with DCGANs", §3 and figure 1.
+
+    Deviates from the paper: the ends of the ladder are dense layers, so that any even size works; the first
+    batch norm of the discriminator is left out there as it is here.
+
+    Args:
+        image_shape: (C, H, W) with H = W even.
+        width: channels at the widest resolution; they double at every rung towards the narrow end.
+        critic_norm: "batch" normalises the critic's inner layers, "none" leaves them as they are.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], width: int, critic_norm: Literal["batch", "none"]
+    ) -> None:
+        super().__init__(image_shape)
+        channels, height, breadth = image_shape
+        if height != breadth or height % 2:
+            raise ValueError(
+                f"network dcgan needs square images of even side, not {height}×{breadth}; "
+                "set datasets.<name>.source.size or use network mlp"
+            )
+        self.critic_norm = critic_norm
+        self.base, n_rungs = height, 0
+        while self.base > 4 and self.base % 2 == 0:
+            self.base, n_rungs = self.base // 2, n_rungs + 1
+        # channels from the image inwards: C, width, 2·width, …
+        self.ladder = [channels, *(width * 2**i for i in range(n_rungs))]
+
+    def generator(self, z_dim: int) -> nn.Module:
+        deepest = self.ladder[-1]
+        layers: list[nn.Module] = [
+            nn.Linear(z_dim, deepest * self.base**2, bias=False),
+            nn.Unflatten(1, (deepest, self.base, self.base)),
+            nn.BatchNorm2d(deepest),
+            nn.ReLU(),
+        ]
+        inwards = self.ladder[::-1]
+        for n_in, n_out in zip(inwards[:-2], inwards[1:-1], strict=True):
+            layers += [
+                nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(n_out),
+                nn.ReLU(),
+            ]
+        layers += [nn.ConvTranspose2d(inwards[-2], inwards[-1], 4, stride=2, padding=1), nn.Tanh()]
+        return initialise(nn.Sequential(*layers), std=0.02)
+
+    def discriminator(self, n_outputs: int = 1) -> nn.Module:
+        return self._head(n_outputs, self.critic_norm)
+
+    def encoder(self, n_outputs: int) -> nn.Module:
+        return self._head(n_outputs, "batch")
+
+    def _head(self, n_outputs: int, norm: str) -> nn.Module:
+        layers: list[nn.Module] = []
+        for rung, (n_in, n_out) in enumerate(zip(self.ladder[:-1], self.ladder[1:], strict=True)):
+            layers.append(nn.Conv2d(n_in, n_out, 4, stride=2, padding=1))
+            if rung and norm == "batch":
+                layers.append(nn.BatchNorm2d(n_out))
+            layers.append(nn.LeakyReLU(0.2))
+        layers += [nn.Flatten(), nn.Linear(self.ladder[-1] * self.base**2, n_outputs)]
+        return initialise(nn.Sequential(*layers), std=0.02)

@@ -1,0 +1,47 @@
+"""Seeded draws from a trained model, as the uint8 images that every metric sees."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gm_bench import variant as variants
+from gm_bench.nets import network as networks
+from gm_bench.seeding import derive
+from gm_bench.variant import Variant
+
+BATCH_SIZE = 500
+
+
+def load(tensors: dict[str, Tensor], metadata: dict[str, Any], device: torch.device) -> Variant:
+    """Rebuild a trained model from its weights and from the recipe that lies beside them."""
+    recipe = metadata["recipe"]
+    network = networks.build(metadata["network"], tuple(metadata["image_shape"]), recipe["network"])
+    model = variants.build(metadata["cell"]["variant"], network, recipe["model"])
+    model.load_state_dict(tensors)
+    return model.to(device).eval()
+
+
+@torch.no_grad()
+def draw(model: Variant, n: int, seed: int, index: int, device: torch.device) -> Tensor:
+    """The index-th independent set of samples of a cell.
+
+    Returns:
+        Images (n, C, H, W), uint8, on the CPU.
+
+    Raises:
+        ValueError: an image is not finite.
+    """
+    generator = torch.Generator(device).manual_seed(derive(seed, "sample", index))
+    sizes = [min(BATCH_SIZE, n - start) for start in range(0, n, BATCH_SIZE)]
+    images = torch.cat([model.sample(size, generator) for size in sizes])
+    if not bool(images.isfinite().all()):
+        raise ValueError(
+            "the model drew images that are not finite; train it again with a smaller learning rate"
+        )
+    return to_uint8(images).cpu()
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] → {0 … 255}, rounded to the nearest level; values outside are clipped."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

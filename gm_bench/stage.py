@@ -1,0 +1,41 @@
+"""How a stage script starts and how it fails: one sentence and an exit code, never half an output.
+
+Exit codes: 0 done, 1 the input or the machine is at fault (a sentence says what to do), 130 interrupted.
+A bug in the code itself still shows its traceback; so does everything when GM_BENCH_TRACEBACK is set.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+Device = Annotated[
+    str, typer.Option(envvar="GM_BENCH_DEVICE", help="auto (a GPU where there is one), cpu or cuda")
+]
+
+
+def run(main: Callable[..., None]) -> None:
+    """Run a stage's function as a command with typer's argument parsing."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    guarded(app)
+
+
+def guarded(app: Callable[[], None]) -> None:
+    """Run a typer application; turn what a user can mend into one sentence."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        fail("interrupted; what was finished is kept, run the same command again to go on", 130)
+    except (ValueError, OSError) as error:
+        if os.environ.get("GM_BENCH_TRACEBACK"):
+            raise
+        fail(f"error: {error}", 1)
+
+
+def fail(message: str, code: int) -> None:
+    """Print one sentence on stderr and leave with an exit code."""
+    sys.stderr.write(" ".join(message.split()) + "\n")
+    sys.exit(code)

@@ -1,0 +1,126 @@
+"""The contract of a generative model: what a file in `gm_bench/variants/` fulfils.
+
+A variant is a module named like its file, holding one final subclass of `Variant`. The training loop knows
+nothing else about it: it asks for the loss of each player in turn and updates that player's parameters.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+import gm_bench.variants
+from gm_bench.config import check_keywords
+from gm_bench.nets.network import Network
+
+
+class Batch:
+    """What one update sees. Real images are fetched when first asked for, and counted then.
+
+    Attributes:
+        n: batch size.
+        generator: source of every random draw of this update, on the device.
+        progress: share of the budget that is spent, in [0, 1].
+    """
+
+    def __init__(
+        self, n: int, generator: torch.Generator, progress: float, draw: Callable[[], tuple[Tensor, Tensor]]
+    ) -> None:
+        self.n = n
+        self.generator = generator
+        self.progress = progress
+        self._draw = draw
+        self._real: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def images(self) -> Tensor:
+        """Real images (n, C, H, W) in [-1, 1]."""
+        return self._fetched()[0]
+
+    @property
+    def labels(self) -> Tensor:
+        """Their classes (n,), int64."""
+        return self._fetched()[1]
+
+    @property
+    def n_images_shown(self) -> int:
+        """n once the update has looked at real images, else 0."""
+        return self.n if self._real is not None else 0
+
+    def _fetched(self) -> tuple[Tensor, Tensor]:
+        if self._real is None:
+            self._real = self._draw()
+        return self._real
+
+
+class Variant(nn.Module, ABC):
+    """A generative model together with the objective that trains it.
+
+    The parameters of a player are those of the submodule of the same name. Constructor keywords beyond
+    `network` are the `model` entry of the recipe in params.yaml.
+    """
+
+    family: ClassVar[str]
+    source: ClassVar[str]
+    players: ClassVar[tuple[str, ...]]
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.image_shape = network.image_shape
+
+    @abstractmethod
+    def loss(self, player: str, batch: Batch) -> dict[str, Tensor]:
+        """Scalars of one update of `player`: "loss" is minimised, the other terms are recorded."""
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
+        """Draw n images (n, C, H, W) in [-1, 1]. Called in eval mode, without gradients."""
+
+    def after_update(self, player: str) -> None:
+        """Called after each update of `player`, without gradients: weight clipping and the like."""
+
+    def begin(self, images: Tensor) -> None:
+        """Called once before training with all training images (N, C, H, W), uint8: closed-form fits."""
+
+    def finish(self, images: Tensor) -> None:
+        """Called once after training with all training images: fits that need the trained model."""
+
+
+def names() -> list[str]:
+    """Names of the variants there are: the files of `gm_bench/variants/`."""
+    return sorted(module.name for module in pkgutil.iter_modules(gm_bench.variants.__path__))
+
+
+def find(name: str) -> type[Variant]:
+    """The variant class in the file of that name.
+
+    Raises:
+        ValueError: no such file; the message lists those there are.
+    """
+    if name not in names():
+        raise ValueError(f"unknown variant '{name}'; gm_bench/variants/ holds: {', '.join(names())}")
+    module = importlib.import_module(f"gm_bench.variants.{name}")
+    classes = [c for c in vars(module).values() if _is_final_variant(c, module.__name__)]
+    if len(classes) != 1:
+        raise ValueError(f"gm_bench/variants/{name}.py must define one Variant, it defines {len(classes)}")
+    return classes[0]
+
+
+def build(name: str, network: Network, options: dict[str, Any]) -> Variant:
+    """Construct a variant from its recipe.
+
+    Raises:
+        ValueError: a keyword is missing or unknown to the variant; the message names it.
+    """
+    cls = find(name)
+    check_keywords(cls, options, f"the model entry of variants.{name}", given=("network",))
+    return cls(network=network, **options)
+
+
+def _is_final_variant(candidate: Any, module: str) -> bool:
+    return inspect.isclass(candidate) and issubclass(candidate, Variant) and candidate.__module__ == module

@@ -1,0 +1,66 @@
+"""WGAN with gradient penalty: the critic is pulled towards slope 1 on lines between real and fake images.
+
+Source: Gulrajani et al. 2017, "Improved training of Wasserstein GANs", equation 3.
+
+    critic     min  E f(G(z)) − E f(x) + λ E (‖∇f(x̂)‖₂ − 1)²,   x̂ = ε x + (1 − ε) G(z),  ε ~ U(0, 1) per image
+    generator  min  −E f(G(z))
+
+The penalty is a function of each image by itself, so the critic must not use batch normalisation.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from gm_bench.adversarial import Adversarial
+from gm_bench.nets.network import Network
+from gm_bench.variant import Batch
+
+
+def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """E fake − E real of scores (n, 1): minus the estimated distance."""
+    return fake.mean() - real.mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """−E fake of scores (n, 1)."""
+    return -fake.mean()
+
+
+def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
+    """E (‖∇f(x̂)‖₂ − 1)², the norm over all pixels of an image; `epsilon` is (n, 1, 1, 1) in [0, 1]."""
+    between = torch.lerp(fake, real, epsilon).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+class WGANGP(Adversarial):
+    """WGAN with gradient penalty.
+
+    Args:
+        penalty: weight λ of the gradient penalty.
+    """
+
+    family: ClassVar[str] = "WGAN"
+    source: ClassVar[str] = "Gulrajani et al. 2017, eq. 3"
+
+    def __init__(
+        self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], penalty: float
+    ) -> None:
+        super().__init__(network, z_dim, prior)
+        if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.critic.modules()):
+            raise ValueError(
+                "params.yaml: wgan_gp needs a critic without batch norm; set network.critic_norm: none"
+            )
+        self.penalty = penalty
+
+    def critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        return critic_loss(real, fake)
+
+    def generator_loss(self, fake: Tensor) -> Tensor:
+        return generator_loss(fake)
+
+    def critic_penalty(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
+        epsilon = torch.rand(batch.n, 1, 1, 1, generator=batch.generator, device=real.device)
+        return self.penalty * gradient_penalty(self.critic, real, fake, epsilon)
