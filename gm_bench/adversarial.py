@@ -15,8 +15,8 @@ class Adversarial(Variant):
 
     The discriminator of a GAN is called critic too, so that the curves of all adversarial variants line up.
 
-    Source: Goodfellow et al. 2014, algorithm 1: some critic updates, each on real and on fresh fake images, then
-    some generator updates, each on fresh fake images. How many of each is the recipe's `updates`.
+    Source: Goodfellow et al. 2014, algorithm 1: some critic updates, each on real and on fresh fake images,
+    then some generator updates, each on fresh fake images. How many of each is the recipe's `updates`.
 
     Args:
         network: builders of generator and discriminator.
@@ -44,7 +44,7 @@ class Adversarial(Variant):
         """What the generator minimises, from the critic's scores (n, 1) of its images."""
 
     def critic_penalty(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor | None:
-        """A term added to the critic's loss, from the images (n, C, H, W) themselves; None where there is none."""
+        """A term added to the critic's loss, from the images (n, C, H, W); None where there is none."""
         return None
 
     def loss(self, player: str, batch: Batch) -> dict[str, Tensor]:

@@ -1,7 +1,6 @@
-"""The one training loop: equal budgets, reproducible to the bit, resumable anywhere, honest about its cost."""
+"""The one training loop: equal budgets, reproducible to the bit, resumable anywhere, its cost recorded."""
 
 import math
-import os
 import resource
 import sys
 import time
@@ -160,7 +159,7 @@ def train(
         if state.images == shown_before:
             raise ValueError(f"{job.variant}: no player looks at real images, so its budget never ends")
 
-        # Losses are read back only where an interval of the history ends: one synchronisation for all of them.
+        # Losses are read back only where an interval of the history ends: one synchronisation for all.
         if _interval(state.images, job.n_images) > _interval(shown_before, job.n_images):
             row, state.divergence = _read_back(state, recipe)
             state.seconds = seconds_before + time.monotonic() - began
@@ -182,7 +181,7 @@ def train(
 
 
 def cost(state: State, device: torch.device) -> dict[str, Any]:
-    """What training took: images, updates, seconds, floating-point operations, parameters, peak memory (bytes)."""
+    """What training took: images, updates, seconds, operations, parameters, peak memory in bytes."""
     model = state.model
     return {
         "images": state.images,
@@ -199,19 +198,6 @@ def cost(state: State, device: torch.device) -> dict[str, Any]:
 
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def make_deterministic() -> None:
-    """Fix what makes two runs of a cell on one machine differ.
-
-    One thread on the CPU: sums are split the same way whatever runs beside, and small networks are no slower.
-    """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA asks for to be deterministic
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = False
 
 
 class _OperationCount(TorchDispatchMode):

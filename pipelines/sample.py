@@ -6,8 +6,9 @@ import torch
 from gm_bench.figures import image_grid, png_bytes
 
 from gm_bench import device as devices
-from gm_bench import io, sampling, training
+from gm_bench import io, sampling
 from gm_bench.config import load_params
+from gm_bench.determinism import make_deterministic
 from gm_bench.stage import Device, run
 
 N_GRID = 64
@@ -17,7 +18,7 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
     """Draw the sample sets of one cell."""
     protocol = load_params().dataset(dataset).protocol
     folder = Path("runs", dataset, variant, str(seed))
-    training.make_deterministic()
+    make_deterministic()
     place = devices.resolve(device)
     weights, metadata = io.read_tensors(folder / "model.safetensors")
     shape = tuple(metadata["image_shape"])

@@ -14,6 +14,7 @@ from gm_bench.checkpoint import Checkpoint, training_key
 from gm_bench.config import load_params
 from gm_bench.console import TrainingDisplay
 from gm_bench.data.dataset import read_split
+from gm_bench.determinism import make_deterministic
 from gm_bench.stage import Device, run
 
 
@@ -29,7 +30,7 @@ def main(
     budget = params.dataset(dataset).training
     recipe = params.recipe(variant, dataset)
     job = training.Job(dataset, variant, seed, budget.network, recipe, budget.n_images)
-    training.make_deterministic()
+    make_deterministic()
     place = devices.resolve(device)
     images, labels = read_split(Path("data", dataset), "train")
     shape = (images.shape[1], images.shape[2], images.shape[3])

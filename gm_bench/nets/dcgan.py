@@ -1,5 +1,6 @@
 """DCGAN: a ladder of strided convolutions, as deep as the image size allows."""
 
+from itertools import pairwise
 from typing import Literal
 
 from torch import nn
@@ -50,7 +51,7 @@ class DCGAN(Network):
             nn.ReLU(),
         ]
         inwards = self.ladder[::-1]
-        for n_in, n_out in zip(inwards[:-2], inwards[1:-1], strict=True):
+        for n_in, n_out in pairwise(inwards[:-1]):
             layers += [
                 nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(n_out),
@@ -67,7 +68,7 @@ class DCGAN(Network):
 
     def _head(self, n_outputs: int, norm: str) -> nn.Module:
         layers: list[nn.Module] = []
-        for rung, (n_in, n_out) in enumerate(zip(self.ladder[:-1], self.ladder[1:], strict=True)):
+        for rung, (n_in, n_out) in enumerate(pairwise(self.ladder)):
             layers.append(nn.Conv2d(n_in, n_out, 4, stride=2, padding=1))
             if rung and norm == "batch":
                 layers.append(nn.BatchNorm2d(n_out))

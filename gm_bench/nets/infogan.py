@@ -10,7 +10,8 @@ from gm_bench.nets.network import Network, initialise
 class InfoGAN(Network):
     """Two strided convolutions and two dense layers on either side.
 
-    Source: Chen et al. 2016, "InfoGAN", appendix C.1, as used by Lucic et al. 2018, "Are GANs created equal?".
+    Source: Chen et al. 2016, "InfoGAN", appendix C.1, as used by Lucic et al. 2018, "Are GANs created
+    equal?".
 
     Deviates from the source: the output is tanh to [-1, 1], the same function as its sigmoid to [0, 1] up to
     scale.

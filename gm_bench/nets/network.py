@@ -41,7 +41,7 @@ def build(name: str, image_shape: tuple[int, int, int], options: dict[str, Any])
     """Construct the network family of the file `gm_bench/nets/<name>.py` from its recipe.
 
     Raises:
-        ValueError: no such family, or a keyword that is missing or unknown to it; the message lists what is allowed.
+        ValueError: no such family, or a keyword missing or unknown to it; the message lists what there is.
     """
     files = [module.name for module in pkgutil.iter_modules(gm_bench.nets.__path__)]
     cls = _family(name) if name in files else None

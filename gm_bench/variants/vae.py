@@ -2,7 +2,8 @@
 
 Source: Kingma & Welling 2014, "Auto-encoding variational Bayes", equation 10 and appendix B.
 
-    min  E_q ‖x − D(h)‖² / (2 sigma²) + KL(N(μ, diag σ²) ‖ N(0, I)),   h = μ + σ ε,  ε ~ N(0, I),  (μ, log σ²) = E(x)
+    min  E_q ‖x − D(h)‖² / (2 sigma²) + KL(N(μ, diag σ²) ‖ N(0, I))
+    where  (μ, log σ²) = E(x),  h = μ + σ ε,  ε ~ N(0, I)
 
 This is the negative evidence lower bound in nats per image, less the constant ½ d log(2π sigma²).
 Samples are the decoder's mean, without its pixel noise, as is usual; averages are what makes them blurry.

@@ -1,0 +1,80 @@
+"""The console script `gm-bench`."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from gm_bench.stage import guarded
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A benchmark of generative models that can be re-run.",
+)
+
+
+@app.command()
+def run(
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = os.cpu_count() or 1,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
+) -> None:
+    """Bring every cell of the grid up to date, several side by side, and print the leaderboard."""
+    from gm_bench import runner
+    from gm_bench.config import load_params
+    from gm_bench.overview import RunDisplay
+
+    environ = runner.environment(device)
+    datasets, cells, leaderboard = runner.layers(load_params())
+    for title, chains in (("datasets", datasets), ("cells", cells)):
+        stale = runner.stale_stages()
+        due = [chain for chain in chains if stale.keys() & set(chain.stages)]
+        if not due:
+            continue
+        try:
+            with RunDisplay(title, due):
+                runner.run_layer(due, jobs, environ)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None
+        failed = [chain.name for chain in due if chain.state == "failed"]
+        if failed:
+            raise ValueError(
+                f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand above, "
+                "what was finished is kept, and the same command goes on from there"
+            )
+    command = [*runner.DVC, "repro", "--single-item", *leaderboard[0].stages]
+    sys.exit(os.spawnve(os.P_WAIT, command[0], command, environ))
+
+
+@app.command("list")
+def list_() -> None:
+    """Show datasets, variants and which cells of the grid are fresh, stale or missing."""
+    from gm_bench import runner
+    from gm_bench.config import load_params
+    from gm_bench.overview import print_inventory
+    from gm_bench.variant import find
+
+    params = load_params()
+    descriptions = {name: (find(name).family, find(name).source) for name in params.variants}
+    print_inventory(params, descriptions, runner.cell_states(params, runner.stale_stages()))
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] = 5000) -> None:
+    """Open MLflow's pages on the results, on this machine only."""
+    from gm_bench.tracking import tracking_uri
+
+    store = ["--backend-store-uri", tracking_uri()]
+    command = [sys.executable, "-m", "mlflow", "ui", *store, "--host", "127.0.0.1", "--port", str(port)]
+    os.execv(command[0], command)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    guarded(app)
+
+
+if __name__ == "__main__":
+    main()

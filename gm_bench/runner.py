@@ -1,0 +1,142 @@
+"""Cells side by side on one machine: DVC decides what is stale and does the work, this only drives it.
+
+The stages form layers: datasets, then cells, then the leaderboard. Within a layer every chain of stages (a
+dataset's or a cell's) is one `dvc repro --single-item` process, and chains do not depend on each other. What
+is left behind is what a serial `dvc repro` would have left.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gm_bench.config import Params
+
+CELL_STAGES = ("train", "sample", "evaluate")
+DATASET_STAGES = ("fetch", "extractor", "reference")
+DVC = (sys.executable, "-m", "dvc")
+
+
+@dataclass
+class Chain:
+    """Stages that run one after another, and how far they are."""
+
+    name: str
+    stages: tuple[str, ...]
+    state: str = "waiting"
+    seconds: float = 0.0
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        return Path(".checkpoints", self.name)
+
+
+def dataset_chain(dataset: str) -> Chain:
+    return Chain(dataset, tuple(f"{stage}@{dataset}" for stage in DATASET_STAGES))
+
+
+def cell_chain(dataset: str, variant: str, seed: int) -> Chain:
+    name = f"{dataset}-{variant}-{seed}"
+    return Chain(name, tuple(f"{stage}@{name}" for stage in CELL_STAGES))
+
+
+def layers(params: Params) -> list[list[Chain]]:
+    """What depends on nothing but the layers before it."""
+    return [
+        [dataset_chain(dataset) for dataset in params.grid.datasets],
+        [cell_chain(*cell) for cell in params.cells()],
+        [Chain("leaderboard", ("leaderboard",))],
+    ]
+
+
+def stale_stages() -> dict[str, list[object]]:
+    """What DVC says has changed: stage → reasons.
+
+    Raises:
+        ValueError: DVC could not tell; its own last words are passed on.
+    """
+    done = subprocess.run([*DVC, "status", "--json"], capture_output=True, text=True, env=environment(), check=False)
+    if done.returncode:
+        words = [line for line in done.stderr.splitlines() if line.strip()]
+        raise ValueError(f"dvc status failed: {words[0] if words else 'no reason given'}")
+    stages: dict[str, list[object]] = json.loads(done.stdout)
+    return stages
+
+
+def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> None:
+    """Run chains, at most `jobs` at a time; afterwards each one's state is "done" or "failed".
+
+    Raises:
+        KeyboardInterrupt: the user stopped; every child has saved its state and ended.
+    """
+    stopping = threading.Event()
+
+    def work(chain: Chain) -> None:
+        if not stopping.is_set():
+            _run_chain(chain, environ)
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        futures = [pool.submit(work, chain) for chain in chains]
+        try:
+            for future in futures:
+                future.result()
+        except KeyboardInterrupt:
+            # The children got the same signal from the terminal and are saving: wait for them.
+            stopping.set()
+            raise
+
+
+def _run_chain(chain: Chain, environ: dict[str, str]) -> None:
+    began = time.monotonic()
+    chain.state = "starting"
+    command = [*DVC, "--wait-for-lock", "repro", "--single-item", *chain.stages]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ, bufsize=1
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Running stage '"):
+                chain.state = line.split("'")[1].partition("@")[0]
+            if line.strip():
+                chain.output.append(line.rstrip())
+    chain.seconds = time.monotonic() - began
+    chain.state = "failed" if process.returncode else "done"
+
+
+def environment(device: str | None = None) -> dict[str, str]:
+    """The environment of a stage: this interpreter first on the path, one compute thread per process."""
+    environ = dict(os.environ)
+    environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "")])
+    environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", PYTHONUNBUFFERED="1")
+    if device:
+        environ["GM_BENCH_DEVICE"] = device
+    return environ
+
+
+def progress_of(chain: Chain) -> dict[str, float] | None:
+    """How far a cell in training says it is; None where it says nothing."""
+    try:
+        progress: dict[str, float] = json.loads((chain.checkpoint_folder / "progress.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return progress
+
+
+def cell_states(params: Params, stale: Iterable[str]) -> dict[tuple[str, str, int], str]:
+    """Each cell of the grid as fresh, stale (an input changed) or missing (never finished)."""
+    changed = set(stale)
+    states = {}
+    for dataset, variant, seed in params.cells():
+        metrics = Path("runs", dataset, variant, str(seed), "metrics.json")
+        stages = {*dataset_chain(dataset).stages, *cell_chain(dataset, variant, seed).stages}
+        states[dataset, variant, seed] = (
+            "missing" if not metrics.exists() else "stale" if stages & changed else "fresh"
+        )
+    return states
