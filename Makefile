@@ -1,0 +1,43 @@
+# make repro · make test · make ui
+# Every target sets up what it needs: a virtual environment in .venv with the versions of constraints.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: repro test ui list readme clean-env
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make repro   run the benchmark and print the leaderboard"
+	@echo "make test    lint, type-check and test"
+	@echo "make ui      open MLflow on the results"
+	@echo "make list    what is in the grid, and what is fresh, stale or missing"
+	@echo "make readme  write the leaderboard's table into README.md"
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
+	  "gm-bench needs Python 3.11 to 3.13, this is %d.%d: call make PYTHON=/path/to/python3.12" % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+repro: .venv/.installed
+	$(BIN)/gm-bench run
+
+test: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+ui: .venv/.installed
+	$(BIN)/gm-bench ui
+
+list: .venv/.installed
+	$(BIN)/gm-bench list
+
+readme: .venv/.installed
+	$(BIN)/python -m pipelines.readme
+
+clean-env:
+	rm -rf .venv
