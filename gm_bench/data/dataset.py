@@ -1,0 +1,209 @@
+"""A dataset: checked images in a training and a test split, how it is loaded and how it lies on disk.
+
+A loader is a module of this package with a function `read`, whose keyword arguments are the options that
+params.yaml may give under `source`. The file name is the registry: a new file is a new loader.
+"""
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ConfigDict, ValidationError, validate_call
+from torch import Tensor
+
+from gm_bench.io import read_tensors, sha256_tensor, write_json, write_tensors
+
+SPLITS = ("train", "test")
+UNLABELLED = -1
+
+
+class DataError(ValueError):
+    """Data that cannot be had or cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a reader must know of the images besides the images.
+
+    Nothing here depends on the machine or on the day, so the same data always has the same card.
+
+    Args:
+        origin: "embedded" (in an installed package), "original files" (from a mirror or the network, checked
+            by content) or "folder" (images of one's own).
+        sha256: hex digest per source file.
+        classes: name of each label, in the order of the labels; empty where there are no labels.
+    """
+
+    source: str
+    url: str
+    licence: str
+    citation: str
+    origin: str
+    classes: tuple[str, ...]
+    preprocessing: str
+    notes: tuple[str, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images in two splits.
+
+    Args:
+        train_images: uint8, (N, C, H, H), C 1 or 3.
+        train_labels: int64, (N,), below the number of classes; all -1 where the data has no labels.
+        test_images: as `train_images`, with its own N.
+        test_labels: as `train_labels`, with the N of `test_images`.
+        came_from: where this machine found the data, for the log; no part of what is saved.
+
+    Raises:
+        DataError: shapes, types or labels are not as said.
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    card: Card
+    came_from: str
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            _check_split(split, *self.split(split), n_classes=len(self.card.classes))
+        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+            raise DataError(
+                f"the training images are {_shape(self.train_images)} but the test images "
+                f"{_shape(self.test_images)}: both splits need one size"
+            )
+
+    def split(self, split: str) -> tuple[Tensor, Tensor]:
+        """Images and labels of "train" or "test"."""
+        if split == "train":
+            return self.train_images, self.train_labels
+        return self.test_images, self.test_labels
+
+
+def load(loader: str, /, **options: Any) -> Dataset:
+    """The dataset that a loader makes of its options.
+
+    Args:
+        loader: name of a module of this package.
+        options: keyword arguments of that module's `read`.
+
+    Raises:
+        DataError: no such loader or option, a wrong value, or data that cannot be had.
+    """
+    read = _reader(loader)
+    if read is None:
+        raise DataError(f"there is no dataset loader '{loader}'; known: {', '.join(known_loaders())}")
+    allowed = list(inspect.signature(read).parameters)
+    try:
+        return validate_call(config=ConfigDict(strict=True))(read)(**options)
+    except ValidationError as error:
+        raise DataError(_sentence(loader, allowed, error)) from None
+
+
+def known_loaders() -> list[str]:
+    """Names of the modules of this package that read a dataset."""
+    return [name for name in _modules() if _reader(name)]
+
+
+def save(dataset: Dataset, folder: Path) -> None:
+    """Write train.safetensors, test.safetensors and card.json; the folder's name is the dataset's name."""
+    for split in SPLITS:
+        images, labels = dataset.split(split)
+        write_tensors(folder / f"{split}.safetensors", {"images": images, "labels": labels})
+    write_json(folder / "card.json", _describe(dataset, folder.resolve().name))
+
+
+def read_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
+    """Images (uint8, (N, C, H, H)) and labels (int64, (N,)) of a saved split, "train" or "test"."""
+    if split not in SPLITS:
+        raise DataError(f"there is no split '{split}'; known: {', '.join(SPLITS)}")
+    path = folder / f"{split}.safetensors"
+    tensors, _ = read_tensors(path)
+    if not {"images", "labels"} <= set(tensors):
+        raise DataError(f"{path} holds no images and labels: delete it and run the fetch stage again")
+    return tensors["images"], tensors["labels"]
+
+
+def _modules() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+
+
+def _reader(name: str) -> Callable[..., Dataset] | None:
+    if name not in _modules():
+        return None
+    return getattr(import_module(f"gm_bench.data.{name}"), "read", None)
+
+
+def _sentence(loader: str, allowed: list[str], error: ValidationError) -> str:
+    """The first complaint about a loader's options as one sentence."""
+    first = error.errors()[0]
+    option = str(first["loc"][0])
+    if first["type"] == "unexpected_keyword_argument":
+        return f"loader '{loader}' has no option '{option}'; allowed: {', '.join(allowed) or 'none'}"
+    if first["type"] == "missing_keyword_only_argument":
+        return f"loader '{loader}' needs the option '{option}'"
+    return f"option '{option}' of loader '{loader}' is {first['input']!r}: {first['msg']}"
+
+
+def _check_split(split: str, images: Tensor, labels: Tensor, n_classes: int) -> None:
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise DataError(f"the {split} images must be uint8 (N, C, H, H), not {images.dtype} {_shape(images)}")
+    n, channels, height, width = images.shape
+    if n == 0 or height == 0:
+        raise DataError(f"the {split} split is empty: {_shape(images)}")
+    if channels not in (1, 3):
+        raise DataError(f"the {split} images have {channels} channels; allowed: 1 (grey) or 3 (colour)")
+    if height != width:
+        raise DataError(f"the {split} images are {height}×{width}; they must be square")
+    if labels.dtype != torch.int64 or labels.shape != (n,):
+        raise DataError(
+            f"the {split} labels must be int64, one for each of {n} images, "
+            f"not {labels.dtype} {_shape(labels)}"
+        )
+    lowest, highest = (0, n_classes - 1) if n_classes else (UNLABELLED, UNLABELLED)
+    if labels.min() < lowest or labels.max() > highest:
+        raise DataError(
+            f"the {split} labels run from {int(labels.min())} to {int(labels.max())}; "
+            f"with {n_classes} classes they must lie in {lowest} to {highest}"
+        )
+
+
+def _describe(dataset: Dataset, name: str) -> dict[str, Any]:
+    card = dataset.card
+    content: dict[str, Any] = {
+        "schema": 1,
+        "name": name,
+        "source": card.source,
+        "url": card.url,
+        "licence": card.licence,
+        "citation": card.citation,
+        "origin": card.origin,
+        "shape": list(dataset.train_images.shape[1:]),
+        "preprocessing": card.preprocessing,
+        "notes": list(card.notes),
+        "classes": list(card.classes),
+        "source_sha256": dict(card.sha256),
+        "counts": {},
+        "counts_per_class": {},
+        "tensor_sha256": {},
+    }
+    for split in SPLITS:
+        images, labels = dataset.split(split)
+        content["counts"][split] = len(images)
+        content["counts_per_class"][split] = {
+            label: int((labels == index).sum()) for index, label in enumerate(card.classes)
+        }
+        content["tensor_sha256"][split] = {"images": sha256_tensor(images), "labels": sha256_tensor(labels)}
+    return content
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
