@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+
+from gm_bench.data.dataset import DataError
+from gm_bench.data.split import stratified_split
+
+
+def test_the_splits_are_disjoint_complete_and_in_order() -> None:
+    labels = torch.tensor([0, 1, 2] * 20)
+    train, test = stratified_split(labels, 17, seed=3)
+    assert (len(train), len(test)) == (43, 17)
+    assert sorted([*train.tolist(), *test.tolist()]) == list(range(60))
+    assert train.tolist() == sorted(train.tolist())
+    assert test.tolist() == sorted(test.tolist())
+
+
+def test_shares_are_rounded_by_largest_remainder() -> None:
+    # exact shares 6.93, 1.98, 1.09 → whole parts 6, 1, 1; the two that are left go to .98 and .93
+    labels = torch.tensor([0] * 70 + [1] * 20 + [2] * 11)
+    _, test = stratified_split(labels, 10, seed=0)
+    assert torch.bincount(labels[test]).tolist() == [7, 2, 1]
+
+
+def test_equal_remainders_favour_the_lower_label() -> None:
+    labels = torch.tensor([3, 1, 3, 1])  # exact shares .5 and .5
+    _, test = stratified_split(labels, 1, seed=0)
+    assert labels[test].tolist() == [1]
+
+
+def test_the_draw_depends_on_the_seed_alone() -> None:
+    labels = torch.zeros(100, dtype=torch.int64)
+    assert torch.equal(stratified_split(labels, 50, 1)[1], stratified_split(labels, 50, 1)[1])
+    assert not torch.equal(stratified_split(labels, 50, 1)[1], stratified_split(labels, 50, 2)[1])
+
+
+def test_every_image_is_equally_likely_to_be_held_out() -> None:
+    labels = torch.tensor([0, 1] * 10)
+    held_out = np.zeros(20)
+    for seed in range(2000):
+        held_out[stratified_split(labels, 5, seed)[1].numpy()] += 1
+    # shares 2.5 and 2.5: class 0 gives 3 of its 10 and class 1 gives 2, so binomials; 5 sd hold 20 at once
+    assert np.abs(held_out[::2] - 600).max() < 5 * np.sqrt(2000 * 0.3 * 0.7)
+    assert np.abs(held_out[1::2] - 400).max() < 5 * np.sqrt(2000 * 0.2 * 0.8)
+
+
+@pytest.mark.parametrize("n_test", [0, 4, 5])
+def test_no_split_may_be_empty(n_test: int) -> None:
+    with pytest.raises(
+        DataError, match=f"test set of {n_test} cannot be drawn from 4 images; allowed: 1 to 3"
+    ):
+        stratified_split(torch.tensor([0, 0, 1, 1]), n_test, seed=0)
