@@ -56,6 +56,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FileError(f"{path} not found: run the stage that writes it (dvc repro)") from None
+
+
 def write_json(path: Path, content: Any) -> None:
     """JSON, two spaces deep, with a final newline; NaN and inf are refused."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -116,6 +123,24 @@ def read_tensors(path: Path, device: str | torch.device = "cpu") -> tuple[dict[s
     except FileNotFoundError:
         raise FileError(f"{path} not found: run the stage that writes it (dvc repro)") from None
     except (SafetensorError, ValueError) as error:
+        raise FileError(f"{path} is damaged ({error}): delete it and run dvc repro") from None
+
+
+def read_rows(path: Path, name: str, n: int) -> Tensor:
+    """n rows of one tensor, evenly spread, without reading the others; all of them if there are fewer.
+
+    Raises:
+        FileError: the file is missing or damaged, or holds no such tensor.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            rows = file.get_slice(name)
+            n_rows = rows.get_shape()[0]
+            n = min(n, n_rows)
+            return torch.stack([rows[i * n_rows // n] for i in range(n)])
+    except FileNotFoundError:
+        raise FileError(f"{path} not found: run the stage that writes it (dvc repro)") from None
+    except SafetensorError as error:
         raise FileError(f"{path} is damaged ({error}): delete it and run dvc repro") from None
 
 

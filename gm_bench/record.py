@@ -1,0 +1,225 @@
+"""What the stages left of a cell or a floor, as the run that stands for it in the tracking store.
+
+A translation and nothing more: artefacts in, names and numbers out, so that the same artefacts always give
+the same record, and the same record the same key.
+"""
+
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA = 1
+FLOOR = "floor"
+Json = Mapping[str, Any]
+
+
+class RecordError(ValueError):
+    """Artefacts that do not belong together; the message says which."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a series; single values are series of one."""
+
+    name: str
+    value: float
+    step: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run: `facts` are for the leaderboard, `tags` and `params` for people who filter and compare."""
+
+    name: str
+    run_name: str
+    dataset: str
+    key: str
+    facts: dict[str, Any]
+    tags: dict[str, str]
+    params: dict[str, str]
+    points: list[Point]
+    began_ms: int
+    ended_ms: int
+    card: Json
+    images: int = 0
+    picture: str | None = None
+
+
+def of_cell(
+    dataset: str,
+    variant: str,
+    seed: int,
+    *,
+    family: str,
+    source: str,
+    metrics: Json,
+    cost: Json,
+    history: Sequence[Mapping[str, str]],
+    card: Json,
+    file_hashes: Sequence[str],
+    picture: str,
+) -> Record:
+    """The record of one cell of the grid.
+
+    Args:
+        dataset, variant, seed: the cell.
+        family: what kind of model the variant says it is.
+        source: where the variant says it was published.
+        metrics: content of metrics.json.
+        cost: content of cost.json.
+        history: rows of history.csv.
+        card: the dataset's card.
+        file_hashes: sha256 of the files that the content was read from.
+        picture: path of the sample grid.
+
+    Raises:
+        RecordError: the metrics are another cell's, or of another training than the cost.
+    """
+    name = f"{dataset}/{variant}/{seed}"
+    cell = {"dataset": dataset, "variant": variant, "seed": seed}
+    if metrics["cell"] != cell:
+        raise RecordError(
+            f"runs/{name}/metrics.json is of cell {metrics['cell']}: delete it and run dvc repro"
+        )
+    if metrics["hashes"]["training_key"] != cost["training_key"]:
+        raise RecordError(
+            f"runs/{name}: metrics.json and cost.json are of two trainings; run dvc repro to evaluate again"
+        )
+    recipe, protocol = cost["recipe"], metrics["protocol"]
+    points = _curves(history)
+    ended_ms = points[-1].timestamp_ms if points else 0
+    facts = {
+        "kind": "cell",
+        **cell,
+        "family": family,
+        "source": source,
+        "status": metrics["status"],
+        "divergence": metrics["divergence"],
+        "protocol": protocol,
+        "network": cost["network"],
+        "device": cost["device"],
+        "budget": cost["budget"],
+    }
+    return Record(
+        name=name,
+        run_name=f"{variant} · {seed}",
+        dataset=dataset,
+        key=_key(name, family, source, *file_hashes),
+        facts=facts,
+        tags={
+            "family": family,
+            "source": source,
+            "status": metrics["status"],
+            **({"divergence": divergence_text(metrics["divergence"])} if metrics["divergence"] else {}),
+            **_protocol_tags(protocol),
+            "device": cost["device"],
+            "evaluation_device": metrics["device"],
+            "training_key": cost["training_key"],
+            "samples": metrics["hashes"]["samples"],
+        },
+        params={
+            "dataset": dataset,
+            "variant": variant,
+            "family": family,
+            "seed": str(seed),
+            "network": cost["network"],
+            "budget": str(cost["budget"]),
+            "batch_size": str(recipe["batch_size"]),
+            **{f"lr/{player}": str(optimiser["lr"]) for player, optimiser in recipe["optimisers"].items()},
+            **{f"updates/{player}": str(count) for player, count in recipe["updates"].items()},
+        },
+        points=[
+            *points,
+            *_scores(metrics["values"], cost["images"], ended_ms),
+            *_costs(cost, ended_ms),
+            *_divergence(metrics["divergence"], cost["images"], ended_ms),
+        ],
+        began_ms=points[0].timestamp_ms if points else 0,
+        ended_ms=ended_ms,
+        card=card,
+        images=cost["images"],
+        picture=picture,
+    )
+
+
+def of_floor(dataset: str, *, floor: Json, card: Json, file_hashes: Sequence[str]) -> Record:
+    """The record of a dataset's floor: real images measured against real images."""
+    name = f"{dataset}/{FLOOR}"
+    if floor["dataset"] != dataset:
+        raise RecordError(
+            f"reference/{dataset}/floor.json is of {floor['dataset']}: delete it and run dvc repro"
+        )
+    facts = {"kind": FLOOR, "dataset": dataset, "status": "ok", "protocol": floor["protocol"]}
+    return Record(
+        name=name,
+        run_name="real images · floor",
+        dataset=dataset,
+        key=_key(name, *file_hashes),
+        facts=facts,
+        tags={"family": "real images", "status": "ok", **_protocol_tags(floor["protocol"])},
+        params={"dataset": dataset, "variant": FLOOR, "family": "real images"},
+        points=[Point(f"eval/{metric}", value, 0, 0) for metric, value in floor["values"].items()],
+        began_ms=0,
+        ended_ms=0,
+        card=card,
+    )
+
+
+def divergence_text(divergence: Json) -> str:
+    """Where a training broke off, in words."""
+    return f"diverged at step {divergence['step']} ({divergence['player']} {divergence['term']})"
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256(json.dumps([SCHEMA, *parts]).encode()).hexdigest()
+
+
+def _protocol_tags(protocol: Json) -> dict[str, str]:
+    extractor = protocol["extractor"]
+    return {
+        "extractor": f"{extractor['name']} {extractor['sha256'][:12]}",
+        "n_samples": str(protocol["n_samples"]),
+        "draws": str(protocol["draws"]),
+        "split": protocol["split"],
+    }
+
+
+def _curves(history: Sequence[Mapping[str, str]]) -> list[Point]:
+    """Every finite value of history.csv, against images shown, at the time when it was measured."""
+    points = []
+    for row in history:
+        step, timestamp_ms = int(float(row["images"])), int(float(row["timestamp_ms"]))
+        for column, text in row.items():
+            if column not in ("images", "round", "timestamp_ms") and text and math.isfinite(float(text)):
+                points.append(Point(f"train/{column}", float(text), step, timestamp_ms))
+    return points
+
+
+def _scores(values: Mapping[str, Sequence[float]], images: int, timestamp_ms: int) -> list[Point]:
+    """Each metric as the mean over its draws, and draw by draw as a series of its own."""
+    points = []
+    for metric, draws in values.items():
+        points.append(Point(f"eval/{metric}", statistics.fmean(draws), images, timestamp_ms))
+        points += [Point(f"eval_draws/{metric}", value, i, timestamp_ms) for i, value in enumerate(draws)]
+    return points
+
+
+def _costs(cost: Json, timestamp_ms: int) -> list[Point]:
+    names = ("images", "rounds", "seconds", "images_per_second", "flops", "peak_memory_bytes")
+    amounts = {name: cost[name] for name in names}
+    for name in ("parameters", "updates"):
+        amounts |= {f"{name}/{player}": amount for player, amount in cost[name].items()}
+    return [
+        Point(f"cost/{name}", float(amount), cost["images"], timestamp_ms)
+        for name, amount in amounts.items()
+        if amount is not None
+    ]
+
+
+def _divergence(divergence: Json | None, images: int, timestamp_ms: int) -> list[Point]:
+    return [Point("divergence/step", float(divergence["step"]), images, timestamp_ms)] if divergence else []

@@ -1,0 +1,206 @@
+"""The leaderboard as people read it: Markdown, the terminal, and the protocol in words."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from gm_bench.leaderboard import COLUMNS, Entry, Leaderboard, Score
+from gm_bench.record import FLOOR, divergence_text
+
+NOT_AVAILABLE = "–"
+
+
+def to_markdown(board: Leaderboard) -> str:
+    """A section per dataset: the table, what happened to diverged seeds, and the protocol in words."""
+    sections = []
+    for dataset in board.datasets:
+        header, *lines = _text_table(board, dataset, board.metrics(dataset))
+        rule = ["---", "---"] + ["---:"] * (len(header) - 2)
+        escaped = [list(map(_markdown, line)) for line in (header, *lines)]
+        escaped.insert(1, rule)
+        table = "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+        facts = "\n".join(
+            f"- {_markdown(line)}" for line in (*notes(board, dataset), *protocol_in_words(board, dataset))
+        )
+        sections.append(f"## {dataset}\n\n{table}\n\n{facts}\n")
+    return "# Leaderboard\n\n" + "\n".join(sections)
+
+
+def rich_tables(board: Leaderboard) -> list[Table]:
+    """A table per dataset for the terminal, with the main metrics only."""
+    tables = []
+    for dataset in board.datasets:
+        main = [name for name in board.metrics(dataset) if name not in COLUMNS or COLUMNS[name].short]
+        header, *lines = _text_table(board, dataset, main)
+        caption = "\n".join((*notes(board, dataset), *protocol_in_words(board, dataset)[:3]))
+        table = Table(
+            title=dataset,
+            caption=Text(caption),
+            title_justify="left",
+            caption_justify="left",
+            box=box.SIMPLE_HEAD,
+        )
+        for i, name in enumerate(header):
+            table.add_column(Text(name), justify="left" if i < 2 else "right", no_wrap=i < 2)
+        for i, line in enumerate(lines):
+            # Without the space that keeps it together elsewhere: rich would break the line there.
+            table.add_row(
+                *(Text(text.replace("±\u00a0", "±")) for text in line), style="dim" if i == 0 else None
+            )
+        tables.append(table)
+    return tables
+
+
+def title(metric: str) -> str:
+    """The metric's name in tables, with the sign of its direction."""
+    column = COLUMNS.get(metric)
+    return f"{column.title} {column.direction}" if column else metric
+
+
+def decimals(entries: Sequence[Entry], metric: str) -> int:
+    """Decimals for a whole column, so that its spreads can be read.
+
+    Two figures of the median spread and at least one of the smallest, unless that alone takes more than two
+    decimals. Without spreads three figures of the median value.
+    """
+    scores = [entry.metrics[metric] for entry in entries if metric in entry.metrics]
+    spreads = [score.sd for score in scores if score.sd]
+    if not spreads:
+        return _decimals_for([abs(score.mean) for score in scores if score.mean], figures=3)
+    typical = _decimals_for(spreads, figures=2)
+    return max(typical, min(_decimals_for([min(spreads)], figures=1), typical + 2))
+
+
+def _decimals_for(values: Sequence[float], figures: int) -> int:
+    """Decimals that show the median of positive values with so many significant figures."""
+    if not values:
+        return figures
+    return min(max(figures - 1 - math.floor(math.log10(statistics.median(values))), 0), 6)
+
+
+def number(value: float, digits: int) -> str:
+    """Fixed decimals, thousands apart, a true minus, and no negative zero."""
+    text = f"{value:,.{digits}f}"
+    return text.replace("-", "−") if float(text.replace(",", "")) else text.removeprefix("-")
+
+
+def score_text(score: Score | None, digits: int) -> str:
+    """12.3 ± 0.4; without a spread the mean alone."""
+    if score is None:
+        return NOT_AVAILABLE
+    mean = number(score.mean, digits)
+    return mean if score.sd is None else f"{mean} ±\u00a0{number(score.sd, digits)}"
+
+
+def floor_text(value: float | None, digits: int) -> str:
+    """The column's decimals, or more where a floor far below the models would be rounded to nothing."""
+    if value is None:
+        return NOT_AVAILABLE
+    return number(value, max(digits, _decimals_for([abs(value)], figures=2) if value else 0))
+
+
+def duration(seconds: float) -> str:
+    """12.3 s, 4 min 05 s, 2 h 07 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min"
+
+
+def first_divergence(entry: Entry) -> tuple[int, Mapping[str, Any]]:
+    """The seed that diverged earliest, and where."""
+    return min(entry.divergences.items(), key=lambda item: (item[1]["step"], item[0]))
+
+
+def notes(board: Leaderboard, dataset: str) -> list[str]:
+    """What has to be known of single rows: which seeds diverged, and what the numbers then are of."""
+    said = []
+    for entry in board.entries[dataset]:
+        n_bad, n = len(entry.divergences), len(entry.seeds)
+        if n_bad == 0 or n == 1:
+            continue
+        seed, where = first_divergence(entry)
+        which = f"seed {seed}" if n_bad == 1 else f"the first, seed {seed},"
+        rest = f"; its numbers are of the other {n - n_bad}" if n_bad < n else ""
+        said.append(
+            f"{entry.variant}: {n_bad} of {n} seeds diverged, {which} {divergence_text(where)}{rest}."
+        )
+    return said
+
+
+def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
+    """What the numbers of a dataset depend on and how to read them, one sentence a line."""
+    protocol, entries = board.protocols[dataset], board.entries[dataset]
+    extractor, n, draws = protocol["extractor"], protocol["n_samples"], protocol["draws"]
+    seeds = _list({len(entry.seeds) for entry in entries})
+    budgets = _list({f"{entry.cost['budget']:,}" for entry in entries})
+    devices = _list({entry.cost["device"] for entry in entries})
+    names = board.metrics(dataset)
+    score = "Inception Score" if "inception_score" in names else "Classifier score"
+    scope = (
+        "comparable wherever this protocol is used"
+        if extractor["comparable"] == "everywhere"
+        else f"made for this dataset: numbers comparable {extractor['comparable']} only"
+    )
+    return [
+        f"N = {n:,}: each value compares {n:,} generated images with {n:,} real ones of the "
+        f"{protocol['split']} split and is the mean over {_count(draws, 'independent draw')} per seed.",
+        f"±: standard deviation between seeds (n = {seeds}); without ± there is one seed.",
+        f"{FLOOR}: the same metrics between two disjoint sets of real images at the same N, "
+        "the best that a model can be expected to reach.",
+        f"Better: {', '.join(title(name) for name in names)} "
+        "(↓ lower, ↑ higher, →0.5 nearer to one half). 1-NN: leave-one-out accuracy of telling generated "
+        "from real; 1-NN train: the same against training images, below 0.5 where they are copied.",
+        f"Extractor: {extractor['name']}, sha256 {extractor['sha256'][:12]}, "
+        f"{extractor['features']} features, {scope}.",
+        f"Preprocessing: {protocol['preprocessing']}; {protocol['dtype']}, "
+        f"TF32 {'on' if protocol['tf32'] else 'off'}.",
+        f"{score} over {_count(protocol['score_splits'], 'split')}; "
+        f"KID over {_count(protocol['kid_subsets'], 'subset')} of {protocol['kid_subset_size']:,}; "
+        f"precision and recall with {_count(protocol['neighbours'], 'neighbour')}.",
+        f"Budget: {budgets} real images shown to each model. Time and parameters: of one seed, on {devices}.",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in protocol["versions"].items()) + ".",
+    ]
+
+
+def _text_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> list[list[str]]:
+    """Header, floor, entries; as text."""
+    entries = board.entries[dataset]
+    digits = {name: decimals(entries, name) for name in metrics}
+    floor = board.floors[dataset]
+    header = ["variant", "family", *(title(name) for name in metrics), "seeds", "time", "parameters"]
+    floor_line = [FLOOR, "real images"]
+    floor_line += [floor_text(floor.get(name), digits[name]) for name in metrics]
+    lines = [header, [*floor_line, *[NOT_AVAILABLE] * 3]]
+    for entry in entries:
+        cells = [score_text(entry.metrics.get(name), digits[name]) for name in metrics]
+        if entry.status == "diverged":
+            cells[0] = divergence_text(first_divergence(entry)[1])
+        n, n_bad = len(entry.seeds), len(entry.divergences)
+        seeds = f"{n - n_bad} of {n}" if n_bad else str(n)
+        size = number(sum(entry.cost["parameters"].values()), 0)
+        lines.append([entry.variant, entry.family, *cells, seeds, duration(entry.cost["seconds"]), size])
+    return lines
+
+
+def _markdown(text: str) -> str:
+    """Text as it stands: nothing in it is read as Markdown or HTML."""
+    for sign in "\\`*_[]<>|":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split("\n"))
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def _list(values: set[Any]) -> str:
+    return ", ".join(map(str, sorted(values)))

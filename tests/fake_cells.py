@@ -1,0 +1,143 @@
+"""Artefacts as the stages leave them, made up for tests of what comes after: no model is trained."""
+
+import copy
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from gm_bench import io
+from gm_bench.figures import image_grid, png_bytes
+
+PROTOCOL = {
+    "dataset": "digits",
+    "n_samples": 800,
+    "draws": 3,
+    "split": "test",
+    "extractor": {"name": "lenet", "sha256": "ab" * 32, "features": 84, "comparable": "everywhere"},
+    "preprocessing": "uint8, 8×8 enlarged to 28×28",
+    "dtype": "float32",
+    "tf32": False,
+    "score_splits": 1,
+    "kid_subsets": 100,
+    "kid_subset_size": 400,
+    "neighbours": 3,
+    "versions": {"torch": "2.15.0", "torch_fidelity": "0.4.0", "numpy": "2.3.0"},
+}
+METRICS = ("fid", "kid", "classifier_score", "precision", "recall", "one_nn", "one_nn_real", "one_nn_fake")
+METRICS += ("one_nn_train",)
+BEGAN_MS = 1_700_000_000_000
+
+
+def protocol(dataset: str) -> dict:
+    return copy.deepcopy(PROTOCOL) | {"dataset": dataset}
+
+
+def write_dataset(root: Path, dataset: str = "digits", fid_floor: float = 0.25) -> None:
+    """Data card, a test split of sixteen images, and the floor."""
+    card = {
+        "dataset": dataset,
+        "n_train": 997,
+        "n_test": 800,
+        "licence": "CC BY 4.0",
+        "sha256": {"train": "00"},
+    }
+    io.write_json(root / "data" / dataset / "card.json", card)
+    images = torch.randint(
+        0, 256, (16, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+    io.write_tensors(
+        root / "data" / dataset / "test.safetensors", {"images": images, "labels": torch.zeros(16).long()}
+    )
+    values = dict.fromkeys(METRICS, 0.5) | {"fid": fid_floor, "classifier_score": 9.5}
+    content = {
+        "schema": 1,
+        "dataset": dataset,
+        "values": values,
+        "protocol": protocol(dataset),
+        "device": "cpu",
+    }
+    io.write_json(root / "reference" / dataset / "floor.json", content)
+
+
+def write_cell(
+    root: Path,
+    variant: str,
+    seed: int,
+    fid: Iterable[float] = (10.0, 11.0, 12.0),
+    *,
+    dataset: str = "digits",
+    diverged_at: int | None = None,
+    changes: dict | None = None,
+    training_key: str = "cd" * 32,
+    history_rows: int = 20,
+    images: torch.Tensor | None = None,
+) -> Path:
+    """metrics.json, cost.json, history.csv and grid.png of one cell; `fid` has a value for each draw."""
+    folder = root / "runs" / dataset / variant / str(seed)
+    divergence = None
+    if diverged_at is not None:
+        divergence = {"step": diverged_at, "player": "critic", "term": "loss", "value": "nan"}
+    status = "diverged" if divergence else "ok"
+    draws = list(fid)
+    values = {
+        metric: [0.9 + 0.01 * seed + 0.001 * i for i in range(len(draws))]
+        for metric in METRICS
+        if metric != "fid"
+    }
+    metrics = {
+        "schema": 1,
+        "cell": {"dataset": dataset, "variant": variant, "seed": seed},
+        "status": status,
+        "divergence": divergence,
+        "values": {} if divergence else {"fid": draws, **values},
+        "protocol": protocol(dataset) | (changes or {}),
+        "hashes": {"training_key": training_key, "samples": "ef" * 32},
+        "device": "cpu",
+    }
+    shown = 64 * diverged_at if diverged_at is not None else 640_000
+    recipe = {
+        "batch_size": 64,
+        "updates": {"critic": 5, "generator": 1},
+        "optimisers": {"critic": {"name": "adam", "lr": 1e-4}, "generator": {"name": "adam", "lr": 2e-4}},
+        "network": {"width": 256},
+        "model": {"z_dim": 64},
+    }
+    cost = {
+        "schema": 1,
+        "status": status,
+        "divergence": divergence,
+        "images": shown,
+        "budget": 640_000,
+        "rounds": shown // 64,
+        "updates": {"critic": shown // 64, "generator": shown // 320},
+        "seconds": 30.125 + seed,
+        "images_per_second": 21_000.5,
+        "flops": 12_345_678_901,
+        "parameters": {"critic": 100_000, "generator": 120_000},
+        "peak_memory_bytes": 400_000_000,
+        "device": "cpu",
+        "training_key": training_key,
+        "versions": {"torch": "2.15.0"},
+        "network": "mlp",
+        "recipe": recipe,
+    }
+    history = [
+        {
+            "images": shown * (i + 1) // history_rows,
+            "round": 10 * (i + 1),
+            "timestamp_ms": BEGAN_MS + 1000 * i,
+            "critic/loss": math.cos(i) + seed,
+            "generator/loss": math.sin(i),
+        }
+        for i in range(history_rows)
+    ]
+    columns = ["images", "round", "timestamp_ms", "critic/loss", "generator/loss"]
+    io.write_json(folder / "metrics.json", metrics)
+    io.write_json(folder / "cost.json", cost)
+    io.write_csv(folder / "history.csv", history, columns)
+    if images is None:
+        images = torch.full((4, 1, 8, 8), 40 * seed, dtype=torch.uint8)
+    io.write_bytes(folder / "grid.png", png_bytes(image_grid(images, columns=8, scale=4)))
+    return folder
