@@ -1,1 +1,1 @@
-"""Metrics: pure functions of features, always (fake, real) in that order."""
+"""Metrics: pure functions of feature tensors, always `(fake, real)`; no files, no printing, no repair."""

@@ -1,0 +1,52 @@
+"""The weights of the Inception network that published distances are measured with: found or fetched, checked."""
+
+import os
+import urllib.error
+from pathlib import Path
+
+import torch
+
+from gm_bench.io import sha256_file
+
+VARIABLE = "GM_BENCH_INCEPTION_WEIGHTS"
+FILE = "weights-inception-2015-12-05-6726825d.pth"
+URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be had or are not the right ones; the message says what to do."""
+
+
+def find_weights() -> Path:
+    """Path of the checked weight file.
+
+    It is looked for where the environment variable `GM_BENCH_INCEPTION_WEIGHTS` points, else in torch-hub's
+    folder, where torch-fidelity keeps it too, else downloaded to there. The file is a pickle, which can run
+    code when it is loaded, so its hash is compared first.
+
+    Raises:
+        WeightsError: the file is missing and cannot be downloaded, or its content is another.
+    """
+    given = os.environ.get(VARIABLE)
+    path = Path(given) if given else Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    if given and not path.is_file():
+        raise WeightsError(f"{VARIABLE} names {path}, which is no file: it must be {FILE} from {URL}")
+    if not path.is_file():
+        _download(path)
+    if sha256_file(path) != SHA256:
+        raise WeightsError(
+            f"{path} is not the file {FILE} (its sha256 must be {SHA256}): replace it from {URL}"
+        )
+    return path
+
+
+def _download(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(URL, str(path), hash_prefix=SHA256, progress=False)
+    except (OSError, RuntimeError, urllib.error.URLError) as error:
+        raise WeightsError(
+            f"cannot download the Inception weights ({' '.join(str(error).split())}): get {URL} elsewhere "
+            f"and put it at {path}, or point {VARIABLE} to it"
+        ) from error

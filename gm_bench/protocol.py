@@ -1,0 +1,63 @@
+"""What must be equal for two numbers to be compared."""
+
+from importlib.metadata import version
+from typing import Any
+
+from gm_bench.config import Protocol
+
+DTYPE = "features float32, metrics float64"
+
+
+def build_protocol(
+    dataset: str, config: Protocol, extractor: dict[str, Any], preprocessing: str, images_sha256: str
+) -> dict[str, Any]:
+    """The protocol of a dataset as records carry it.
+
+    Args:
+        config: the dataset's `protocol` in params.yaml.
+        extractor: what extractor.json says.
+        preprocessing: what becomes of an image before the extractor's first layer.
+        images_sha256: hash of the held-out images that stand for the real ones.
+    """
+    return {
+        "dataset": dataset,
+        "n_samples": config.n_samples,
+        "draws": config.draws,
+        "split": "test",
+        "images_sha256": images_sha256,
+        "extractor": {key: extractor[key] for key in ("name", "sha256", "features", "comparable")},
+        "preprocessing": preprocessing,
+        "dtype": DTYPE,
+        "tf32": False,
+        "score_splits": config.score_splits,
+        "kid_subsets": config.kid_subsets,
+        "kid_subset_size": config.kid_subset_size,
+        "neighbours": config.neighbours,
+        "versions": {
+            "torch": _public("torch"),
+            "torch_fidelity": _public("torch-fidelity"),
+            "numpy": _public("numpy"),
+        },
+    }
+
+
+def same_protocol(a: dict[str, Any], b: dict[str, Any]) -> str | None:
+    """None where two protocols are equal, else the first difference: key and both values."""
+    left, right = _flat(a), _flat(b)
+    for key in [*left, *(key for key in right if key not in left)]:
+        one, other = left.get(key, "absent"), right.get(key, "absent")
+        if one != other:
+            return f"{key} is {one} against {other}"
+    return None
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _public(package: str) -> str:
+    """The version without the build's suffix: CPU and CUDA builds of one release are one version."""
+    return version(package).partition("+")[0]

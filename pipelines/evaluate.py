@@ -1,0 +1,91 @@
+"""Stage evaluate: samples of one cell → metrics.json, every metric for every draw."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from torch import Tensor
+
+from gm_bench import io
+from gm_bench.config import Protocol, load_params
+from gm_bench.determinism import make_deterministic
+from gm_bench.device import describe, resolve
+from gm_bench.evaluation import all_metrics
+from gm_bench.extractors import load_extractor
+from gm_bench.features import PREPROCESSING, Features, extract
+from gm_bench.protocol import build_protocol, same_protocol
+from gm_bench.stage import Device, run
+
+
+def main(
+    dataset: Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")],
+    variant: Annotated[str, typer.Argument(help="an entry of variants in params.yaml")],
+    seed: int,
+    device: Device = "auto",
+) -> None:
+    """Write runs/DATASET/VARIANT/SEED/metrics.json; a diverged cell gets no values."""
+    config = load_params().dataset(dataset).protocol
+    place = resolve(device)
+    make_deterministic()
+    folder = Path("runs", dataset, variant, str(seed))
+    samples, made = io.read_tensors(folder / "samples.safetensors")
+    images = samples["images"]
+    reference, reference_made = io.read_tensors(Path("reference", dataset, "features.safetensors"))
+    info, extractor = load_extractor(Path("extractors", dataset), tuple(images.shape[2:]))
+    protocol = _checked_protocol(dataset, config, info, reference_made["protocol"])
+
+    values: dict[str, list[float]] = {}
+    if made["status"] == "ok":
+        check_samples(images, config, dataset)
+        test, train = (
+            Features(reference[f"{s}_features"], reference[f"{s}_logits"]) for s in ("test", "train")
+        )
+        for draw in images:
+            seen = extract(extractor, draw, place)
+            for name, value in all_metrics(seen, test, train, config, place).items():
+                values.setdefault(name, []).append(value)
+    content = {
+        "schema": 1,
+        "cell": {"dataset": dataset, "variant": variant, "seed": seed},
+        "status": made["status"],
+        "divergence": made["divergence"],
+        "values": values,
+        "protocol": protocol,
+        "device": describe(place),
+        "hashes": {"training_key": made["training_key"], "samples": io.sha256_tensor(images)},
+    }
+    io.write_json(folder / "metrics.json", content)
+    shown = ", ".join(f"{name} {sum(per) / len(per):.3g}" for name, per in values.items()) or made["status"]
+    typer.echo(f"{dataset} {variant} {seed}: {shown}")
+
+
+def check_samples(images: Tensor, config: Protocol, dataset: str) -> None:
+    """Refuse samples that are not as many as params.yaml says.
+
+    Raises:
+        ValueError: with the numbers.
+    """
+    if images.shape[:2] != (config.draws, config.n_samples):
+        raise ValueError(
+            f"the samples are {images.shape[0]} draws of {images.shape[1]} images but "
+            f"datasets.{dataset}.protocol says {config.draws} of {config.n_samples}: run the sample stage again"
+        )
+
+
+def _checked_protocol(
+    dataset: str, config: Protocol, info: dict[str, Any], of_reference: dict[str, Any]
+) -> dict[str, Any]:
+    """The protocol of this cell, which must be the one that the reference was made under."""
+    protocol = build_protocol(
+        dataset, config, info, PREPROCESSING[info["name"]], of_reference["images_sha256"]
+    )
+    difference = same_protocol(protocol, of_reference)
+    if difference:
+        raise ValueError(
+            f"reference/{dataset} was made under another protocol ({difference}): run that stage again"
+        )
+    return protocol
+
+
+if __name__ == "__main__":
+    run(main)
