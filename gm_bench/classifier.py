@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gm_bench.nets.lenet import LeNet
+from gm_bench.nets.lenet import LeNet, shape_of
 
 BATCH_SIZE = 128
 LEARNING_RATE = 2e-3
@@ -59,7 +59,7 @@ def train_classifier(
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        network = LeNet(_shape(images), n_classes, DROPOUT).to(device)
+        network = LeNet(shape_of(images), n_classes, DROPOUT).to(device)
         optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=LEARNING_RATE, total_steps=updates, pct_start=0.2
@@ -102,7 +102,3 @@ def shift(images: Tensor, generator: torch.Generator) -> Tensor:
     x = (torch.arange(width, device=images.device) + columns).clamp(0, width - 1)
     first = torch.arange(n, device=images.device)[:, None, None]
     return images.movedim(1, -1)[first, y[:, :, None], x[:, None, :]].movedim(-1, 1)
-
-
-def _shape(images: Tensor) -> tuple[int, int, int]:
-    return images.shape[1], images.shape[2], images.shape[3]

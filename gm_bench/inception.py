@@ -1,4 +1,4 @@
-"""The weights of the Inception network that published distances are measured with: found or fetched, checked."""
+"""The weights of the Inception network that published distances are measured with, found and checked."""
 
 import os
 import urllib.error

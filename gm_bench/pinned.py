@@ -39,8 +39,8 @@ def read_pinned(dataset: str, record: dict[str, Any], folder: Path = FOLDER) -> 
     path = folder / file_name(dataset)
     if not path.is_file() or io.sha256_file(path) != record["sha256"]:
         raise PinnedError(
-            f"{path} is not the file that was pinned (its sha256 must be {record['sha256']}): restore it with "
-            f"git checkout, or pin anew with python -m pipelines.extractor {dataset} --pin"
+            f"{path} is not the file that was pinned (its sha256 must be {record['sha256']}): "
+            f"restore it with git checkout, or pin anew with python -m pipelines.extractor {dataset} --pin"
         )
     return path.read_bytes()
 

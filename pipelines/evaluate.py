@@ -13,6 +13,7 @@ from gm_bench.device import describe, resolve
 from gm_bench.evaluation import all_metrics
 from gm_bench.extractors import load_extractor
 from gm_bench.features import PREPROCESSING, Features, extract
+from gm_bench.nets.lenet import shape_of
 from gm_bench.protocol import build_protocol, same_protocol
 from gm_bench.stage import Device, run
 
@@ -31,7 +32,7 @@ def main(
     samples, made = io.read_tensors(folder / "samples.safetensors")
     images = samples["images"]
     reference, reference_made = io.read_tensors(Path("reference", dataset, "features.safetensors"))
-    info, extractor = load_extractor(Path("extractors", dataset), tuple(images.shape[2:]))
+    info, extractor = load_extractor(Path("extractors", dataset), shape_of(images))
     protocol = _checked_protocol(dataset, config, info, reference_made["protocol"])
 
     values: dict[str, list[float]] = {}
@@ -67,8 +68,8 @@ def check_samples(images: Tensor, config: Protocol, dataset: str) -> None:
     """
     if images.shape[:2] != (config.draws, config.n_samples):
         raise ValueError(
-            f"the samples are {images.shape[0]} draws of {images.shape[1]} images but "
-            f"datasets.{dataset}.protocol says {config.draws} of {config.n_samples}: run the sample stage again"
+            f"the samples are {images.shape[0]} draws of {images.shape[1]} images but datasets.{dataset}"
+            f".protocol says {config.draws} of {config.n_samples}: run the sample stage again"
         )
 
 

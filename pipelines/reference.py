@@ -15,6 +15,7 @@ from gm_bench.device import describe, resolve
 from gm_bench.evaluation import floor
 from gm_bench.extractors import load_extractor
 from gm_bench.features import PREPROCESSING, extract
+from gm_bench.nets.lenet import shape_of
 from gm_bench.protocol import build_protocol
 from gm_bench.seeding import derive
 from gm_bench.stage import Device, run
@@ -32,7 +33,7 @@ def main(
     make_deterministic()
     out = Path("reference", dataset)
     test_images, train_images = (choose(dataset, split, config.n_samples) for split in ("test", "train"))
-    info, extractor = load_extractor(Path("extractors", dataset), tuple(test_images.shape[1:]))
+    info, extractor = load_extractor(Path("extractors", dataset), shape_of(test_images))
     test, train = extract(extractor, test_images, place), extract(extractor, train_images, place)
     protocol = build_protocol(
         dataset, config, info, PREPROCESSING[info["name"]], io.sha256_tensor(test_images)

@@ -177,7 +177,7 @@ class _Centred:
         self.squares = torch.cat([part.double().square().sum(dim=1) for part in self.scaled.split(BLOCK)])
 
     def squared_distances(self, rows: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """From points to a block, itself excluded, and a bound on the error: scaled float64 (rows, stop − start)."""
+        """From rows to a block, self excluded, and a bound on the error; scaled float64 (rows, columns)."""
         here, there = self._place(self.points[rows]), self._place(self.points[start:stop])
         squares = there.square().sum(dim=1)
         own = here.square().sum(dim=1)[:, None]

@@ -79,3 +79,9 @@ def from_weights(weights: dict[str, Tensor], image_shape: tuple[int, int, int]) 
         shape = "×".join(map(str, image_shape))
         raise ValueError(f"the extractor's weights are not those of a LeNet for images of {shape}") from None
     return network.eval().requires_grad_(False)
+
+
+def shape_of(images: Tensor) -> tuple[int, int, int]:
+    """(C, H, W) of images (…, C, H, W)."""
+    channels, height, width = images.shape[-3:]
+    return channels, height, width
