@@ -6,7 +6,7 @@ A wrong key or value raises `ConfigError` with one sentence that names the key, 
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -166,25 +166,36 @@ def _look_up(table: Mapping[str, Entry], name: str, where: str) -> Entry:
 def _sentence(error: ValidationError) -> str:
     """The first complaint of pydantic as one sentence: key, what was given, what is allowed."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    path = [part for part in first["loc"] if part != "[key]"]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        allowed = ", ".join(_fields_at(first["loc"][:-1]))
-        return f"unknown key '{key}'; allowed here: {allowed}{more}"
+        allowed = ", ".join(_type_at(path[:-1]).model_fields)
+        return f"unknown key '{_dotted(path)}'; allowed here: {allowed}{more}"
     if first["type"] == "missing":
-        return f"key '{key}' is missing{more}"
-    return f"'{key}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"
+        return f"key '{_dotted(path)}' is missing{more}"
+    return f"'{_dotted(path)}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"
 
 
-def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
-    """Names of the keys allowed at a place in params.yaml."""
-    model: Any = Params
-    for part in loc:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = model.model_fields[str(part)].annotation
-        while getattr(model, "__origin__", None) is dict and part not in ("[key]",):
-            value = model.__args__[1]
-            if isinstance(value, type) and issubclass(value, BaseModel):
-                model = value
-            break
-    return list(model.model_fields) if hasattr(model, "model_fields") else []
+def _dotted(path: list[int | str]) -> str:
+    """The place in params.yaml, less the tags that pydantic puts after the entry of a union."""
+    parts = [p for i, p in enumerate(path) if not _is_union(_type_at(path[:i]))]
+    return ".".join(str(part) for part in parts)
+
+
+def _type_at(path: list[int | str]) -> Any:
+    """The type that params.yaml has at a place."""
+    kind: Any = Params
+    for part in path:
+        if _is_union(kind):
+            kind = next(
+                m for m in get_args(get_args(kind)[0]) if part in get_args(m.model_fields["name"].annotation)
+            )
+        elif get_origin(kind) in (dict, list, tuple):
+            kind = get_args(kind)[-1]
+        else:
+            kind = kind.model_fields[part].annotation
+    return kind
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) is Annotated and len(get_args(get_args(kind)[0])) > 1

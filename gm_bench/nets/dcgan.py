@@ -28,14 +28,13 @@ class DCGAN(Network):
     def __init__(
         self, image_shape: tuple[int, int, int], width: int, critic_norm: Literal["batch", "none"]
     ) -> None:
-        super().__init__(image_shape)
+        super().__init__(image_shape, critic_norm)
         channels, height, breadth = image_shape
         if height != breadth or height % 2:
             raise ValueError(
                 f"network dcgan needs square images of even side, not {height}×{breadth}; "
                 "set datasets.<name>.source.size or use network mlp"
             )
-        self.critic_norm = critic_norm
         self.base, n_rungs = height, 0
         while self.base > 4 and self.base % 2 == 0:
             self.base, n_rungs = self.base // 2, n_rungs + 1

@@ -22,7 +22,7 @@ class InfoGAN(Network):
     """
 
     def __init__(self, image_shape: tuple[int, int, int], critic_norm: Literal["batch", "none"]) -> None:
-        super().__init__(image_shape)
+        super().__init__(image_shape, critic_norm)
         channels, height, width = image_shape
         if height != width or height % 4:
             raise ValueError(
@@ -31,7 +31,6 @@ class InfoGAN(Network):
             )
         self.channels = channels
         self.quarter = height // 4
-        self.critic_norm = critic_norm
 
     def generator(self, z_dim: int) -> nn.Module:
         n_inner = 128 * self.quarter**2

@@ -22,9 +22,8 @@ class MLP(Network):
     def __init__(
         self, image_shape: tuple[int, int, int], width: int, critic_norm: Literal["batch", "none"]
     ) -> None:
-        super().__init__(image_shape)
+        super().__init__(image_shape, critic_norm)
         self.width = width
-        self.critic_norm = critic_norm
         self.n_pixels = math.prod(image_shape)
 
     def generator(self, z_dim: int) -> nn.Module:

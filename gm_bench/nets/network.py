@@ -4,7 +4,7 @@ import importlib
 import inspect
 import pkgutil
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -19,10 +19,14 @@ class Network(ABC):
 
     Args:
         image_shape: (C, H, W).
+        critic_norm: "batch" normalises the discriminator's inner layers, "none" leaves them as they are.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], critic_norm: Literal["batch", "none"]) -> None:
+        if critic_norm not in ("batch", "none"):
+            raise ValueError(f"params.yaml: critic_norm is '{critic_norm}'; allowed: batch, none")
         self.image_shape = image_shape
+        self.critic_norm = critic_norm
 
     @abstractmethod
     def generator(self, z_dim: int) -> nn.Module:

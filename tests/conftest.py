@@ -1,0 +1,44 @@
+"""Small things that many tests need."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+from torch import Tensor
+
+from gm_bench.config import Params, load_params
+from gm_bench.nets.mlp import MLP
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    """The repository's own params.yaml."""
+    return load_params()
+
+
+@pytest.fixture
+def digits_network() -> MLP:
+    return MLP((1, 8, 8), width=16, critic_norm="none")
+
+
+@pytest.fixture
+def digits_network_with_norm() -> MLP:
+    return MLP((1, 8, 8), width=16, critic_norm="batch")
+
+
+@pytest.fixture(scope="session")
+def blobs() -> Tensor:
+    """256 images (1, 8, 8), uint8: a bright spot in one of four places on a dark ground."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 30, (256, 1, 8, 8), generator=generator)
+    for i in range(256):
+        row, column = divmod(i % 4, 2)
+        images[i, 0, 1 + 3 * row : 4 + 3 * row, 1 + 3 * column : 4 + 3 * column] += 200
+    return images.to(torch.uint8)

@@ -1,0 +1,306 @@
+"""The loop: equal budgets, the same weights to the bit, resumption, divergence, cost."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gm_bench import io, training
+from gm_bench import variant as variants
+from gm_bench.checkpoint import Checkpoint, training_key
+from gm_bench.config import Params, Recipe
+from gm_bench.determinism import make_deterministic
+from gm_bench.training import Job, Progress, State
+from gm_bench.variant import Batch, Variant
+
+CPU = torch.device("cpu")
+
+
+def job_of(params: Params, variant: str, n_images: int = 64 * 50, **changes: object) -> Job:
+    recipe = Recipe.model_validate(params.variants[variant]["mlp"].model_dump() | changes)
+    return Job("blobs", variant, 0, "mlp", recipe, n_images)
+
+
+def run(job: Job, images: Tensor, state: State | None = None, **hooks) -> tuple[State, list[Progress]]:
+    state = state or training.start(job, (1, 8, 8), CPU)
+    rows: list[Progress] = []
+    defaults = {"save": lambda s: None, "save_every": 1e9, "stop_asked": lambda: False, "on_row": rows.append}
+    training.train(state, job, images, torch.arange(len(images)) % 10, **(defaults | hooks))
+    return state, rows
+
+
+def weights(state: State) -> dict[str, Tensor]:
+    return {k: v.clone() for k, v in state.model.state_dict().items()}
+
+
+def assert_same(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+    assert a.keys() == b.keys()
+    assert [k for k in a if not torch.equal(a[k], b[k])] == []
+
+
+@pytest.mark.parametrize("variant", variants.names())
+def test_the_budget_is_counted_in_real_images(params: Params, blobs: Tensor, variant: str) -> None:
+    """Every variant is shown 3,200 images: 50 batches of 64, whatever the players do with them."""
+    state, rows = run(job_of(params, variant), blobs)
+    per_round = state.updates["critic" if "critic" in state.updates else "model"] / state.rounds
+    assert state.images == 3200
+    assert state.rounds == 50 / per_round
+    assert rows[-1].images == 3200
+    assert [r.images for r in rows] == sorted({r.images for r in rows})
+
+
+@pytest.mark.parametrize("variant", variants.names())
+def test_two_runs_are_equal_to_the_bit(params: Params, blobs: Tensor, variant: str) -> None:
+    make_deterministic()
+    first, second = (run(job_of(params, variant), blobs)[0] for _ in range(2))
+    assert_same(weights(first), weights(second))
+    assert strip(first.history) == strip(second.history)
+
+
+def strip(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "timestamp_ms"} for row in history]
+
+
+def test_the_seed_changes_everything(params: Params, blobs: Tensor) -> None:
+    job = job_of(params, "gan", 64)
+    first, second = (training.start(replace(job, seed=seed), (1, 8, 8), CPU).model for seed in (0, 1))
+    assert not torch.equal(first.generator[0].weight, second.generator[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("variant", "stop_after"), [(v, 3) for v in variants.names()] + [("vae", 0), ("gan", 8)]
+)
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    params: Params, blobs: Tensor, tmp_path: Path, variant: str, stop_after: int
+) -> None:
+    """Stopped between two rows of the history, too: losses not yet averaged are part of the state."""
+    make_deterministic()
+    job = job_of(params, variant, 64 * 250)
+    whole, _ = run(job, blobs)
+    checkpoint = Checkpoint(job, "key", tmp_path)
+    rounds = iter(range(10_000))
+    with pytest.raises(training.Interrupted):
+        run(job, blobs, save=checkpoint.save, stop_asked=lambda: next(rounds) >= stop_after)
+    resumed = training.start(job, (1, 8, 8), CPU)
+    assert checkpoint.restore(resumed) is None
+    assert 0 < resumed.images < job.n_images
+    run(job, blobs, resumed)
+    assert_same(weights(whole), weights(resumed))
+    assert strip(whole.history) == strip(resumed.history)
+    assert (whole.flops, whole.updates, whole.rounds) == (resumed.flops, resumed.updates, resumed.rounds)
+
+
+def test_a_damaged_checkpoint_is_dropped_with_a_word(params: Params, blobs: Tensor, tmp_path: Path) -> None:
+    job = job_of(params, "vae")
+    checkpoint = Checkpoint(job, "key", tmp_path)
+    for damage in (lambda b: b[: len(b) // 2], lambda b: b[:-40] + bytes([b[-40] ^ 1]) + b[-39:]):
+        state, _ = run(job, blobs)
+        checkpoint.save(state)
+        checkpoint.path.write_bytes(damage(checkpoint.path.read_bytes()))
+        fresh = training.start(job, (1, 8, 8), CPU)
+        assert "was damaged and is deleted; training starts anew" in (checkpoint.restore(fresh) or "")
+        assert fresh.rounds == 0
+        assert not checkpoint.path.exists()
+
+
+def test_the_key_names_everything_that_matters(params: Params) -> None:
+    job = job_of(params, "wgan")
+    clipped = job_of(params, "wgan", model=job.recipe.model | {"clip": 0.5})
+    keys = [
+        training_key(job, "data", CPU),
+        training_key(replace(job, seed=1), "data", CPU),
+        training_key(replace(job, n_images=1), "data", CPU),
+        training_key(clipped, "data", CPU),
+        training_key(job, "other data", CPU),
+        training_key(job, "data", torch.device("cuda")),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert training_key(job_of(params, "wgan"), "data", CPU) == keys[0]
+
+
+class Recorder(Variant):
+    """Fits the mean of the data in closed form around a loop that only watches."""
+
+    family, source, players = "baselines", "none", ("model",)
+
+    def __init__(self, explode_at: int = 10**9) -> None:
+        torch.nn.Module.__init__(self)
+        self.model = torch.nn.Linear(1, 1)
+        self.register_buffer("mean", torch.zeros(()))
+        self.explode_at, self.calls, self.seen, self.progress = explode_at, 0, [], []
+        self.noise: list[float] = []
+
+    def loss(self, player: str, batch: Batch) -> dict[str, Tensor]:
+        self.calls += 1
+        self.progress.append(batch.progress)
+        self.seen += batch.images[:, 0, 0, 0].add(1).mul(127.5).round().int().tolist()
+        self.noise.append(torch.rand((), generator=batch.generator).item())
+        value = self.model(torch.ones(1, 1)).sum()
+        return {"loss": value * (math.inf if self.calls == self.explode_at else 1), "other": value}
+
+    def sample(self, n: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
+        return torch.zeros(n, 1, 8, 8)
+
+    def begin(self, images: Tensor) -> None:
+        self.began_with = len(images)
+
+    def finish(self, images: Tensor) -> None:
+        self.mean = images.float().mean()
+
+
+def record(params: Params, images: Tensor, n_images: int, **options: int) -> State:
+    job = job_of(params, "vae", n_images, batch_size=4)
+    state = State(Recorder(**options), {}, updates={"model": 0})
+    state.optimisers["model"] = torch.optim.SGD(state.model.parameters(), lr=0.1)
+    return run(job, images, state)[0]
+
+
+def test_an_epoch_shows_every_image_once_in_a_new_order(params: Params) -> None:
+    images = torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 1, 8, 8).contiguous()
+    seen = record(params, images, 48).model.seen
+    epochs = [seen[i : i + 16] for i in (0, 16, 32)]
+    assert all(sorted(epoch) == list(range(16)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_every_update_draws_its_own_noise_and_knows_its_progress(params: Params, blobs: Tensor) -> None:
+    model = record(params, blobs, 80).model
+    assert len(set(model.noise)) == 20
+    assert model.progress == [i / 20 for i in range(20)]
+
+
+def test_closed_form_fits_are_called_around_the_loop(params: Params, blobs: Tensor) -> None:
+    model = record(params, blobs, 8).model
+    assert model.began_with == len(blobs)
+    assert model.mean.item() == pytest.approx(blobs.float().mean().item())
+
+
+@pytest.mark.parametrize("call", [1, 5, 33, 40])
+def test_divergence_is_recorded_with_step_player_and_term(params: Params, blobs: Tensor, call: int) -> None:
+    state = record(params, blobs, 4 * 40, explode_at=call)
+    assert state.divergence == {"step": call, "player": "model", "term": "loss", "value": "inf"}
+    assert all(math.isfinite(v) for row in state.history for v in row.values())
+
+
+def test_divergence_of_several_updates_per_round_names_the_round(params: Params, blobs: Tensor) -> None:
+    """A learning rate of 1e30 breaks the critic at once; round 1 has five critic updates."""
+    critic = {"name": "rmsprop", "lr": 1e30, "alpha": 0.99, "decay": "none"}
+    model = params.variants["wgan"]["mlp"].model | {"clip": 1e38}
+    job = job_of(params, "wgan", optimisers={"critic": critic, "generator": critic}, model=model)
+    state, _ = run(job, blobs)
+    assert state.divergence is not None
+    assert (state.divergence["step"], state.divergence["player"]) == (1, "critic")
+
+
+def test_linear_decay_reaches_zero_with_the_budget(params: Params, blobs: Tensor) -> None:
+    decaying = {"name": "adam", "lr": 0.5, "betas": [0.9, 0.999], "decay": "linear"}
+    state, _ = run(job_of(params, "vae", 64 * 4, optimisers={"model": decaying}), blobs)
+    assert state.optimisers["model"].param_groups[0]["lr"] == pytest.approx(0.5 * (1 - 3 / 4))
+
+
+def test_cost_counts_what_was_done(params: Params, blobs: Tensor) -> None:
+    """Operations of a VAE's step by hand: 2 per multiply-add, forward, and backward twice but for the input."""
+    recipe = params.variants["vae"]["mlp"]
+    width, z = recipe.network["width"], recipe.model["z_dim"]
+    state, _ = run(job_of(params, "vae"), blobs)
+    encoder = [(64, width), (width, width), (width, 2 * z)]
+    decoder = [(z, width), (width, width), (width, 64)]
+    forward = sum(a * b for a, b in encoder + decoder)
+    backward = 2 * forward - 64 * width
+    bill = training.cost(state, CPU)
+    assert bill["flops"] == 2 * 64 * (forward + backward) * 50
+    assert bill["updates"] == {"model": 50}
+    assert bill["images"] == 3200
+    assert bill["device"] == "cpu"
+    assert 50e6 < bill["peak_memory_bytes"] < 5e9
+    norms = 2 * 2 * width + 2 * width
+    biases = width + width + 2 * z + 64
+    assert bill["parameters"] == {"model": forward + norms + biases}
+
+
+def test_players_and_data_must_fit_the_recipe(params: Params, blobs: Tensor) -> None:
+    with pytest.raises(
+        ValueError, match="updates of variants.gan name critic; its players are critic, generator"
+    ):
+        training.start(job_of(params, "gan", updates={"critic": 1}), (1, 8, 8), CPU)
+    with pytest.raises(ValueError, match="3 training images cannot fill a batch of 64"):
+        run(job_of(params, "gan"), blobs[:3])
+
+
+# Really killing the stage: the parent sees only files and exit codes.
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, blobs: Tensor) -> Path:
+    """A folder in which `pipelines.train` runs on blobs for a few seconds."""
+    params = json.loads(json.dumps(load_raw()))
+    params["grid"] = {"datasets": ["digits"], "variants": ["wgan_gp"], "seeds": [0]}
+    params["datasets"]["digits"]["training"]["n_images"] = 64 * 1500
+    io.write_json(tmp_path / "params.yaml", params)  # JSON is YAML
+    labels = torch.arange(len(blobs)) % 10
+    io.write_tensors(tmp_path / "data/digits/train.safetensors", {"images": blobs, "labels": labels})
+    return tmp_path
+
+
+def load_raw() -> dict:
+    import yaml
+
+    return yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+
+
+def train_command(workspace: Path) -> subprocess.Popen:
+    environ = os.environ | {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1", "GM_BENCH_DEVICE": "cpu"}
+    arguments = [sys.executable, "-m", "pipelines.train", "digits", "wgan_gp", "0", "--save-every", "0.2"]
+    return subprocess.Popen(arguments, cwd=workspace, env=environ, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_checkpoint(workspace: Path, process: subprocess.Popen) -> None:
+    """Until the process has written a checkpoint of its own."""
+    began, deadline = time.time(), time.monotonic() + 120
+    while not any(p.stat().st_mtime > began for p in workspace.glob(".checkpoints/*/[!.]*.safetensors")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def model_bytes(workspace: Path) -> bytes:
+    return (workspace / "runs/digits/wgan_gp/0/model.safetensors").read_bytes()
+
+
+def test_kill_minus_nine_and_ctrl_c_end_at_the_same_weights(workspace: Path) -> None:
+    process = train_command(workspace)
+    process.communicate()
+    assert process.returncode == 0
+    expected = model_bytes(workspace)
+    for path in (workspace / "runs/digits/wgan_gp/0").iterdir():
+        path.unlink()
+
+    killed = train_command(workspace)
+    wait_for_checkpoint(workspace, killed)
+    killed.kill()
+    assert killed.communicate()[0] is None
+    assert not list(workspace.glob("runs/digits/wgan_gp/0/model.safetensors"))
+
+    interrupted = train_command(workspace)
+    wait_for_checkpoint(workspace, interrupted)
+    interrupted.send_signal(signal.SIGINT)
+    _, words = interrupted.communicate()
+    assert interrupted.returncode == 130
+    assert "goes on from round" in words
+    assert "the state is saved, the same command goes on from there" in words
+
+    final = train_command(workspace)
+    _, words = final.communicate()
+    assert final.returncode == 0, words
+    assert "goes on from round" in words
+    assert model_bytes(workspace) == expected
+    assert not list(workspace.glob(".checkpoints/*"))

@@ -1,0 +1,144 @@
+"""What every file in gm_bench/variants/ must do. A new variant is tested here unasked."""
+
+import inspect
+
+import pytest
+import torch
+from torch import Tensor
+
+from gm_bench import training
+from gm_bench import variant as variants
+from gm_bench.adversarial import Adversarial
+from gm_bench.config import Params
+from gm_bench.nets import network as networks
+from gm_bench.nets.mlp import MLP
+from gm_bench.variant import Batch, Variant
+
+CPU = torch.device("cpu")
+CASES = [(name, network) for name in variants.names() for network in ("mlp", "infogan", "dcgan")]
+
+
+def build(params: Params, name: str, network: str, shape: tuple[int, int, int] = (1, 8, 8)) -> Variant:
+    recipe = params.variants[name][network]
+    return variants.build(name, networks.build(network, shape, recipe.network), recipe.model)
+
+
+def batch(n: int = 4, shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0) -> Batch:
+    images = torch.linspace(-1, 1, n * shape[0] * shape[1] * shape[2]).view(n, *shape)
+    generator = torch.Generator().manual_seed(seed)
+    return Batch(n, generator, 0.0, lambda: (images, torch.arange(n) % 10))
+
+
+@pytest.mark.parametrize("name", variants.names())
+def test_it_says_what_it_is(name: str) -> None:
+    cls = variants.find(name)
+    assert cls.family in {"VAE", "GAN", "LSGAN", "WGAN", "baselines"}
+    assert any(year in cls.source for year in map(str, range(2010, 2030)))
+    assert cls.source.split(",")[0].split(" et al")[0].split(" &")[0] in (
+        inspect.getmodule(cls).__doc__ or ""
+    )
+    assert not cls.__subclasses__()
+
+
+@pytest.mark.parametrize(("name", "network"), CASES)
+def test_samples_are_images_and_follow_the_seed(params: Params, name: str, network: str) -> None:
+    model = build(params, name, network).eval()
+    first, again, other = (
+        model.sample(6, torch.Generator().manual_seed(seed)).detach() for seed in (1, 1, 2)
+    )
+    assert first.shape == (6, 1, 8, 8)
+    assert first.abs().max() <= 1
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first[0], first[1])
+
+
+@pytest.mark.parametrize(("name", "network"), CASES)
+def test_each_player_has_a_loss_that_moves_all_its_weights(params: Params, name: str, network: str) -> None:
+    """A weight whose gradient is missing or always zero is not trained."""
+    model = build(params, name, network).train()
+    for player in model.players:
+        terms = model.loss(player, batch())
+        assert terms["loss"].shape == ()
+        assert all(term.isfinite() for term in terms.values())
+        weights = dict(getattr(model, player).named_parameters())
+        gradients = torch.autograd.grad(terms["loss"], list(weights.values()))
+        still = [n for n, g in zip(weights, gradients, strict=True) if not n.endswith("bias") and not g.any()]
+        assert still == []
+
+
+@pytest.mark.parametrize("name", variants.names())
+def test_someone_looks_at_real_images(params: Params, name: str) -> None:
+    model = build(params, name, "mlp").train()
+    shown = []
+    for player in model.players:
+        seen = batch()
+        model.loss(player, seen)
+        shown.append(seen.n_images_shown)
+    assert sum(shown) == 4
+
+
+@pytest.mark.parametrize("name", variants.names())
+def test_training_brings_samples_closer_to_the_data(params: Params, name: str, blobs: Tensor) -> None:
+    """The mean image of the samples approaches that of the data: on blobs it starts ~1 away per pixel."""
+    recipe = params.variants[name]["mlp"]
+    job = training.Job("blobs", name, 0, "mlp", recipe, 64 * 600)
+    state = training.start(job, (1, 8, 8), CPU)
+    before = distance_of_means(state.model, blobs)
+    training.train(
+        state,
+        job,
+        blobs,
+        torch.zeros(len(blobs), dtype=torch.int64),
+        on_row=lambda progress: None,
+        save=lambda state: None,
+        save_every=1e9,
+        stop_asked=lambda: False,
+    )
+    assert state.divergence is None
+    assert distance_of_means(state.model, blobs) < 0.75 * before
+
+
+@torch.no_grad()
+def distance_of_means(model: Variant, data: Tensor) -> float:
+    samples = model.eval().sample(256, torch.Generator().manual_seed(0)).mean(0)
+    return (samples - (data.float() / 127.5 - 1).mean(0)).abs().mean().item()
+
+
+@pytest.mark.parametrize("name", [n for n in variants.names() if issubclass(variants.find(n), Adversarial)])
+def test_adversarial_players_do_not_touch_each_other(params: Params, name: str) -> None:
+    """The generator's loss sends no gradient into real images' scores, the critic's none into the generator."""
+    model = build(params, name, "mlp").train()
+    loss = model.loss("critic", batch())["loss"]
+    gradients = torch.autograd.grad(loss, list(model.generator.parameters()), allow_unused=True)
+    assert all(g is None for g in gradients)
+
+
+def test_fake_images_of_critic_and_generator_are_fresh(params: Params) -> None:
+    model = build(params, "gan", "mlp")
+    generator = torch.Generator().manual_seed(0)
+    assert not torch.equal(model.latent(8, generator), model.latent(8, generator))
+
+
+def test_priors(digits_network: MLP) -> None:
+    """10,000 codes of 8 dimensions: the standard error of a mean of squares is below 0.6 %."""
+    moments = {"uniform": 1 / 3, "normal": 1.0}
+    for prior, second_moment in moments.items():
+        options = {"z_dim": 8, "prior": prior}
+        z = variants.build("gan", digits_network, options).latent(10_000, torch.Generator().manual_seed(0))
+        assert z.square().mean().item() == pytest.approx(second_moment, rel=0.02)
+        assert z.mean().item() == pytest.approx(0.0, abs=0.01)
+        assert bool((z.abs().max() <= 1).item()) == (prior == "uniform")
+
+
+def test_wrong_keywords_are_named(digits_network: MLP) -> None:
+    with pytest.raises(ValueError, match="unknown variant 'vqgan'; gm_bench/variants/ holds: gan, lsgan"):
+        variants.find("vqgan")
+    with pytest.raises(
+        ValueError, match="unknown key 'clib' in the model entry of variants.wgan; allowed: z_dim"
+    ):
+        variants.build("wgan", digits_network, {"z_dim": 2, "prior": "normal", "clib": 1})
+    with pytest.raises(ValueError, match="model entry of variants.wgan lacks the key 'clip'"):
+        variants.build("wgan", digits_network, {"z_dim": 2, "prior": "normal"})
+    with pytest.raises(ValueError, match="prior is 'cauchy'; allowed: normal, uniform"):
+        variants.build("gan", digits_network, {"z_dim": 2, "prior": "cauchy"})
