@@ -23,11 +23,11 @@ class RunDisplay:
     def __init__(self, title: str, chains: Sequence[Chain]) -> None:
         self.title = title
         self.chains = chains
+        self.began = time.monotonic()
         self.console = Console(stderr=True)
         self.live = Live(console=self.console, refresh_per_second=2, get_renderable=self._table, transient=True)
         self.on_terminal = sys.stderr.isatty()
         self.reported: set[str] = set()
-        self.began = time.monotonic()
         self.over = threading.Event()
         self.watcher = threading.Thread(target=self._watch, daemon=True)
 
