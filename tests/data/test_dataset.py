@@ -119,6 +119,11 @@ def test_an_unknown_loader_lists_the_known(name: str) -> None:
             {"n_test": "8", "split_seed": 0},
             "option 'n_test' of loader 'digits' is '8': Input should be a v",
         ),
+        (
+            "celeba",
+            {"size": "64"},
+            "option 'size' of loader 'celeba' is '64': Input should be a valid integer",
+        ),
         ("digits", {"n_test": True, "split_seed": 0}, "'n_test' of loader 'digits' is True"),
         ("digits", {"n_test": 8, "split_seed": -1}, "'split_seed' of loader 'digits' is -1"),
         (
