@@ -115,7 +115,7 @@ def of_cell(
             "family": family,
             "source": source,
             "status": metrics["status"],
-            **({"divergence": divergence_text(metrics["divergence"])} if metrics["divergence"] else {}),
+            **({"divergence": divergence_place(metrics["divergence"])} if metrics["divergence"] else {}),
             **_protocol_tags(protocol),
             "device": cost["device"],
             "evaluation_device": metrics["device"],
@@ -170,9 +170,9 @@ def of_floor(dataset: str, *, floor: Json, card: Json, file_hashes: Sequence[str
     )
 
 
-def divergence_text(divergence: Json) -> str:
-    """Where a training broke off, in words."""
-    return f"diverged at step {divergence['step']} ({divergence['player']} {divergence['term']})"
+def divergence_place(divergence: Json) -> str:
+    """Where a training broke off: step 412 (critic loss)."""
+    return f"step {divergence['step']} ({divergence['player']} {divergence['term']})"
 
 
 def _key(*parts: str) -> str:

@@ -8,14 +8,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gm_bench.leaderboard import COLUMNS, ORDER_BY, Cell, Entry, Leaderboard
-from gm_bench.record import divergence_text
 from gm_bench.tables import (
     decimals,
     duration,
-    first_divergence,
     floor_text,
     notes,
     number,
+    outcome,
     protocol_in_words,
     score_text,
     title,
@@ -81,7 +80,7 @@ def _row(entry: Entry, metrics: Sequence[str], digits: Mapping[str, int], place:
         "variant": entry.variant,
         "family": entry.family,
         "source": entry.source,
-        "diverged": divergence_text(first_divergence(entry)[1]) if entry.status == "diverged" else None,
+        "diverged": outcome(entry),
         "cells": [
             {
                 "mean": number(score.mean, digits[m]),
@@ -120,7 +119,7 @@ def _pictures(entry: Entry, samples: Mapping[Cell, bytes], digits: int) -> dict[
     return {
         "variant": entry.variant,
         "score": score_text(score, digits) if score else None,
-        "diverged": divergence_text(first_divergence(entry)[1]) if entry.status == "diverged" else None,
+        "diverged": outcome(entry),
         "first": pictures[0] if pictures else None,
         "more": pictures[1:],
     }

@@ -1,6 +1,7 @@
 """The leaderboard as people read it: Markdown, the terminal, and the protocol in words."""
 
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gm_bench.leaderboard import COLUMNS, Entry, Leaderboard, Score
-from gm_bench.record import FLOOR, divergence_text
+from gm_bench.record import FLOOR, divergence_place
 
 NOT_AVAILABLE = "–"
 
@@ -115,6 +116,13 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min"
 
 
+def outcome(entry: Entry) -> str | None:
+    """How an entry without numbers ended; None where a seed finished."""
+    return (
+        f"diverged at {divergence_place(first_divergence(entry)[1])}" if entry.status == "diverged" else None
+    )
+
+
 def first_divergence(entry: Entry) -> tuple[int, Mapping[str, Any]]:
     """The seed that diverged earliest, and where."""
     return min(entry.divergences.items(), key=lambda item: (item[1]["step"], item[0]))
@@ -128,10 +136,10 @@ def notes(board: Leaderboard, dataset: str) -> list[str]:
         if n_bad == 0 or n == 1:
             continue
         seed, where = first_divergence(entry)
-        which = f"seed {seed}" if n_bad == 1 else f"the first, seed {seed},"
+        which = f"seed {seed}" if n_bad == 1 else f"earliest seed {seed}"
         rest = f"; its numbers are of the other {n - n_bad}" if n_bad < n else ""
         said.append(
-            f"{entry.variant}: {n_bad} of {n} seeds diverged, {which} {divergence_text(where)}{rest}."
+            f"{entry.variant}: {n_bad} of {n} seeds diverged, {which} at {divergence_place(where)}{rest}."
         )
     return said
 
@@ -144,7 +152,7 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
     budgets = _list({f"{entry.cost['budget']:,}" for entry in entries})
     devices = _list({entry.cost["device"] for entry in entries})
     names = board.metrics(dataset)
-    score = "Inception Score" if "inception_score" in names else "Classifier score"
+    score = "Inception Score" if "inception_score" in names else "classifier score"
     scope = (
         "comparable wherever this protocol is used"
         if extractor["comparable"] == "everywhere"
@@ -163,7 +171,7 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
         f"{extractor['features']} features, {scope}.",
         f"Preprocessing: {protocol['preprocessing']}; {protocol['dtype']}, "
         f"TF32 {'on' if protocol['tf32'] else 'off'}.",
-        f"{score} over {_count(protocol['score_splits'], 'split')}; "
+        f"Estimates: {score} over {_count(protocol['score_splits'], 'split')}; "
         f"KID over {_count(protocol['kid_subsets'], 'subset')} of {protocol['kid_subset_size']:,}; "
         f"precision and recall with {_count(protocol['neighbours'], 'neighbour')}.",
         f"Budget: {budgets} real images shown to each model. Time and parameters: of one seed, on {devices}.",
@@ -182,8 +190,7 @@ def _text_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> lis
     lines = [header, [*floor_line, *[NOT_AVAILABLE] * 3]]
     for entry in entries:
         cells = [score_text(entry.metrics.get(name), digits[name]) for name in metrics]
-        if entry.status == "diverged":
-            cells[0] = divergence_text(first_divergence(entry)[1])
+        cells[0] = outcome(entry) or cells[0]
         n, n_bad = len(entry.seeds), len(entry.divergences)
         seeds = f"{n - n_bad} of {n}" if n_bad else str(n)
         size = number(sum(entry.cost["parameters"].values()), 0)
@@ -193,8 +200,7 @@ def _text_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> lis
 
 def _markdown(text: str) -> str:
     """Text as it stands: nothing in it is read as Markdown or HTML."""
-    for sign in "\\`*_[]<>|":
-        text = text.replace(sign, f"\\{sign}")
+    text = re.sub(r"[\\`*\[\]<>|&]|(?<!\w)_|_(?!\w)", lambda sign: "\\" + sign[0], text)
     return " ".join(text.split("\n"))
 
 

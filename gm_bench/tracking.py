@@ -21,7 +21,8 @@ from urllib.parse import quote
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # an unreachable server: seconds, not minutes
-logging.getLogger("alembic").setLevel(logging.ERROR)
+for chatty in ("alembic", "urllib3"):
+    logging.getLogger(chatty).setLevel(logging.ERROR)
 
 import pandas as pd  # noqa: E402
 from filelock import FileLock  # noqa: E402
@@ -203,9 +204,8 @@ class Store:
         except io.FileError:
             raise
         except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-            raise TrackingError(
-                f"the MLflow store {self.place} {self._advice(error)}"
-            ) from error
+            sentence = f"the MLflow store {self.uri} {self._advice(error)}"
+            raise TrackingError(_without_password(sentence)) from error
 
     def _advice(self, error: Exception) -> str:
         reason = " ".join(str(error).split("\n")[0].split())[:200]
@@ -288,8 +288,8 @@ def _description(dataset: str, experiment: str, runs: Sequence[str]) -> str:
     )
 
 
-def _without_password(uri: str) -> str:
-    return re.sub(r"//[^/@]*@", "//…@", uri)
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//…@", text)
 
 
 def _git_revision() -> str | None:

@@ -22,7 +22,7 @@ def main() -> None:
     """Publish the cells of the grid, read them back, write and print the leaderboard."""
     grid = load_params()
     cells, datasets = grid.cells(), grid.grid.datasets
-    records = [*map(_floor, datasets), *(_cell(*cell) for cell in cells)]
+    records = [*map(read_floor, datasets), *(read_cell(*cell) for cell in cells)]
     store = Store()
     n_written = sum(store.publish(each) for each in records)
     for dataset in datasets:
@@ -50,7 +50,8 @@ def _folder(dataset: str, variant: str, seed: int) -> Path:
     return Path("runs", dataset, variant, str(seed))
 
 
-def _cell(dataset: str, variant: str, seed: int) -> Record:
+def read_cell(dataset: str, variant: str, seed: int) -> Record:
+    """What the stages left of a cell."""
     folder = _folder(dataset, variant, seed)
     files = [folder / name for name in ("metrics.json", "cost.json", "history.csv")]
     model = find(variant)
@@ -69,7 +70,8 @@ def _cell(dataset: str, variant: str, seed: int) -> Record:
     )
 
 
-def _floor(dataset: str) -> Record:
+def read_floor(dataset: str) -> Record:
+    """What the reference stage left of a dataset's floor."""
     file = Path("reference", dataset, "floor.json")
     card = io.read_json(Path("data", dataset, "card.json"))
     return record.of_floor(dataset, floor=io.read_json(file), card=card, file_hashes=[io.sha256_file(file)])
