@@ -1,0 +1,186 @@
+"""Extraction: one pass, the same for every image wherever it stands, and no image read for what it is not."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch_fidelity import feature_extractor_inceptionv3 as inception_module
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+
+from gm_bench import extractors, inception, io
+from gm_bench.features import (
+    BATCH_SIZE,
+    LENET,
+    LeNetExtractor,
+    check_images,
+    extract,
+    load_inception,
+    load_lenet,
+)
+from gm_bench.nets.lenet import LeNet
+
+CPU = torch.device("cpu")
+
+
+def images(n: int, *shape: int) -> Tensor:
+    return torch.randint(0, 256, (n, *shape), dtype=torch.uint8)
+
+
+@pytest.fixture
+def network() -> LeNet:
+    """A LeNet whose batch normalisation has seen some images."""
+    network = LeNet((1, 8, 8), 10)
+    for _ in range(3):
+        network(images(64, 1, 8, 8))
+    return network.eval()
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 13, 13), (3, 64, 64)])
+def test_lenet_reads_grey_and_colour_of_8_to_64_pixels(shape: tuple[int, int, int]) -> None:
+    features, logits = LeNet(shape, 7)(images(4, *shape))
+    assert (features.shape, features.dtype) == ((4, 128), torch.float32)
+    assert (logits.shape, logits.dtype) == ((4, 7), torch.float32)
+
+
+def test_features_are_standardised_and_not_rectified() -> None:
+    network = LeNet((1, 8, 8), 10)
+    features, logits = network(images(500, 1, 8, 8))
+    # in training mode the batch itself is what they are standardised by
+    assert torch.allclose(features.mean(dim=0), torch.zeros(128), atol=1e-5)
+    assert torch.allclose(features.var(dim=0, correction=0), torch.ones(128), atol=1e-2)
+    assert (features < 0).float().mean() > 0.3
+    assert torch.equal(logits, network.classify(features.clamp(min=0)))
+
+
+@pytest.mark.parametrize("shape", [(2, 28, 28), (1, 7, 7), (3, 65, 65)])
+def test_lenet_refuses_other_images(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="resize the images or choose the extractor inception"):
+        LeNet(shape, 10)
+
+
+def test_extractor_gives_both_layers_of_the_network(network: LeNet) -> None:
+    given = images(300, 1, 8, 8)  # more than one batch, and no whole number of them
+    seen = extract(load_lenet(network.state_dict(), (1, 8, 8)), given, CPU)
+    with torch.no_grad():
+        features, logits = network(given)
+    # other batches, so other orders of summation in float32
+    assert torch.allclose(seen.features, features, atol=1e-5)
+    assert torch.allclose(seen.logits, logits, atol=1e-5)
+
+
+def test_an_image_looks_the_same_wherever_it_stands(network: LeNet) -> None:
+    extractor = load_lenet(network.state_dict(), (1, 8, 8))
+    given = images(BATCH_SIZE["lenet"] + 5, 1, 8, 8)
+    order = torch.randperm(len(given))
+    seen = extract(extractor, given, CPU).features
+    assert torch.equal(extract(extractor, given[order], CPU).features, seen[order])
+    assert torch.equal(extract(extractor, given[:2], CPU).features, seen[:2])
+
+
+def test_it_is_registered_with_torch_fidelity(network: LeNet) -> None:
+    assert FEATURE_EXTRACTORS_REGISTRY[LENET] is LeNetExtractor
+    one = LeNetExtractor(LENET, ["logits"], weights=network.state_dict(), image_shape=(1, 8, 8))
+    assert [layer.shape for layer in one(images(3, 1, 8, 8))] == [(3, 10)]
+    with pytest.raises(ValueError, match="not on the list"):
+        LeNetExtractor(LENET, ["logit"], weights=network.state_dict(), image_shape=(1, 8, 8))
+
+
+def test_weights_of_another_network_are_refused(network: LeNet) -> None:
+    with pytest.raises(ValueError, match="not those of a LeNet for images of 1×28×28"):
+        load_lenet(network.state_dict(), (1, 28, 28))
+    with pytest.raises(ValueError, match="not those of a LeNet"):
+        load_lenet({"weight": torch.ones(3)}, (1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (images(4, 1, 8, 8).float(), "must be uint8"),
+        (images(4, 8, 8), "must be uint8"),
+        (images(4, 3, 8, 8), "images are 3×8×8 but the extractor is for 1×8×8"),
+        (images(4, 1, 9, 9), "images are 1×9×9 but the extractor is for 1×8×8"),
+        (images(1, 1, 8, 8), "1 image has no distribution"),
+        (images(4, 1, 8, 8) % 2, "no value but 0 and 1"),
+    ],
+)
+def test_images_that_would_be_misread_are_refused(given: Tensor, message: str, network: LeNet) -> None:
+    with pytest.raises(ValueError, match=message):
+        extract(load_lenet(network.state_dict(), (1, 8, 8)), given, CPU)
+
+
+def test_black_images_are_measured() -> None:
+    check_images(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), (1, 8, 8))
+
+
+@pytest.fixture
+def inception_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of Inception's shape with random values, pinned in the place of the real one."""
+    path = tmp_path / "weights.pth"
+    cls = inception_module.FeatureExtractorInceptionV3
+    with monkeypatch.context() as patch:
+        patch.setattr(inception_module, "load_state_dict_from_url", lambda *args, **kwargs: {})
+        patch.setattr(cls, "load_state_dict", lambda *args, **kwargs: None)
+        torch.save(cls("inception-v3-compat", ["2048"]).state_dict(), path)
+    monkeypatch.setattr(inception, "SHA256", io.sha256_file(path))
+    monkeypatch.setenv(inception.VARIABLE, str(path))
+    return path
+
+
+def test_inception_reads_grey_as_three_equal_channels(
+    inception_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BATCH_SIZE, "inception", 2)
+    grey = images(2, 1, 16, 16)
+    io.write_json(tmp_path / "extractor.json", {"name": "inception", "weights": None})
+    _, extractor = extractors.load_extractor(tmp_path, (1, 16, 16))
+    seen = extract(extractor, grey, CPU)
+    assert (seen.features.shape, seen.logits.shape) == ((2, 2048), (2, 1008))
+    colour = extract(load_inception(inception_weights, (3, 16, 16)), grey.repeat(1, 3, 1, 1), CPU)
+    assert torch.equal(seen.features, colour.features)
+    with pytest.raises(ValueError, match="images are 3×16×16 but the extractor is for 1×16×16"):
+        extract(extractor, grey.repeat(1, 3, 1, 1), CPU)
+
+
+def test_inception_weights_of_another_content_are_never_loaded(inception_weights: Path) -> None:
+    with inception_weights.open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(inception.WeightsError, match=r"is not the file .* \(its sha256 must be"):
+        inception.find_weights()
+
+
+def test_missing_inception_weights_say_where_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(inception.VARIABLE, str(tmp_path / "nothing.pth"))
+    with pytest.raises(
+        inception.WeightsError, match=r"nothing\.pth, which is no file: it must be .* from https://"
+    ):
+        inception.find_weights()
+    monkeypatch.delenv(inception.VARIABLE)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(inception, "URL", (tmp_path / "unreachable").as_uri())
+    with pytest.raises(inception.WeightsError) as caught:
+        inception.find_weights()
+    for part in ("file://", str(tmp_path / "checkpoints" / inception.FILE), inception.VARIABLE):
+        assert part in str(caught.value)
+
+
+def test_inception_weights_are_downloaded_once_and_checked(
+    inception_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(inception.VARIABLE)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(inception, "URL", inception_weights.as_uri())
+    path = inception.find_weights()
+    assert io.sha256_file(path) == inception.SHA256
+    inception_weights.unlink()
+    assert inception.find_weights() == path
+
+
+def test_an_extractor_whose_weights_were_changed_is_refused(tmp_path: Path, network: LeNet) -> None:
+    io.write_tensors(tmp_path / "weights.safetensors", network.state_dict())
+    info = {"name": "lenet", "weights": "weights.safetensors", "sha256": "0" * 64}
+    io.write_json(tmp_path / "extractor.json", info)
+    with pytest.raises(extractors.ExtractorError, match="run the extractor stage again"):
+        extractors.load_extractor(tmp_path, (1, 8, 8))
