@@ -110,7 +110,7 @@ def _pictures(entry: Entry, samples: Mapping[Cell, bytes], digits: int) -> dict[
         {
             "seed": seed,
             "source": _data_uri(samples[entry.dataset, entry.variant, seed]),
-            "text": f"64 samples of {entry.variant} on {entry.dataset}, seed {seed}",
+            "text": f"samples of {entry.variant} on {entry.dataset}, seed {seed}",
         }
         for seed in entry.seeds
         if seed not in entry.divergences

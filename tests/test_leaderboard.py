@@ -1,0 +1,324 @@
+"""From rows to the table: values worked by hand, order, outcomes, refusals; and the stage as a whole."""
+
+import csv
+import io
+import json
+import shutil
+import statistics
+
+import pandas as pd
+import pytest
+import torch
+from fake_cells import METRICS, protocol, write_cell, write_dataset
+from rich.console import Console
+
+from gm_bench import leaderboard, tables
+from gm_bench.io import FileError
+from gm_bench.leaderboard import LeaderboardError, Score, build
+from pipelines.leaderboard import main
+
+PLAYERS = {"parameters": {"critic": 100, "generator": 120}, "updates": {"critic": 50, "generator": 10}}
+
+
+def cell(variant: str, seed: int, fid: float | None, **facts) -> dict:
+    """A row of the store; a `fid` of None is a cell that diverged at step 7 + seed."""
+    row = {
+        "kind": "cell",
+        "dataset": "digits",
+        "variant": variant,
+        "seed": seed,
+        "family": "GAN",
+        "source": "somebody, some year",
+        "status": "diverged" if fid is None else "ok",
+        "divergence": None,
+        "protocol": protocol("digits"),
+        "network": "mlp",
+        "device": "cpu",
+        "budget": 6400,
+        "run_id": "0",
+        "cost/seconds": 10.0 + seed,
+        "cost/images": 6400.0,
+        "cost/flops": 1e12,
+        "cost/peak_memory_bytes": 4e8,
+    }
+    row |= {f"cost/{name}/{p}": float(n) for name, by_player in PLAYERS.items() for p, n in by_player.items()}
+    if fid is None:
+        row["divergence"] = {"step": 7 + seed, "player": "critic", "term": "loss", "value": "nan"}
+    else:
+        row |= {"eval/fid": fid, "eval/precision": 0.5}
+    return row | facts
+
+
+def floor(fid: float = 1.5, **facts) -> dict:
+    row = {"kind": "floor", "dataset": "digits", "status": "ok", "protocol": protocol("digits")}
+    return row | {"eval/fid": fid, "eval/precision": 0.75} | facts
+
+
+def board_of(*rows: dict) -> leaderboard.Leaderboard:
+    cells = [(row["dataset"], row["variant"], row["seed"]) for row in rows if row["kind"] == "cell"]
+    return build(pd.DataFrame(list(rows)), cells)
+
+
+def test_mean_and_spread_between_seeds():
+    (row,) = leaderboard.to_json(
+        board_of(floor(), *(cell("gan", s, v) for s, v in enumerate((1.0, 2.0, 6.0))))
+    )["rows"]
+    # mean 9/3 = 3; squared deviations 4 + 1 + 9 = 14, divided by n − 1 = 2: sd √7
+    assert row["metrics"]["fid"] == {
+        "mean": 3.0,
+        "sd": pytest.approx(7**0.5, rel=1e-12),  # one rounding of the root
+        "n": 3,
+        "values": [1.0, 2.0, 6.0],
+    }
+    assert row["seeds"] == [0, 1, 2]
+    assert row["status"] == "ok"
+
+
+def test_one_seed_has_no_spread():
+    (row,) = leaderboard.to_json(board_of(floor(), cell("gan", 4, 2.5)))["rows"]
+    assert row["metrics"]["fid"] == {"mean": 2.5, "sd": None, "n": 1, "values": [2.5]}
+
+
+def test_costs_are_means_over_seeds():
+    (row,) = leaderboard.to_json(board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, 2.0)))["rows"]
+    assert row["cost"]["seconds"] == 10.5
+    assert row["cost"]["images"] == 6400
+    assert row["cost"]["budget"] == 6400
+    assert row["cost"]["flops"] == 10**12
+    assert row["cost"]["device"] == "cpu"
+    assert {name: row["cost"][name] for name in PLAYERS} == PLAYERS
+
+
+def test_order_is_by_fid_whatever_the_order_of_rows_and_grid():
+    board = board_of(
+        cell("wgan", 0, 30.0), cell("vae", 0, 20.0), floor(), cell("gan", 0, None), cell("lsgan", 0, 10.0)
+    )
+    assert [entry.variant for entry in board.entries["digits"]] == ["lsgan", "vae", "wgan", "gan"]
+
+
+def test_floor_stands_first_in_every_form():
+    board = board_of(cell("gan", 0, 1.0), floor(fid=2.0))
+    table = [line for line in tables.to_markdown(board).splitlines() if line.startswith("| ")]
+    assert table[2].startswith("| floor | real images | 2.0")
+    assert next(csv.DictReader(io.StringIO(leaderboard.to_csv(board))))["variant"] == "floor"
+    assert plain(board).index("floor") < plain(board).index("gan")
+
+
+def test_a_diverged_seed_is_told_and_left_out_of_the_numbers():
+    board = board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, None), cell("gan", 2, 3.0))
+    (row,) = leaderboard.to_json(board)["rows"]
+    assert row["status"] == "partly diverged"
+    assert row["seeds"] == [0, 1, 2]
+    assert row["metrics"]["fid"]["values"] == [1.0, 3.0]
+    assert row["cost"]["seconds"] == 11.0, "of the seeds that finished: (10 + 12) / 2"
+    told = "gan: 1 of 3 seeds diverged, seed 1 at step 8 (critic loss); its numbers are of the other 2."
+    assert told in tables.notes(board, "digits")
+    assert "| 2 of 3 |" in tables.to_markdown(board)
+
+
+def test_a_variant_that_diverged_in_all_seeds_is_a_row():
+    board = board_of(
+        floor(), cell("gan", 0, None), cell("gan", 1, None), cell("vae", 0, 5.0), cell("vae", 1, 6.0)
+    )
+    rows = leaderboard.to_json(board)["rows"]
+    assert [row["variant"] for row in rows] == ["vae", "gan"]
+    assert rows[1]["status"] == "diverged"
+    assert rows[1]["metrics"] == {}
+    assert "| gan | GAN | diverged at step 7 (critic loss) | – |" in tables.to_markdown(board)
+    assert "gan: 2 of 2 seeds diverged, earliest seed 0 at step 7 (critic loss)." in tables.notes(
+        board, "digits"
+    )
+
+
+def test_unequal_protocols_are_refused_with_the_first_difference():
+    other = protocol("digits") | {"n_samples": 500}
+    with pytest.raises(LeaderboardError, match=r"digits/vae/0 cannot .* n_samples is 500 against 800"):
+        board_of(floor(), cell("gan", 0, 1.0), cell("vae", 0, 1.0, protocol=other))
+
+
+def test_a_missing_or_doubled_cell_is_named():
+    rows = pd.DataFrame([floor(), cell("gan", 0, 1.0)])
+    with pytest.raises(LeaderboardError, match="cell digits/gan/1 is missing"):
+        build(rows, [("digits", "gan", 0), ("digits", "gan", 1)])
+    with pytest.raises(LeaderboardError, match="floor of digits is missing"):
+        build(pd.DataFrame([cell("gan", 0, 1.0)]), [("digits", "gan", 0)])
+    with pytest.raises(LeaderboardError, match="cell digits/gan/0 stands 2 times"):
+        board_of(floor(), cell("gan", 0, 1.0), cell("gan", 0, 1.0))
+    with pytest.raises(LeaderboardError, match="floor of digits is missing"):
+        build(pd.DataFrame(), [("digits", "gan", 0)])
+
+
+def test_cells_outside_the_grid_do_not_count():
+    rows = pd.DataFrame([floor(), cell("gan", 0, 1.0), cell("gan", 1, 99.0), cell("wgan", 0, 0.1)])
+    board = build(rows, [("digits", "gan", 0)])
+    assert [(entry.variant, entry.seeds) for entry in board.entries["digits"]] == [("gan", (0,))]
+
+
+def test_every_form_holds_the_same_numbers():
+    board = board_of(
+        floor(), *(cell("gan", s, v) for s, v in enumerate((10.0, 12.0, 14.0))), cell("vae", 0, 20.0)
+    )
+    rows = {row["variant"]: row for row in leaderboard.to_json(board)["rows"]}
+    lines = {line["variant"]: line for line in csv.DictReader(io.StringIO(leaderboard.to_csv(board)))}
+    assert float(lines["floor"]["fid_mean"]) == leaderboard.to_json(board)["floors"]["digits"]["fid"] == 1.5
+    for variant, row in rows.items():
+        for metric, score in row["metrics"].items():
+            assert float(lines[variant][f"{metric}_mean"]) == score["mean"]
+            assert lines[variant][f"{metric}_sd"] == ("" if score["sd"] is None else str(score["sd"]))
+        assert float(lines[variant]["seconds"]) == row["cost"]["seconds"]
+        assert int(lines[variant]["n_parameters"]) == 220
+    # sd of 10, 12, 14 is 2: two figures of it are one decimal
+    assert "| gan | GAN | 12.0 ±\u00a02.0 |" in tables.to_markdown(board)
+    assert "| vae | GAN | 20.0 |" in tables.to_markdown(board)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([(10.0, 10.8), (50.0, 50.8)], "10.40 ±\u00a00.57"),  # both sd .57
+        ([(100.0, 124.0), (10.0, 14.0)], "112.0 ±\u00a017.0"),  # sd 17 and 2.8, median 9.9
+        ([(0.0011, 0.0013), (0.0051, 0.0053)], "0.00120 ±\u00a00.00014"),
+        ([(12.345,), (7.1,)], "12.35"),  # no spread: three figures of the median, 9.7
+        ([(1234567.0, 1234569.0), (1.0, 3.0)], "1,234,568.0 ±\u00a01.4"),
+        # one tiny spread widens the column by no more than two decimals
+        ([(-0.0001, 0.00009), (1.0, 3.0), (1.0, 3.0)], "0.000 ±\u00a00.000"),
+    ],
+)
+def test_decimals_let_the_spread_be_read(values, expected):
+    entries = [
+        leaderboard.Entry("digits", f"v{i}", "GAN", "", tuple(range(len(v))), {"fid": Score(v)}, {}, {})
+        for i, v in enumerate(values)
+    ]
+    assert tables.score_text(entries[0].metrics["fid"], tables.decimals(entries, "fid")) == expected
+
+
+def test_numbers_in_words():
+    assert tables.number(-0.00001, 3) == "0.000"
+    assert tables.number(-0.5, 1) == "−0.5"
+    assert tables.floor_text(0.0123, 1) == "0.012", "a floor far below the models is not rounded to nothing"
+    assert tables.floor_text(None, 1) == "–"
+    assert tables.duration(12.34) == "12.3 s"
+    assert tables.duration(245) == "4 min 05 s"
+    assert tables.duration(7620) == "2 h 07 min"
+
+
+def test_the_protocol_is_said_under_the_table():
+    text = tables.to_markdown(board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, 1.0)))
+    for part in (
+        "N = 800",
+        "3 independent draws",
+        "test split",
+        "sha256 abababababab",
+        "standard deviation between seeds (n = 2)",
+        "two disjoint sets of real images",
+        "FID ↓",
+        "Precision ↑",
+        "torch 2.15.0",
+    ):
+        assert part in text, part
+    among = protocol("digits")
+    among["extractor"]["comparable"] = "among themselves"
+    board = board_of(floor(protocol=among), cell("gan", 0, 1.0, protocol=among))
+    assert "numbers comparable among themselves only" in tables.to_markdown(board)
+
+
+def test_nothing_in_a_name_is_read_as_markup():
+    board = board_of(floor(), cell("wgan_gp", 0, 1.0, family="a|b <i>*c*</i> [bold]d[/bold]"))
+    assert r"a\|b \<i\>\*c\*\</i\> \[bold\]d\[/bold\]" in tables.to_markdown(board)
+    assert "| wgan_gp |" in tables.to_markdown(board)
+    assert "[bold]d[/bold]" in plain(board)
+
+
+def plain(board: leaderboard.Leaderboard) -> str:
+    console = Console(width=200, file=io.StringIO())
+    for table in tables.rich_tables(board):
+        console.print(table)
+    return console.file.getvalue()
+
+
+# The stage, from artefacts to files.
+
+PARAMS = """
+grid: {datasets: [digits], variants: [vae, wgan], seeds: [0, 1]}
+datasets:
+  digits:
+    source: {loader: digits}
+    training: {network: mlp, n_images: 640000}
+    protocol: {extractor: lenet, n_samples: 800, draws: 3, score_splits: 1, kid_subsets: 100,
+               kid_subset_size: 400, neighbours: 3}
+variants:
+  vae: {mlp: &recipe {batch_size: 64, updates: {model: 1}, optimisers: {model: {name: adam, lr: 0.001,
+        betas: [0.5, 0.999], decay: none}}, network: {}, model: {}}}
+  wgan: {mlp: *recipe}
+"""
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """A working folder where every cell of a small grid is finished; one seed diverged."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    write_dataset(tmp_path)
+    write_cell(tmp_path, "vae", 0, fid=(40.0, 41.0, 42.0))
+    write_cell(tmp_path, "vae", 1, fid=(43.0, 44.0, 45.0))
+    write_cell(tmp_path, "wgan", 0, fid=(20.1, 20.2, 20.4))
+    write_cell(tmp_path, "wgan", 1, diverged_at=77)
+    return tmp_path
+
+
+def use_store(monkeypatch, folder) -> None:
+    """A new folder for the store: MLflow keeps one engine per address in a process."""
+    folder.mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+
+
+def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
+    use_store(monkeypatch, finished / "store")
+    main()
+    told = json.loads((finished / "reports/leaderboard.json").read_text())
+    assert sorted(told) == ["floors", "protocol", "rows", "schema"]
+    assert told["schema"] == 1
+    assert told["protocol"] == {"digits": protocol("digits")}
+    assert told["floors"]["digits"]["fid"] == 0.25
+    assert sorted(told["floors"]["digits"]) == sorted(METRICS)
+    wgan, vae = told["rows"]
+    assert sorted(vae) == ["cost", "dataset", "family", "metrics", "seeds", "status", "variant"]
+    assert (wgan["variant"], wgan["status"]) == ("wgan", "partly diverged")
+    assert wgan["metrics"]["fid"]["values"] == [statistics.fmean((20.1, 20.2, 20.4))], "to the last bit"
+    assert vae["metrics"]["fid"]["mean"] == 42.5
+    assert list(vae["metrics"]) == list(METRICS)
+    shown = capsys.readouterr().out
+    assert "42.5 ±2.1" in shown  # sd of 41 and 44: 3/√2
+    assert "reports/leaderboard.html" in shown
+    for suffix in ("md", "csv", "html"):
+        assert (finished / f"reports/leaderboard.{suffix}").stat().st_size > 500
+
+    first = {path.name: path.read_bytes() for path in (finished / "reports").iterdir()}
+    main()
+    assert {path.name: path.read_bytes() for path in (finished / "reports").iterdir()} == first
+    use_store(monkeypatch, finished / "rebuilt")
+    main()
+    assert {path.name: path.read_bytes() for path in (finished / "reports").iterdir()} == first
+
+
+def test_the_stage_names_what_is_missing(finished, monkeypatch):
+    use_store(monkeypatch, finished / "store")
+    shutil.rmtree(finished / "runs/digits/wgan/1")
+    with pytest.raises(FileError, match=r"runs/digits/wgan/1/metrics\.json not found"):
+        main()
+
+
+def test_the_stage_says_where_it_cannot_write(finished, monkeypatch):
+    use_store(monkeypatch, finished / "store")
+    (finished / "reports").write_text("a file where the folder should be")
+    with pytest.raises(FileError, match=r"cannot write reports/leaderboard"):
+        main()
+
+
+def test_samples_and_real_images_are_on_the_page(finished, monkeypatch):
+    use_store(monkeypatch, finished / "store")
+    write_cell(finished, "vae", 0, fid=(1.0,), images=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    main()
+    page = (finished / "reports/leaderboard.html").read_text()
+    assert page.count('<img src="data:image/png;base64,') == 4, "real images, vae 0 and 1, wgan 0"
