@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from math import fsum
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,15 +89,12 @@ def leave_one_out_1nn(fake: Tensor, real: Tensor, block: int = BLOCK) -> Nearest
 
 def _distinct(points: Tensor) -> tuple[Tensor, Tensor]:
     """Rows without repetition (u, D), and for each given row its place among them, (N,)."""
-    rows = points.cpu().contiguous().numpy()
-    bits = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)
-    _, first, group = np.unique(bits, return_index=True, return_inverse=True)
-    # Keep the order in which they came: rows with neighbours at hand then share blocks.
-    rank = np.empty(len(first), dtype=np.int64)
-    order = np.argsort(first)
-    rank[order] = np.arange(len(first))
-    kept = torch.from_numpy(first[order]).to(points.device)
-    return points[kept], torch.from_numpy(rank[group.reshape(-1)]).to(points.device)
+    places: dict[bytes, int] = {}
+    group = torch.tensor([places.setdefault(row.tobytes(), len(places)) for row in points.cpu().numpy()])
+    first = torch.full((len(places),), len(points)).scatter_reduce(
+        0, group, torch.arange(len(points)), "amin"
+    )
+    return points[first.to(points.device)], group.to(points.device)
 
 
 def _nearest(points: Tensor, wanted: Tensor, block: int) -> tuple[Tensor, Tensor]:
