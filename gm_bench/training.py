@@ -135,7 +135,7 @@ def train(
         with counter:
             for player in model.players:
                 for _ in range(recipe.updates[player]):
-                    torch.manual_seed(derive(job.seed, player, state.updates[player]))
+                    generator.manual_seed(derive(job.seed, player, state.updates[player]))
                     batch = Batch(
                         recipe.batch_size,
                         generator,
@@ -240,7 +240,7 @@ class _Order:
 
 def _fetch(images: Tensor, labels: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
     """Images in [-1, 1] and labels of a batch, without leaving the device."""
-    return images[indices].float() / 127.5 - 1, labels[indices]
+    return images[indices].float().div_(127.5).sub_(1), labels[indices]
 
 
 def _default_generator(device: torch.device) -> torch.Generator:

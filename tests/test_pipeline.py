@@ -1,0 +1,152 @@
+"""The whole pipeline through DVC on a tiny grid, as a user runs it: processes, files and exit codes only."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+
+CELLS = ["vae/0", "vae/1", "wgan/0", "wgan/1"]
+REPRODUCIBLE = ["model.safetensors", "samples.safetensors", "grid.png", "metrics.json"]
+
+
+def command(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environ = os.environ | {"PATH": path, "PYTHONPATH": str(folder), "GM_BENCH_DEVICE": "cpu"}
+    environ.pop("MLFLOW_TRACKING_URI", None)
+    done = subprocess.run(arguments, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def gm_bench(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return command(folder, sys.executable, "-m", "gm_bench.cli", *arguments, check=check)
+
+
+def stale(folder: Path) -> set[str]:
+    return set(json.loads(command(folder, "dvc", "status", "--json").stdout))
+
+
+def board(folder: Path) -> dict:
+    return json.loads((folder / "reports/leaderboard.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny grid, brought up to date two cells at a time. Later tests change it, in the order they stand."""
+    folder = tiny.make(tmp_path_factory.mktemp("finished"))
+    output = gm_bench(folder, "run", "-j", "2").stdout
+    assert "digits" in output
+    assert "floor" in output
+    return folder
+
+
+@pytest.mark.xdist_group("pipeline")
+class TestPipeline:
+    def test_the_leaderboard_has_every_cell_with_its_numbers(self, finished: Path) -> None:
+        content = board(finished)
+        assert content["schema"] == 1
+        rows = {row["variant"]: row for row in content["rows"]}
+        assert {name: row["seeds"] for name, row in rows.items()} == {"vae": [0, 1], "wgan": [0, 1]}
+        assert [row["family"] for row in content["rows"]] == [
+            rows[r["variant"]]["family"] for r in content["rows"]
+        ]
+        for row in rows.values():
+            assert row["status"] == "ok"
+            for name, metric in row["metrics"].items():
+                of_cells = [self.mean_of_draws(finished, row["variant"], seed, name) for seed in row["seeds"]]
+                assert metric["values"] == pytest.approx(of_cells, rel=1e-12)
+                assert metric["mean"] == pytest.approx(sum(of_cells) / 2, rel=1e-12)
+        assert content["protocol"]["digits"]["n_samples"] == 800
+        floors = content["floors"]["digits"]
+        assert floors["fid"] < min(row["metrics"]["fid"]["mean"] for row in rows.values())
+        assert floors["one_nn"] == pytest.approx(0.5, abs=0.05)  # 1,600 images: standard error of about 0.02
+        means = [row["metrics"]["fid"]["mean"] for row in content["rows"]]
+        assert means == sorted(means)
+
+    @staticmethod
+    def mean_of_draws(folder: Path, variant: str, seed: int, name: str) -> float:
+        path = folder / f"runs/digits/{variant}/{seed}/metrics.json"
+        values = json.loads(path.read_text(encoding="utf-8"))["values"][name]
+        return sum(values) / len(values)
+
+    def test_all_four_forms_are_written(self, finished: Path) -> None:
+        forms = {
+            suffix: (finished / f"reports/leaderboard.{suffix}").read_text()
+            for suffix in ("md", "csv", "html")
+        }
+        assert all("wgan" in text and "vae" in text for text in forms.values())
+        assert "http://" not in forms["html"].replace("http://www.w3.org", "")
+
+    def test_nothing_is_stale_but_the_publish_step(self, finished: Path) -> None:
+        assert stale(finished) == {"leaderboard"}
+
+    def test_a_second_run_does_no_work_twice(self, finished: Path) -> None:
+        files = [finished / "runs/digits" / cell / "model.safetensors" for cell in CELLS]
+        before, numbers = [f.stat().st_mtime_ns for f in files], board(finished)
+        done = gm_bench(finished, "run")
+        assert "to bring up to date" not in done.stderr
+        assert [f.stat().st_mtime_ns for f in files] == before
+        assert board(finished) == numbers
+
+    def test_the_store_can_be_deleted_and_is_rebuilt_to_the_same_table(self, finished: Path) -> None:
+        before = (finished / "reports/leaderboard.json").read_bytes()
+        (finished / "mlflow.db").unlink()
+        command(finished, "dvc", "repro")
+        assert (finished / "reports/leaderboard.json").read_bytes() == before
+
+    def test_a_serial_dvc_repro_leaves_the_same_files(self, finished: Path, tmp_path: Path) -> None:
+        serial = tiny.make(tmp_path, variants=["vae"], seeds=[1])
+        command(serial, "dvc", "repro")
+        for name in REPRODUCIBLE:
+            path = Path("runs/digits/vae/1", name)
+            assert (serial / path).read_bytes() == (finished / path).read_bytes(), name
+
+    def test_one_variants_parameter_makes_its_cells_stale_alone(self, finished: Path) -> None:
+        tiny.change(finished, lambda p: p["variants"]["wgan"]["mlp"]["model"].update(clip=1e38))
+        assert stale(finished) == {"train@digits-wgan-0", "train@digits-wgan-1", "leaderboard"}
+        listing = gm_bench(finished, "list").stdout
+        rows = {
+            line.split()[1]: line.split()[2:] for line in listing.splitlines() if line.startswith(" digits ")
+        }
+        assert rows["vae"] == ["fresh", "fresh"]
+        assert rows["wgan"] == ["stale", "stale"]
+
+    def test_a_diverged_cell_is_a_row_that_says_so(self, finished: Path) -> None:
+        """Learning rate 1e30 without a bound on the weights: the first update ends in numbers that are none."""
+        optimiser = {"name": "rmsprop", "lr": 1e30, "alpha": 0.99, "decay": "none"}
+        optimisers = {"critic": optimiser, "generator": optimiser}
+        tiny.change(finished, lambda p: p["variants"]["wgan"]["mlp"].update(optimisers=optimisers))
+        done = gm_bench(finished, "run", "-j", "2")
+        assert "diverged" in done.stdout
+        rows = {row["variant"]: row for row in board(finished)["rows"]}
+        assert (rows["wgan"]["status"], rows["vae"]["status"]) == ("diverged", "ok")
+        assert [row["variant"] for row in board(finished)["rows"]] == ["vae", "wgan"]
+
+    def test_an_axis_value_taken_away_leaves_no_row(self, finished: Path) -> None:
+        tiny.change(finished, lambda p: p["grid"].update(variants=["vae"], seeds=[0]))
+        gm_bench(finished, "run")
+        assert [(row["variant"], row["seeds"]) for row in board(finished)["rows"]] == [("vae", [0])]
+
+    def test_a_wrong_key_is_one_sentence_and_exit_code_one(self, finished: Path) -> None:
+        tiny.change(finished, lambda p: p["grid"].update(speeds=[0]))
+        done = gm_bench(finished, "run", check=False)
+        assert done.returncode == 1
+        assert done.stderr.strip() == (
+            "error: params.yaml: unknown key 'grid.speeds'; allowed here: datasets, variants, seeds"
+        )
+
+    def test_a_failing_stage_says_why_and_keeps_the_rest(self, finished: Path) -> None:
+        def more_than_there_are(params: dict) -> None:
+            params["grid"].pop("speeds")
+            params["datasets"]["digits"]["protocol"]["n_samples"] = 900
+
+        tiny.change(finished, more_than_there_are)
+        done = gm_bench(finished, "run", check=False)
+        assert done.returncode == 1
+        assert "set it to at most 800 in params.yaml" in done.stderr
+        assert "1 of 1 datasets failed (digits)" in done.stderr
+        assert (finished / "runs/digits/vae/0/model.safetensors").exists()
