@@ -8,6 +8,8 @@ import typer
 
 from gm_bench.stage import guarded
 
+N_CORES = os.cpu_count() or 1
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -18,7 +20,7 @@ app = typer.Typer(
 
 @app.command()
 def run(
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = N_CORES,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
 ) -> None:
     """Bring every cell of the grid up to date, several side by side, and print the leaderboard."""

@@ -18,14 +18,16 @@ FINISHED = ("done", "failed")
 
 
 class RunDisplay:
-    """The chains of one layer while they run: a live table on a terminal, a line per finished chain elsewhere."""
+    """The chains of one layer while they run: a live table on a terminal, else a line per finished chain."""
 
     def __init__(self, title: str, chains: Sequence[Chain]) -> None:
         self.title = title
         self.chains = chains
         self.began = time.monotonic()
         self.console = Console(stderr=True)
-        self.live = Live(console=self.console, refresh_per_second=2, get_renderable=self._table, transient=True)
+        self.live = Live(
+            get_renderable=self._table, console=self.console, refresh_per_second=2, transient=True
+        )
         self.on_terminal = sys.stderr.isatty()
         self.reported: set[str] = set()
         self.over = threading.Event()
@@ -91,7 +93,8 @@ def print_inventory(
 ) -> None:
     """Print datasets, variants with family, source and networks, and the state of each cell of the grid."""
     console = Console()
-    datasets = Table("dataset", "in grid", "loader", "network", "budget (images)", "extractor", "N × draws", box=None)
+    columns = ("dataset", "in grid", "loader", "network", "budget (images)", "extractor", "N × draws")
+    datasets = Table(*columns, box=None)
     for name, entry in params.datasets.items():
         datasets.add_row(
             name,

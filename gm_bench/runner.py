@@ -62,7 +62,8 @@ def stale_stages() -> dict[str, list[object]]:
     Raises:
         ValueError: DVC could not tell; its own last words are passed on.
     """
-    done = subprocess.run([*DVC, "status", "--json"], capture_output=True, text=True, env=environment(), check=False)
+    command = [*DVC, "status", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
     if done.returncode:
         words = [line for line in done.stderr.splitlines() if line.strip()]
         raise ValueError(f"dvc status failed: {words[0] if words else 'no reason given'}")

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import torch
-from gm_bench.figures import image_grid, png_bytes
 
 from gm_bench import device as devices
 from gm_bench import io, sampling
 from gm_bench.config import load_params
 from gm_bench.determinism import make_deterministic
+from gm_bench.figures import image_grid, png_bytes
 from gm_bench.stage import Device, run
 
 N_GRID = 64

@@ -34,10 +34,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="JSON compliant"):
         io.write_json(path, {"new": float("nan")})
     with pytest.raises(RuntimeError), io.atomic(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+        _write_half_and_fail(temporary)
     assert io.read_json(path) == {"old": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def _write_half_and_fail(path: Path) -> None:
+    path.write_text("half")
+    raise RuntimeError
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

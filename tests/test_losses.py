@@ -24,7 +24,7 @@ def exactly(value: float) -> object:
     return pytest.approx(value, rel=1e-6)
 
 
-# −log σ(0) = log 2, −log σ(2) = 0.126928; −log(1 − σ(s)) for 1, −1, 0, log 3: 1.313262, 0.313262, log 2, log 4
+# −log σ(s) for 0, 2: log 2, 0.126928; −log(1 − σ(s)) for 1, −1, 0, log 3: 1.313262, 0.313262, log 2, log 4
 HAND_WORKED_CRITIC = (math.log(2) + 0.12692801) / 2 + (
     1.31326169 + 0.31326169 + math.log(2) + math.log(4)
 ) / 4
@@ -46,7 +46,7 @@ def test_non_saturating_generator_is_minus_log_d() -> None:
 
 
 def test_minimax_saturates_where_the_other_does_not() -> None:
-    """At score s the gradient is −σ(s) for minimax, −(1 − σ(s)) for non-saturating: 4.5e-5 against 1 at s = −10."""
+    """At score s the gradient is −σ(s) for minimax and −(1 − σ(s)) else: 4.5e-5 against 1 at s = −10."""
     score = torch.tensor([[-10.0]], requires_grad=True)
     (saturating,) = torch.autograd.grad(gan.generator_loss(score), score)
     (steep,) = torch.autograd.grad(ns_gan.generator_loss(score), score)

@@ -30,7 +30,7 @@ def n_parameters(module: nn.Module) -> int:
 
 
 def test_infogan_has_the_published_size_on_mnist() -> None:
-    """Worked by hand from the layer list: dense z64→1024→6272, deconvolutions 128→64→1, batch norms 2 per unit."""
+    """Worked by hand from the layer list: dense z64→1024→6272, deconvolutions 128→64→1, norms 2 per unit."""
     network = networks.build("infogan", (1, 28, 28), NORM)
     dense = (64 + 1) * 1024 + (1024 + 1) * 6272
     assert n_parameters(network.generator(64)) == dense + 2 * (1024 + 6272 + 64) + (

@@ -116,7 +116,7 @@ class TestPipeline:
         assert rows["wgan"] == ["stale", "stale"]
 
     def test_a_diverged_cell_is_a_row_that_says_so(self, finished: Path) -> None:
-        """Learning rate 1e30 without a bound on the weights: the first update ends in numbers that are none."""
+        """Learning rate 1e30 without a bound on the weights: the first update breaks the critic."""
         optimiser = {"name": "rmsprop", "lr": 1e30, "alpha": 0.99, "decay": "none"}
         optimisers = {"critic": optimiser, "generator": optimiser}
         tiny.change(finished, lambda p: p["variants"]["wgan"]["mlp"].update(optimisers=optimisers))

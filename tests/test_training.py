@@ -208,7 +208,7 @@ def test_linear_decay_reaches_zero_with_the_budget(params: Params, blobs: Tensor
 
 
 def test_cost_counts_what_was_done(params: Params, blobs: Tensor) -> None:
-    """Operations of a VAE's step by hand: 2 per multiply-add, forward, and backward twice but for the input."""
+    """Operations of a VAE's step by hand: 2 a multiply-add, forward, and backward twice but for the input."""
     recipe = params.variants["vae"]["mlp"]
     width, z = recipe.network["width"], recipe.model["z_dim"]
     state, _ = run(job_of(params, "vae"), blobs)
@@ -229,7 +229,7 @@ def test_cost_counts_what_was_done(params: Params, blobs: Tensor) -> None:
 
 def test_players_and_data_must_fit_the_recipe(params: Params, blobs: Tensor) -> None:
     with pytest.raises(
-        ValueError, match="updates of variants.gan name critic; its players are critic, generator"
+        ValueError, match=r"updates of variants\.gan name critic; its players are critic, generator"
     ):
         training.start(job_of(params, "gan", updates={"critic": 1}), (1, 8, 8), CPU)
     with pytest.raises(ValueError, match="3 training images cannot fill a batch of 64"):

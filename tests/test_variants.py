@@ -107,7 +107,7 @@ def distance_of_means(model: Variant, data: Tensor) -> float:
 
 @pytest.mark.parametrize("name", [n for n in variants.names() if issubclass(variants.find(n), Adversarial)])
 def test_adversarial_players_do_not_touch_each_other(params: Params, name: str) -> None:
-    """The generator's loss sends no gradient into real images' scores, the critic's none into the generator."""
+    """The critic's loss sends no gradient into the generator."""
     model = build(params, name, "mlp").train()
     loss = model.loss("critic", batch())["loss"]
     gradients = torch.autograd.grad(loss, list(model.generator.parameters()), allow_unused=True)
@@ -135,10 +135,10 @@ def test_wrong_keywords_are_named(digits_network: MLP) -> None:
     with pytest.raises(ValueError, match="unknown variant 'vqgan'; gm_bench/variants/ holds: gan, lsgan"):
         variants.find("vqgan")
     with pytest.raises(
-        ValueError, match="unknown key 'clib' in the model entry of variants.wgan; allowed: z_dim"
+        ValueError, match=r"unknown key 'clib' in the model entry of variants\.wgan; allowed: z_dim"
     ):
         variants.build("wgan", digits_network, {"z_dim": 2, "prior": "normal", "clib": 1})
-    with pytest.raises(ValueError, match="model entry of variants.wgan lacks the key 'clip'"):
+    with pytest.raises(ValueError, match=r"model entry of variants\.wgan lacks the key 'clip'"):
         variants.build("wgan", digits_network, {"z_dim": 2, "prior": "normal"})
     with pytest.raises(ValueError, match="prior is 'cauchy'; allowed: normal, uniform"):
         variants.build("gan", digits_network, {"z_dim": 2, "prior": "cauchy"})
