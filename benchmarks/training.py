@@ -146,7 +146,7 @@ def main(
     )
     for variant in params.grid.variants:
         recipe = params.variants[variant]["mlp"]
-        job = training.Job("digits", variant, 0, "mlp", recipe, n_images)
+        job = training.Job("digits", variant, 0, recipe, n_images)
         plain(job, images), suite(job, images, labels)  # both have warmed up
         seconds = [(suite(job, images, labels), plain(job, images)) for _ in range(pairs)]
         ratios = sorted(ours / theirs for ours, theirs in seconds)

@@ -46,7 +46,9 @@ class Source(Frozen):
 
 
 class Training(Frozen):
-    network: Name
+    """Which recipe of each variant is used, and the budget in real images shown."""
+
+    recipe: Name
     n_images: PositiveInt
 
 
@@ -85,17 +87,28 @@ class RMSprop(Frozen):
 Optimiser = Annotated[Adam | RMSprop, Field(discriminator="name")]
 
 
-class Recipe(Frozen):
-    """How one variant is trained with one network.
+class NetworkChoice(Frozen):
+    """A family of networks (a module of `gm_bench.nets`) and its constructor keywords."""
 
-    `updates` counts the updates of each player in one round, in the order in which they are made;
-    `network` and `model` are constructor keywords of the network and of the variant.
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: Name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Recipe(Frozen):
+    """How one variant is trained with one family of networks.
+
+    `updates` counts the updates of each player in one round, in the order in which they are made; `model`
+    holds constructor keywords of the variant.
     """
 
     batch_size: Annotated[int, Field(ge=2, strict=True)]
     updates: dict[Name, PositiveInt]
     optimisers: dict[Name, Optimiser]
-    network: dict[str, Number]
+    network: NetworkChoice
     model: dict[str, Number]
 
 
@@ -109,9 +122,9 @@ class Params(Frozen):
         return _look_up(self.datasets, name, "datasets")
 
     def recipe(self, variant: str, dataset: str) -> Recipe:
-        """The recipe of a variant for the network that the dataset is trained with."""
+        """The recipe of a variant that the dataset is trained with."""
         recipes = _look_up(self.variants, variant, "variants")
-        return _look_up(recipes, self.dataset(dataset).training.network, f"variants.{variant}")
+        return _look_up(recipes, self.dataset(dataset).training.recipe, f"variants.{variant}")
 
     def cells(self) -> list[tuple[str, str, int]]:
         """(dataset, variant, seed) in grid order."""

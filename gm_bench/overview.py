@@ -91,21 +91,21 @@ class RunDisplay:
 def print_inventory(
     params: Params, descriptions: Mapping[str, tuple[str, str]], states: Mapping[tuple[str, str, int], str]
 ) -> None:
-    """Print datasets, variants with family, source and networks, and the state of each cell of the grid."""
+    """Print datasets, variants with family, source and recipes, and the state of each cell of the grid."""
     console = Console()
-    columns = ("dataset", "in grid", "loader", "network", "budget (images)", "extractor", "N × draws")
+    columns = ("dataset", "in grid", "loader", "recipe", "budget (images)", "extractor", "N × draws")
     datasets = Table(*columns, box=None)
     for name, entry in params.datasets.items():
         datasets.add_row(
             name,
             "yes" if name in params.grid.datasets else "",
             entry.source.loader,
-            entry.training.network,
+            entry.training.recipe,
             f"{entry.training.n_images:,}",
             entry.protocol.extractor,
             f"{entry.protocol.n_samples:,} × {entry.protocol.draws}",
         )
-    variants = Table("variant", "in grid", "family", "source", "networks", box=None)
+    variants = Table("variant", "in grid", "family", "source", "recipes", box=None)
     for name, recipes in params.variants.items():
         in_grid = "yes" if name in params.grid.variants else ""
         variants.add_row(name, in_grid, *descriptions[name], ", ".join(recipes))

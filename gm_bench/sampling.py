@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gm_bench import variant as variants
+from gm_bench.config import Recipe
 from gm_bench.nets import network as networks
 from gm_bench.seeding import derive
 from gm_bench.variant import Variant
@@ -15,9 +16,9 @@ BATCH_SIZE = 500
 
 def load(tensors: dict[str, Tensor], metadata: dict[str, Any], device: torch.device) -> Variant:
     """Rebuild a trained model from its weights and from the recipe that lies beside them."""
-    recipe = metadata["recipe"]
-    network = networks.build(metadata["network"], tuple(metadata["image_shape"]), recipe["network"])
-    model = variants.build(metadata["cell"]["variant"], network, recipe["model"])
+    recipe = Recipe.model_validate(metadata["recipe"])
+    network = networks.build(recipe.network, tuple(metadata["image_shape"]))
+    model = variants.build(metadata["cell"]["variant"], network, recipe.model)
     model.load_state_dict(tensors)
     return model.to(device).eval()
 

@@ -30,7 +30,6 @@ class Job:
     dataset: str
     variant: str
     seed: int
-    network: str
     recipe: Recipe
     n_images: int
 
@@ -69,7 +68,7 @@ class Interrupted(KeyboardInterrupt):
 def build(job: Job, image_shape: tuple[int, int, int], device: torch.device) -> Variant:
     """The untrained model of a cell, its weights drawn from (seed, "init")."""
     torch.manual_seed(derive(job.seed, "init"))
-    network = networks.build(job.network, image_shape, job.recipe.network)
+    network = networks.build(job.recipe.network, image_shape)
     model = variants.build(job.variant, network, job.recipe.model)
     for name, entry in (("updates", job.recipe.updates), ("optimisers", job.recipe.optimisers)):
         if set(entry) != set(model.players):

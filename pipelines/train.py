@@ -29,7 +29,7 @@ def main(
     params = load_params()
     budget = params.dataset(dataset).training
     recipe = params.recipe(variant, dataset)
-    job = training.Job(dataset, variant, seed, budget.network, recipe, budget.n_images)
+    job = training.Job(dataset, variant, seed, recipe, budget.n_images)
     make_deterministic()
     place = devices.resolve(device)
     images, labels = read_split(Path("data", dataset), "train")
@@ -88,7 +88,6 @@ def _write(
     metadata = {
         "cell": {"dataset": job.dataset, "variant": job.variant, "seed": job.seed},
         **outcome,
-        "network": job.network,
         "image_shape": shape,
         "recipe": recipe,
         "training_key": key,
@@ -103,7 +102,7 @@ def _write(
         **training.cost(state, device),
         "training_key": key,
         "versions": {"torch": torch.__version__},
-        "network": job.network,
+        "network": job.recipe.network.name,
         "recipe": recipe,
     }
     io.write_json(folder / "cost.json", record)

@@ -83,7 +83,7 @@ WRONG = {
     ),
     "no recipe for the dataset's network": (
         lambda p: p["variants"]["gan"].pop("mlp"),
-        "variants.gan has no entry 'mlp'; known: dcgan, infogan",
+        "variants.gan has no entry 'mlp'; known: dcgan, dcgan_small, infogan",
     ),
     "a seed twice": (lambda p: p["grid"].update(seeds=[1, 1]), "grid.seeds names a value twice"),
     "an empty axis": (lambda p: p["grid"].update(seeds=[]), "'grid.seeds' is \\[\\]"),

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 def job_of(params: Params, variant: str, n_images: int = 64 * 50, **changes: object) -> Job:
     recipe = Recipe.model_validate(params.variants[variant]["mlp"].model_dump() | changes)
-    return Job("blobs", variant, 0, "mlp", recipe, n_images)
+    return Job("blobs", variant, 0, recipe, n_images)
 
 
 def run(job: Job, images: Tensor, state: State | None = None, **hooks) -> tuple[State, list[Progress]]:
@@ -210,7 +210,7 @@ def test_linear_decay_reaches_zero_with_the_budget(params: Params, blobs: Tensor
 def test_cost_counts_what_was_done(params: Params, blobs: Tensor) -> None:
     """Operations of a VAE's step by hand: 2 a multiply-add, forward, and backward twice but for the input."""
     recipe = params.variants["vae"]["mlp"]
-    width, z = recipe.network["width"], recipe.model["z_dim"]
+    width, z = recipe.network.options["width"], recipe.model["z_dim"]
     state, _ = run(job_of(params, "vae"), blobs)
     encoder = [(64, width), (width, width), (width, 2 * z)]
     decoder = [(z, width), (width, width), (width, 64)]

@@ -9,18 +9,19 @@ from torch import Tensor
 from gm_bench import training
 from gm_bench import variant as variants
 from gm_bench.adversarial import Adversarial
-from gm_bench.config import Params
+from gm_bench.config import Params, load_params
 from gm_bench.nets import network as networks
 from gm_bench.nets.mlp import MLP
 from gm_bench.variant import Batch, Variant
 
 CPU = torch.device("cpu")
-CASES = [(name, network) for name in variants.names() for network in ("mlp", "infogan", "dcgan")]
+PARAMS = load_params()
+CASES = [(name, recipe) for name in variants.names() for recipe in PARAMS.variants[name]]
 
 
-def build(params: Params, name: str, network: str, shape: tuple[int, int, int] = (1, 8, 8)) -> Variant:
-    recipe = params.variants[name][network]
-    return variants.build(name, networks.build(network, shape, recipe.network), recipe.model)
+def build(params: Params, name: str, recipe_name: str, shape: tuple[int, int, int] = (1, 8, 8)) -> Variant:
+    recipe = params.variants[name][recipe_name]
+    return variants.build(name, networks.build(recipe.network, shape), recipe.model)
 
 
 def batch(n: int = 4, shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0) -> Batch:
@@ -40,9 +41,9 @@ def test_it_says_what_it_is(name: str) -> None:
     assert not cls.__subclasses__()
 
 
-@pytest.mark.parametrize(("name", "network"), CASES)
-def test_samples_are_images_and_follow_the_seed(params: Params, name: str, network: str) -> None:
-    model = build(params, name, network).eval()
+@pytest.mark.parametrize(("name", "recipe"), CASES)
+def test_samples_are_images_and_follow_the_seed(params: Params, name: str, recipe: str) -> None:
+    model = build(params, name, recipe).eval()
     first, again, other = (
         model.sample(6, torch.Generator().manual_seed(seed)).detach() for seed in (1, 1, 2)
     )
@@ -53,10 +54,10 @@ def test_samples_are_images_and_follow_the_seed(params: Params, name: str, netwo
     assert not torch.equal(first[0], first[1])
 
 
-@pytest.mark.parametrize(("name", "network"), CASES)
-def test_each_player_has_a_loss_that_moves_all_its_weights(params: Params, name: str, network: str) -> None:
+@pytest.mark.parametrize(("name", "recipe"), CASES)
+def test_each_player_has_a_loss_that_moves_all_its_weights(params: Params, name: str, recipe: str) -> None:
     """A weight whose gradient is missing or always zero is not trained."""
-    model = build(params, name, network).train()
+    model = build(params, name, recipe).train()
     for player in model.players:
         terms = model.loss(player, batch())
         assert terms["loss"].shape == ()
@@ -82,7 +83,7 @@ def test_someone_looks_at_real_images(params: Params, name: str) -> None:
 def test_training_brings_samples_closer_to_the_data(params: Params, name: str, blobs: Tensor) -> None:
     """The mean image of the samples approaches that of the data: on blobs it starts ~1 away per pixel."""
     recipe = params.variants[name]["mlp"]
-    job = training.Job("blobs", name, 0, "mlp", recipe, 64 * 600)
+    job = training.Job("blobs", name, 0, recipe, 64 * 600)
     state = training.start(job, (1, 8, 8), CPU)
     before = distance_of_means(state.model, blobs)
     training.train(

@@ -4,12 +4,12 @@ import importlib
 import inspect
 import pkgutil
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
 import gm_bench.nets
-from gm_bench.config import check_keywords
+from gm_bench.config import NetworkChoice, check_keywords
 
 
 class Network(ABC):
@@ -41,19 +41,20 @@ class Network(ABC):
         """Images (N, C, H, W) → (N, n_outputs), unbounded."""
 
 
-def build(name: str, image_shape: tuple[int, int, int], options: dict[str, Any]) -> Network:
-    """Construct the network family of the file `gm_bench/nets/<name>.py` from its recipe.
+def build(choice: NetworkChoice, image_shape: tuple[int, int, int]) -> Network:
+    """Construct the network family of the file `gm_bench/nets/<name>.py` for images (C, H, W).
 
     Raises:
         ValueError: no such family, or a keyword missing or unknown to it; the message lists what there is.
     """
+    name = choice.name
     files = [module.name for module in pkgutil.iter_modules(gm_bench.nets.__path__)]
     cls = _family(name) if name in files else None
     if cls is None:
         known = ", ".join(file for file in files if _family(file))
         raise ValueError(f"unknown network '{name}'; gm_bench/nets/ holds: {known}")
-    check_keywords(cls, options, f"the network entry of the {name} recipe", given=("image_shape",))
-    return cls(image_shape, **options)
+    check_keywords(cls, choice.options, f"a recipe's network entry for {name}", given=("image_shape",))
+    return cls(image_shape, **choice.options)
 
 
 def _family(file: str) -> type[Network] | None:
