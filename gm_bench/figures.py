@@ -2,12 +2,15 @@
 
 import io
 import math
+from collections.abc import Mapping
 
+import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 GAP = 2
+CAPTION, MARGIN = 24, 12  # pixels above and around a labelled picture
 GAP_LEVEL = 96  # a grey that parts black tiles from white ones, on a light page and on a dark one
 
 
@@ -45,6 +48,30 @@ def image_grid(images: Tensor, columns: int, scale: int) -> Tensor:
         top, left = row * (height + GAP), column * (width + GAP)
         grid[:, top : top + height, left : left + width] = tile
     return grid.permute(1, 2, 0).contiguous()
+
+
+def labelled(pictures: Mapping[str, Tensor], columns: int) -> Tensor:
+    """Pictures of one size under their names, row by row on white.
+
+    Args:
+        pictures: name → image (H, W, C), uint8, C = 1 or 3, all of one size; at least one.
+        columns: pictures in a row, ≥ 1.
+
+    Returns:
+        One image (height, width, 3), uint8.
+    """
+    height, width, _ = next(iter(pictures.values())).shape
+    rows = math.ceil(len(pictures) / columns)
+    sheet = Image.new(
+        "RGB", (columns * (width + MARGIN) + MARGIN, rows * (height + CAPTION + MARGIN)), "white"
+    )
+    font, draw = ImageFont.load_default(size=14), ImageDraw.Draw(sheet)
+    for i, (name, picture) in enumerate(pictures.items()):
+        row, column = divmod(i, columns)
+        left, top = MARGIN + column * (width + MARGIN), row * (height + CAPTION + MARGIN)
+        draw.text((left, top + 4), name, fill="black", font=font)
+        sheet.paste(Image.fromarray(picture.expand(-1, -1, 3).contiguous().numpy()), (left, top + CAPTION))
+    return torch.from_numpy(np.array(sheet))
 
 
 def png_bytes(image: Tensor) -> bytes:

@@ -1,0 +1,52 @@
+"""readme (make readme, no stage of dvc.yaml): the last leaderboard's tables and samples → README.md."""
+
+import re
+from pathlib import Path
+
+from gm_bench import io
+from gm_bench.config import load_params
+from gm_bench.figures import image_grid, labelled, png_bytes
+from gm_bench.stage import run
+
+README, REPORTS = Path("README.md"), Path("reports")
+BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
+N_ROWS = N_COLUMNS = 8
+
+
+def main() -> None:
+    """Write what the pipeline produced between the markers of README.md, and the pictures beside the report."""
+    params = load_params()
+    parts = [
+        re.sub("^#", "##", io.read_text(REPORTS / "leaderboard.md").partition("\n")[2].strip(), flags=re.M)
+    ]
+    for dataset in params.grid.datasets:
+        picture = REPORTS / f"samples-{dataset}.png"
+        io.write_bytes(picture, _sheet(dataset, params.grid.variants, params.grid.seeds[0]))
+        names = ", ".join(params.grid.variants)
+        seed = params.grid.seeds[0]
+        parts.append(
+            f"![Real images of {dataset} and samples of {names}, seed {seed}, unselected]({picture})"
+        )
+    before, begin, rest = io.read_text(README).partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{README} lacks the lines '{BEGIN}' and '{END}' between which the table is written")
+    io.write_text(README, "".join([before, BEGIN, "\n\n", "\n\n".join(parts), "\n\n", END, after]))
+
+
+def _sheet(dataset: str, variants: list[str], seed: int) -> bytes:
+    """The first images of the test split and of each variant's first draw, none of them chosen."""
+    n = N_ROWS * N_COLUMNS
+    sets = {"real (test split)": io.read_rows(Path("data", dataset, "test.safetensors"), "images", n)}
+    for variant in variants:
+        file = Path("runs", dataset, variant, str(seed), "samples.safetensors")
+        draws = io.read_tensors(file)[0]["images"]
+        if len(draws):
+            sets[variant] = draws[0, :n]
+    scale = max(1, 24 // next(iter(sets.values())).shape[-1])
+    grids = {name: image_grid(images, N_COLUMNS, scale) for name, images in sets.items()}
+    return png_bytes(labelled(grids, columns=4))
+
+
+if __name__ == "__main__":
+    run(main)
