@@ -14,6 +14,7 @@ from typing import Any
 
 SCHEMA = 1
 FLOOR = "floor"
+SINGLE = 0  # the step at which MLflow shows a single value as a bar and a single picture at once
 Json = Mapping[str, Any]
 
 
@@ -46,7 +47,6 @@ class Record:
     began_ms: int
     ended_ms: int
     card: Json
-    images: int = 0
     picture: str | None = None
 
 
@@ -135,15 +135,14 @@ def of_cell(
         },
         points=[
             *points,
-            *_scores(metrics["values"], cost["images"], ended_ms),
+            *_scores(metrics["values"], ended_ms),
             *_costs(cost, ended_ms),
-            *_divergence(metrics["divergence"], cost["images"], ended_ms),
+            *_divergence(metrics["divergence"], ended_ms),
         ],
         began_ms=points[0].timestamp_ms if points else 0,
         ended_ms=ended_ms,
         card=card,
-        images=cost["images"],
-        picture=picture,
+        picture=picture if metrics["status"] == "ok" else None,
     )
 
 
@@ -163,7 +162,7 @@ def of_floor(dataset: str, *, floor: Json, card: Json, file_hashes: Sequence[str
         facts=facts,
         tags={"family": "real images", "status": "ok", **_protocol_tags(floor["protocol"])},
         params={"dataset": dataset, "variant": FLOOR, "family": "real images"},
-        points=[Point(f"eval/{metric}", value, 0, 0) for metric, value in floor["values"].items()],
+        points=[Point(f"eval/{metric}", value, SINGLE, 0) for metric, value in floor["values"].items()],
         began_ms=0,
         ended_ms=0,
         card=card,
@@ -200,11 +199,11 @@ def _curves(history: Sequence[Mapping[str, str]]) -> list[Point]:
     return points
 
 
-def _scores(values: Mapping[str, Sequence[float]], images: int, timestamp_ms: int) -> list[Point]:
+def _scores(values: Mapping[str, Sequence[float]], timestamp_ms: int) -> list[Point]:
     """Each metric as the mean over its draws, and draw by draw as a series of its own."""
     points = []
     for metric, draws in values.items():
-        points.append(Point(f"eval/{metric}", statistics.fmean(draws), images, timestamp_ms))
+        points.append(Point(f"eval/{metric}", statistics.fmean(draws), SINGLE, timestamp_ms))
         points += [Point(f"eval_draws/{metric}", value, i, timestamp_ms) for i, value in enumerate(draws)]
     return points
 
@@ -215,11 +214,11 @@ def _costs(cost: Json, timestamp_ms: int) -> list[Point]:
     for name in ("parameters", "updates"):
         amounts |= {f"{name}/{player}": amount for player, amount in cost[name].items()}
     return [
-        Point(f"cost/{name}", float(amount), cost["images"], timestamp_ms)
+        Point(f"cost/{name}", float(amount), SINGLE, timestamp_ms)
         for name, amount in amounts.items()
         if amount is not None
     ]
 
 
-def _divergence(divergence: Json | None, images: int, timestamp_ms: int) -> list[Point]:
-    return [Point("divergence/step", float(divergence["step"]), images, timestamp_ms)] if divergence else []
+def _divergence(divergence: Json | None, timestamp_ms: int) -> list[Point]:
+    return [Point("divergence/step", float(divergence["step"]), SINGLE, timestamp_ms)] if divergence else []

@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from urllib.parse import quote
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
@@ -33,8 +32,8 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
 from PIL import Image, UnidentifiedImageError  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
-from gm_bench import io  # noqa: E402
-from gm_bench.record import Point, Record  # noqa: E402
+from gm_bench import io, views  # noqa: E402
+from gm_bench.record import SINGLE, Point, Record  # noqa: E402
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 METRICS_PER_BATCH = 1000
@@ -105,14 +104,19 @@ class Store:
             return not same
 
     def describe(self, dataset: str, names: Sequence[str]) -> None:
-        """Put links into the experiment's description: best by FID, and the named cells side by side."""
+        """Put views and links to them into the experiment: best by FID, variants, cells side by side."""
         with self._alone():
             experiment = self._experiment(dataset)
-            runs = {run.data.tags[NAME]: run.info.run_id for run in self._search([experiment], _CURRENT_ONLY)}
+            current = self._search([experiment], _CURRENT_ONLY)
+            runs = {run.data.tags[NAME]: run.info.run_id for run in current}
+            names_of_scores = {n for run in current for n in run.data.metrics if n.startswith("eval/")}
             chosen = [runs[name] for name in names if name in runs]
-            text = _description(dataset, experiment, chosen)
-            if self._client.get_experiment(experiment).tags.get("mlflow.note.content") != text:
-                self._client.set_experiment_tag(experiment, "mlflow.note.content", text)
+            tags = views.tags(_CURRENT_ONLY, sorted(names_of_scores))
+            tags["mlflow.note.content"] = views.description(dataset, experiment, chosen)
+            known = self._client.get_experiment(experiment).tags
+            for name, value in tags.items():
+                if known.get(name) != value:
+                    self._client.set_experiment_tag(experiment, name, value)
 
     def rows(self, datasets: Sequence[str]) -> pd.DataFrame:
         """The current runs of the datasets, read back with `search_runs`: one row per cell and per floor.
@@ -153,7 +157,7 @@ class Store:
         self._client.log_inputs(run, datasets=[_dataset_input(record)])
         if picture:
             self._client.log_image(
-                run, picture, key="samples", step=record.images, timestamp=ended_ms, synchronous=True
+                run, picture, key="samples", step=SINGLE, timestamp=ended_ms, synchronous=True
             )
         self._client.set_terminated(run, "FINISHED", ended_ms)
         return run
@@ -269,23 +273,6 @@ def _dataset_input(record: Record) -> DatasetInput:
     content = json.dumps(record.card, sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:DIGEST_LENGTH]
     return DatasetInput(Dataset(record.dataset, digest, "local", f"data/{record.dataset}", profile=content))
-
-
-def _description(dataset: str, experiment: str, runs: Sequence[str]) -> str:
-    condition = quote(_CURRENT_ONLY)
-    listing = (
-        f"#/experiments/{experiment}/runs?searchFilter={condition}&orderByKey={quote('metrics.`eval/fid`')}"
-    )
-    side_by_side = (
-        f"#/compare-runs?runs={quote(json.dumps(list(runs)))}&experiments={quote(json.dumps([experiment]))}"
-    )
-    return (
-        f"The cells of **{dataset}**, one run for each variant and seed.\n\n"
-        f"- [Best by FID]({listing}&orderByAsc=true)\n"
-        f"- [Samples and learning curves]({listing}&orderByAsc=true&compareRunsMode=CHART)\n"
-        f"- [Compare all cells]({side_by_side})\n\n"
-        f"Runs that a newer one replaced carry the tag `{STATUS}` = `{SUPERSEDED}`."
-    )
 
 
 def _without_password(text: str) -> str:

@@ -26,7 +26,10 @@ def main() -> None:
     store = Store()
     n_written = sum(store.publish(each) for each in records)
     for dataset in datasets:
-        store.describe(dataset, [each.name for each in records if each.dataset == dataset])
+        store.describe(
+            dataset,
+            [each.name for each in records if each.dataset == dataset and each.facts["kind"] == "cell"],
+        )
 
     board = leaderboard.build(store.rows(datasets), cells)
     samples = {cell: io.read_bytes(_folder(*cell) / "grid.png") for cell in cells}

@@ -5,10 +5,12 @@ import io
 import json
 import shutil
 import statistics
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+import yaml
 from fake_cells import METRICS, protocol, write_cell, write_dataset
 from rich.console import Console
 
@@ -238,19 +240,7 @@ def plain(board: leaderboard.Leaderboard) -> str:
 
 # The stage, from artefacts to files.
 
-PARAMS = """
-grid: {datasets: [digits], variants: [vae, wgan], seeds: [0, 1]}
-datasets:
-  digits:
-    source: {loader: digits}
-    training: {network: mlp, n_images: 640000}
-    protocol: {extractor: lenet, n_samples: 800, draws: 3, score_splits: 1, kid_subsets: 100,
-               kid_subset_size: 400, neighbours: 3}
-variants:
-  vae: {mlp: &recipe {batch_size: 64, updates: {model: 1}, optimisers: {model: {name: adam, lr: 0.001,
-        betas: [0.5, 0.999], decay: none}}, network: {}, model: {}}}
-  wgan: {mlp: *recipe}
-"""
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 @pytest.fixture
@@ -258,7 +248,9 @@ def finished(tmp_path, monkeypatch):
     """A working folder where every cell of a small grid is finished; one seed diverged."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "params.yaml").write_text(PARAMS)
+    content = yaml.safe_load(PARAMS.read_text())
+    content["grid"] = {"datasets": ["digits"], "variants": ["vae", "wgan"], "seeds": [0, 1]}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     write_dataset(tmp_path)
     write_cell(tmp_path, "vae", 0, fid=(40.0, 41.0, 42.0))
     write_cell(tmp_path, "vae", 1, fid=(43.0, 44.0, 45.0))

@@ -1,18 +1,21 @@
 """Publishing and reading back, on real SQLite stores; children are really killed."""
 
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from fake_cells import BEGAN_MS, write_cell, write_dataset
 
 from gm_bench import tracking
-from gm_bench.io import FileError, read_csv, read_json, write_csv
+from gm_bench.io import FileError, read_csv, write_csv
 from gm_bench.record import RecordError
 from gm_bench.tracking import Store, TrackingError
 from pipelines.leaderboard import read_cell, read_floor
@@ -79,10 +82,10 @@ def test_a_cell_is_published_as_it_stands_in_its_files(here):
     assert tags["mlflow.runName"] == "wgan · 1"
     assert tags[tracking.STATUS] == tracking.CURRENT
     end_ms = BEGAN_MS + 19_000
-    assert series["eval/fid"] == [(640_000, end_ms, 11.5)]  # (10 + 11 + 13.5) / 3
+    assert series["eval/fid"] == [(0, end_ms, 11.5)]  # (10 + 11 + 13.5) / 3
     assert series["eval_draws/fid"] == [(0, end_ms, 10.0), (1, end_ms, 11.0), (2, end_ms, 13.5)]
-    assert series["cost/seconds"] == [(640_000, end_ms, 31.125)]
-    assert series["cost/parameters/critic"] == [(640_000, end_ms, 100_000.0)]
+    assert series["cost/seconds"] == [(0, end_ms, 31.125)]
+    assert series["cost/parameters/critic"] == [(0, end_ms, 100_000.0)]
     rows = read_csv(folder / "history.csv")
     expected = [(int(row["images"]), int(row["timestamp_ms"]), float(row["critic/loss"])) for row in rows]
     assert series["train/critic/loss"] == expected
@@ -144,7 +147,8 @@ def test_a_diverged_cell_has_no_scores_and_no_value_that_is_not_finite(here):
     write_csv(folder / "history.csv", history, list(history[0]))
     store = store_in(here)
     store.publish(read_cell("digits", "gan", 0))
-    ((_, tags, series, _),) = content(store).values()
+    ((_, tags, series, n_images),) = content(store).values()
+    assert n_images == 0
     assert tags["status"] == "diverged"
     assert tags["divergence"] == "step 412 (critic loss)"
     assert not [name for name in series if name.startswith("eval")]
@@ -309,7 +313,7 @@ def test_the_key_depends_on_every_file_and_on_nothing_else(here):
     assert read_cell("digits", "wgan", 0).key == key
 
 
-def test_the_description_links_to_the_current_runs(here):
+def test_the_description_links_to_views_that_are_there(here):
     store = store_in(here)
     for seed in range(2):
         write_cell(here, "wgan", seed)
@@ -317,10 +321,15 @@ def test_the_description_links_to_the_current_runs(here):
     store.describe("digits", ["digits/wgan/0", "digits/wgan/1"])
     experiment = store._client.get_experiment_by_name("gm-bench/digits")
     text = experiment.tags["mlflow.note.content"]
-    assert f"#/experiments/{experiment.experiment_id}/runs?searchFilter=" in text
-    for run in runs_of(store):
-        assert run.info.run_id in text
-    assert read_json(here / "data/digits/card.json")["n_test"] == 800
+    linked = re.findall(rf"#/experiments/{experiment.experiment_id}/runs\?viewStateShareKey=([a-z-]+)", text)
+    assert len(linked) == 2
+    for key in linked:
+        view = json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])
+        found = store._client.search_runs([experiment.experiment_id], view["searchFilter"])
+        assert sorted(run.info.run_id for run in found) == sorted(run.info.run_id for run in runs_of(store))
+        assert view["orderByKey"] == "metrics.`eval/fid`"
+    (listed,) = re.findall(r"compare-runs\?runs=([^&]*)&", text)
+    assert sorted(json.loads(unquote(listed))) == sorted(run.info.run_id for run in runs_of(store))
 
 
 def start_child(work) -> int:
