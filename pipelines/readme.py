@@ -14,7 +14,7 @@ N_ROWS = N_COLUMNS = 8
 
 
 def main() -> None:
-    """Write what the pipeline produced between the markers of README.md, and the pictures beside the report."""
+    """Write what the pipeline produced between the markers of README.md, and the pictures it shows."""
     params = load_params()
     parts = [
         re.sub("^#", "##", io.read_text(REPORTS / "leaderboard.md").partition("\n")[2].strip(), flags=re.M)
