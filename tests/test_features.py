@@ -136,6 +136,9 @@ def test_inception_reads_grey_as_three_equal_channels(
     _, extractor = extractors.load_extractor(tmp_path, (1, 16, 16))
     seen = extract(extractor, grey, CPU)
     assert (seen.features.shape, seen.logits.shape) == ((2, 2048), (2, 1008))
+    unbiased = seen.features @ extractor.network.fc.weight.T
+    assert torch.allclose(seen.logits, unbiased, atol=1e-4)  # 2,048 products in float32
+    assert not torch.allclose(seen.logits, unbiased + extractor.network.fc.bias, atol=1e-4)
     colour = extract(load_inception(inception_weights, (3, 16, 16)), grey.repeat(1, 3, 1, 1), CPU)
     assert torch.equal(seen.features, colour.features)
     with pytest.raises(ValueError, match="images are 3×16×16 but the extractor is for 1×16×16"):

@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from gm_bench.metrics.arithmetic import full_float32
-from gm_bench.metrics.neighbours import NearestNeighbourAccuracy, leave_one_out_1nn
+from gm_bench.metrics.neighbours import NearestNeighbourAccuracy, _Centred, _screen, leave_one_out_1nn
 
 
 def by_scikit_learn(fake: Tensor, real: Tensor) -> tuple[float, float, float]:
@@ -57,7 +57,9 @@ TIED = {
     "copies in both sets": torch.cat([LATTICE[:30], LATTICE[:30]]),
     "every pair equally near": torch.eye(24),
     "all the same": torch.ones(60, 4),
-    "zeros of both signs": torch.tensor([[0.0, 1.0], [-0.0, 1.0], [3.0, 0.0], [3.0, -0.0]]),
+    "zeros of both signs": torch.tensor(
+        [[0.0, 1.0], [2.0, 2.0], [0.0, 1.0], [-0.0, 1.0], [0.0, 2.0], [0.0, 5.0]]
+    ),
 }
 
 
@@ -86,19 +88,30 @@ def test_far_from_the_origin_it_is_the_same() -> None:
 
 
 def test_clusters_far_from_each_other_are_told_apart_within() -> None:
-    """Distances within a cluster are a billionth of those to the mean, squared: float32 products see none."""
+    """Squared distances within are 10⁻¹² of those to the mean: at the edge of float64 products too."""
+    unit = 2.0**-13  # the last place of float32 at 2^10
     centres = torch.tensor([[1.0], [-1.0]]) * torch.full((2, 20), 2.0**10)
     fake, real = (
-        centres.repeat_interleave(60, dim=0) + (torch.randn(120, 20) * 2**8).round() / 2**12 for _ in range(2)
+        centres.repeat_interleave(60, dim=0) + (torch.randn(120, 20) * 4).round() * unit for _ in "fr"
     )
     points = torch.cat([fake, real]).double()
-    distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(
-        torch.inf
-    )
-    label = torch.arange(240) < 120
-    right = (label[distances.argmin(dim=1)] == label).double()
+    squared = (points[:, None] - points).square().sum(dim=2)  # exact: whole multiples of unit²
+    squared.fill_diagonal_(torch.inf)
+    tied = squared == squared.amin(dim=1, keepdim=True)
+    is_fake = torch.arange(240) < 120
+    right = (tied & (is_fake[:, None] == is_fake)).sum(dim=1) / tied.sum(dim=1)
     expected = float(right.mean()), float(right[120:].mean()), float(right[:120].mean())
-    assert values(leave_one_out_1nn(fake, real, 32)) == pytest.approx(expected, abs=1e-12)
+    # shares that torch averages in float32
+    assert values(leave_one_out_1nn(fake, real, 32)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_screen_leaves_about_one_block_a_row_wherever_the_data_sit() -> None:
+    points = torch.randn(1000, 16) + 1000
+    starts = list(range(0, 1000, 100))
+    lower, upper = _screen(_Centred(points), starts, 100)
+    blocks = (lower <= upper[:, None]).sum(dim=1).double()
+    assert blocks.min() >= 1
+    assert blocks.mean() < 1.5  # all 10 without moving the data to their mean
 
 
 @pytest.mark.parametrize("scale", [2.0**-120, 2.0**100])
