@@ -1,6 +1,6 @@
 """Training of the small classifier that serves as the extractor.
 
-The choices below were made once, by the accuracy on a tenth of the *training* split held back for it, and by
+The choices below were settled on a part of the *training* split held back for it, by the accuracy there and by
 how alike the features of seen and unseen images are; the test split only reports.
 """
 

@@ -124,7 +124,9 @@ def _nearest(points: Tensor, wanted: Tensor, block: int) -> tuple[Tensor, Tensor
     row, column, distance = torch.cat(rows), torch.cat(columns), torch.cat(distances)
     possible = distance <= bound[row]
     row, column = row[possible], column[possible]
-    squared = _by_differences(points, row, column)
+    squared = torch.zeros_like(distance[possible])  # which stands where there is nothing to compare with
+    several = torch.bincount(row)[row] > 1
+    squared[several] = _by_differences(points, row[several], column[several])
     order = squared.argsort()
     order = order[row[order].argsort(stable=True)]  # by point, the nearest first
     row, column, squared = row[order], column[order], squared[order]
