@@ -1,7 +1,7 @@
 """Training of the small classifier that serves as the extractor.
 
-The choices below were settled on a part of the *training* split held back for it, by the accuracy there and by
-how alike the features of seen and unseen images are; the test split only reports.
+The choices below were settled on a part of the *training* split held back for it, by the accuracy there and
+by how alike the features of seen and unseen images are; the test split only reports.
 """
 
 from dataclasses import dataclass
