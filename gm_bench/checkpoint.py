@@ -76,9 +76,9 @@ class Checkpoint:
         _unpack(state, tensors, metadata["values"])
         return None
 
-    def report(self, progress: Progress) -> None:
-        """Tell whoever watches how far training is."""
-        io.write_json(self.progress, {"key": self.key, **asdict(progress)})
+    def report(self, progress: Progress, history: list[dict[str, float]]) -> None:
+        """Tell whoever watches how far training is, and its curves so far."""
+        io.write_json(self.progress, {"key": self.key, **asdict(progress), "history": history})
 
     def discard(self) -> None:
         """Remove the checkpoints of this cell: it is finished."""

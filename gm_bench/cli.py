@@ -26,6 +26,7 @@ def run(
     """Bring every cell of the grid up to date, several side by side, and print the leaderboard."""
     from gm_bench import runner
     from gm_bench.config import load_params
+    from gm_bench.live import LiveCurves
     from gm_bench.overview import RunDisplay
 
     environ = runner.environment(device)
@@ -35,11 +36,8 @@ def run(
         due = [chain for chain in chains if stale.keys() & set(chain.stages)]
         if not due:
             continue
-        try:
-            with RunDisplay(title, due):
-                runner.run_layer(due, jobs, environ)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt from None
+        with RunDisplay(title, due) as display, LiveCurves(due, display.say):
+            runner.run_layer(due, jobs, environ)
         failed = [chain.name for chain in due if chain.state == "failed"]
         if failed:
             raise ValueError(

@@ -34,7 +34,7 @@ class RunDisplay:
         self.watcher = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "RunDisplay":
-        self._say(f"{self.title}: {len(self.chains)} to bring up to date")
+        self.say(f"{self.title}: {len(self.chains)} to bring up to date")
         if self.on_terminal:
             self.live.start()
         self.watcher.start()
@@ -58,11 +58,11 @@ class RunDisplay:
             if chain.state in FINISHED and chain.name not in self.reported:
                 self.reported.add(chain.name)
                 count = f"[{len(self.reported)}/{len(self.chains)}]"
-                self._say(f"{count} {chain.name}: {chain.state} in {chain.seconds:.0f} s")
+                self.say(f"{count} {chain.name}: {chain.state} in {chain.seconds:.0f} s")
                 if chain.state == "failed":
-                    self._say("\n".join(f"    {line}" for line in chain.output[-LINES_OF_A_FAILURE:]))
+                    self.say("\n".join(f"    {line}" for line in chain.output[-LINES_OF_A_FAILURE:]))
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _table(self) -> Table:

@@ -91,7 +91,7 @@ def of_cell(
             f"runs/{name}: metrics.json and cost.json are of two trainings; run dvc repro to evaluate again"
         )
     recipe, protocol = cost["recipe"], metrics["protocol"]
-    points = _curves(history)
+    points = curves(history)
     ended_ms = points[-1].timestamp_ms if points else 0
     facts = {
         "kind": "cell",
@@ -188,13 +188,14 @@ def _protocol_tags(protocol: Json) -> dict[str, str]:
     }
 
 
-def _curves(history: Sequence[Mapping[str, str]]) -> list[Point]:
+def curves(history: Sequence[Mapping[str, str | float]]) -> list[Point]:
     """Every finite value of history.csv, against images shown, at the time when it was measured."""
     points = []
     for row in history:
         step, timestamp_ms = int(float(row["images"])), int(float(row["timestamp_ms"]))
         for column, text in row.items():
-            if column not in ("images", "round", "timestamp_ms") and text and math.isfinite(float(text)):
+            measured = column not in ("images", "round", "timestamp_ms") and text != ""
+            if measured and math.isfinite(float(text)):
                 points.append(Point(f"train/{column}", float(text), step, timestamp_ms))
     return points
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gm_bench.config import Params
 
@@ -121,10 +122,10 @@ def environment(device: str | None = None) -> dict[str, str]:
     return environ
 
 
-def progress_of(chain: Chain) -> dict[str, float] | None:
+def progress_of(chain: Chain) -> dict[str, Any] | None:
     """How far a cell in training says it is; None where it says nothing."""
     try:
-        progress: dict[str, float] = json.loads((chain.checkpoint_folder / "progress.json").read_text())
+        progress: dict[str, Any] = json.loads((chain.checkpoint_folder / "progress.json").read_text())
     except (OSError, ValueError):
         return None
     return progress

@@ -1,8 +1,8 @@
 """Publishing into MLflow and reading back: the only module that knows it.
 
-One experiment for each dataset, one flat run for each cell. A run is written while its status tag says
-"publishing" and becomes "current" with the last write of all, so a killed publish leaves nothing that counts;
-what a newer run replaces becomes "superseded" and stays.
+One experiment for each dataset, one flat run for each cell. While a cell trains, a "live" run shows its
+curves and is replaced when the cell is published. A run is written while its status tag says "publishing" and
+becomes "current" with the last write of all, so a killed publish leaves nothing that counts; what a newer run replaces becomes "superseded" and stays.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ DIGEST_LENGTH = 36
 KEY, NAME, STATUS, FACTS, REVISION = (
     f"gm_bench.{tag}" for tag in ("key", "cell", "status", "facts", "revision")
 )
-PUBLISHING, CURRENT, SUPERSEDED = "publishing", "current", "superseded"
+LIVE, PUBLISHING, CURRENT, SUPERSEDED = "live", "publishing", "current", "superseded"
 
 
 class TrackingError(ValueError):
@@ -91,7 +91,7 @@ class Store:
             for run in self._search([experiment], f"tags.`{NAME}` = '{record.name}'"):
                 (finished if run.info.status == "FINISHED" else unfinished).append(run)
             for run in unfinished:
-                if run.data.tags.get(STATUS) == PUBLISHING:
+                if run.data.tags.get(STATUS) in (LIVE, PUBLISHING):
                     self._client.delete_run(run.info.run_id)
             same = [run for run in finished if run.data.tags.get(KEY) == record.key]
             same.sort(key=lambda run: (run.data.tags.get(STATUS) != CURRENT, run.info.run_id))
@@ -102,6 +102,27 @@ class Store:
             if not same or same[0].data.tags.get(STATUS) != CURRENT:
                 self._client.set_tag(chosen, STATUS, CURRENT)
             return not same
+
+    def begin_live(self, dataset: str, variant: str, seed: int, training_key: str) -> str:
+        """A run to follow a cell in training by; `publish` replaces it. Returns its id."""
+        with self._alone():
+            experiment = self._experiment(dataset)
+            name = f"{dataset}/{variant}/{seed}"
+            for run in self._search([experiment], f"tags.`{NAME}` = '{name}' AND tags.`{STATUS}` = '{LIVE}'"):
+                self._client.delete_run(run.info.run_id)
+            tags = {NAME: name, STATUS: LIVE, "training_key": training_key}
+            run_name = f"{variant} · {seed} · in training"
+            live: str = self._client.create_run(experiment, None, tags, run_name).info.run_id
+            params = {"dataset": dataset, "variant": variant, "seed": str(seed)}
+            self._client.log_batch(live, params=[Param(*item) for item in params.items()])
+            return live
+
+    def log_live(self, run: str, points: Sequence[Point]) -> None:
+        """Add what was measured since the last call to a live run."""
+        with self._alone():
+            metrics = [_metric(point, 0) for point in points]
+            for start in range(0, len(metrics), METRICS_PER_BATCH):
+                self._client.log_batch(run, metrics=metrics[start : start + METRICS_PER_BATCH])
 
     def describe(self, dataset: str, names: Sequence[str]) -> None:
         """Put views and links to them into the experiment: best by FID, variants, cells side by side."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 TABLE, CHARTS = "gm-bench-table", "gm-bench-charts"
+_LIVE = "tags.`gm_bench.status` = 'live'"
 ORDER_BY = "metrics.`eval/fid`"
 
 
@@ -48,7 +49,8 @@ def description(dataset: str, experiment: str, runs: Sequence[str]) -> str:
         f"The cells of **{dataset}**, one run for each variant and seed: "
         f"[best by FID]({page}?viewStateShareKey={TABLE}) · "
         f"[compare the variants]({page}?viewStateShareKey={CHARTS}&compareRunsMode=CHART) · "
-        f"[all cells side by side]({side_by_side})\n\n"
+        f"[all cells side by side]({side_by_side}) · "
+        f"[in training]({page}?searchFilter={quote(_LIVE)})\n\n"
         "A run that a newer one replaced has the tag `gm_bench.status` = `superseded`."
     )
 

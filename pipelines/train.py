@@ -44,7 +44,7 @@ def main(
         display.note(complaint)
 
     def on_row(progress: training.Progress) -> None:
-        checkpoint.report(progress)
+        checkpoint.report(progress, state.history)
         display.show(progress)
 
     stop = _StopRequest()
