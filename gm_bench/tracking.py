@@ -2,7 +2,8 @@
 
 One experiment for each dataset, one flat run for each cell. While a cell trains, a "live" run shows its
 curves and is replaced when the cell is published. A run is written while its status tag says "publishing" and
-becomes "current" with the last write of all, so a killed publish leaves nothing that counts; what a newer run replaces becomes "superseded" and stays.
+becomes "current" with the last write of all, so a killed publish leaves nothing that counts; what a newer run
+replaces becomes "superseded" and stays.
 """
 
 import hashlib
