@@ -18,7 +18,8 @@ from gm_bench.protocol import same_protocol
 from pipelines import evaluate, extractor, reference
 
 CPU = torch.device("cpu")
-DRAWS, N = 3, 800
+PROTOCOL = load_params().dataset("digits").protocol
+DRAWS, N = PROTOCOL.draws, PROTOCOL.n_samples
 CELL = Path("runs", "digits", "vae", "0")
 METRICS = {
     "fid",
@@ -77,11 +78,11 @@ def test_floor_is_every_metric_of_training_images_against_held_out_ones() -> Non
         "train_logits": (N, 10),
     }
     train, test = kept["train_features"], kept["test_features"]
-    nearest, both = leave_one_out_1nn(train, test), precision_recall(train, test, 3)
+    nearest, both = leave_one_out_1nn(train, test), precision_recall(train, test, PROTOCOL.neighbours)
     assert floor["values"] == {
         "fid": fid(train, test),
-        "kid": kid(train, test, 100, 400),
-        "classifier_score": classifier_score(kept["train_logits"], 1),
+        "kid": kid(train, test, PROTOCOL.kid_subsets, PROTOCOL.kid_subset_size),
+        "classifier_score": classifier_score(kept["train_logits"], PROTOCOL.score_splits),
         "precision": both.precision,
         "recall": both.recall,
         "one_nn": nearest.overall,
@@ -130,17 +131,18 @@ def test_protocol_is_the_whole_of_it() -> None:
         "preprocessing": "uint8 at native size, x / 127.5 - 1",
         "dtype": "features float32, metrics float64",
         "tf32": False,
-        "score_splits": 1,
-        "kid_subsets": 100,
-        "kid_subset_size": 400,
-        "neighbours": 3,
+        "score_splits": PROTOCOL.score_splits,
+        "kid_subsets": PROTOCOL.kid_subsets,
+        "kid_subset_size": PROTOCOL.kid_subset_size,
+        "neighbours": PROTOCOL.neighbours,
     }
 
 
 def test_cell_gets_every_metric_for_every_draw_under_the_protocol_of_the_floor() -> None:
     train = split("train")
     noise = torch.randint(0, 256, (N, 1, 8, 8), dtype=torch.uint8)
-    images = torch.stack([reference.choose("digits", "train", N), train[:N].flip(3), noise])
+    mirrored = train[:N].flip(3)
+    images = torch.stack([reference.choose("digits", "train", N), mirrored, *[noise] * (DRAWS - 2)])
     sample(images)
     result = evaluated()
     assert {name: len(values) for name, values in result["values"].items()} == dict.fromkeys(METRICS, DRAWS)
@@ -161,14 +163,16 @@ def test_cell_gets_every_metric_for_every_draw_under_the_protocol_of_the_floor()
 
 
 def test_values_are_those_of_the_metrics_on_extracted_features_and_repeat_bit_for_bit() -> None:
-    images = torch.stack([split("train")[i : i + N] for i in (0, 50, 100)])
+    images = torch.stack([split("train")[i : i + N] for i in range(DRAWS)])
     sample(images)
     result = evaluated()["values"]
     kept, _ = io.read_tensors(Path("reference/digits/features.safetensors"))
     _, lenet = load_extractor(Path("extractors/digits"), (1, 8, 8))
     seen = [extract(lenet, draw, CPU) for draw in images]
     assert result["fid"] == [fid(each.features, kept["test_features"]) for each in seen]
-    assert result["classifier_score"] == [classifier_score(each.logits, 1) for each in seen]
+    assert result["classifier_score"] == [
+        classifier_score(each.logits, PROTOCOL.score_splits) for each in seen
+    ]
     nearest = [leave_one_out_1nn(each.features, kept["test_features"]) for each in seen]
     assert result["one_nn_real"] == [each.real for each in nearest]
     assert result["one_nn_fake"] == [each.fake for each in nearest]
@@ -188,8 +192,8 @@ def test_a_diverged_cell_is_a_record_without_values() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((2, N, 1, 8, 8), r"2 draws of 800 images but datasets\.digits\.protocol says 3 of 800"),
-        ((DRAWS, 10, 1, 8, 8), "3 draws of 10 images"),
+        ((DRAWS + 1, N, 1, 8, 8), rf"{DRAWS + 1} draws .* datasets\.digits\.protocol says {DRAWS} of {N}"),
+        ((DRAWS, 10, 1, 8, 8), f"{DRAWS} draws of 10 images"),
         ((DRAWS, N, 1, 9, 9), "not those of a LeNet for images of 1×9×9"),
         ((DRAWS, N, 3, 8, 8), "not those of a LeNet for images of 3×8×8"),
     ],
@@ -208,12 +212,12 @@ def test_images_of_zeros_and_ones_are_refused() -> None:
 
 def test_a_reference_of_another_protocol_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     sample(torch.randint(0, 256, (DRAWS, N, 1, 8, 8), dtype=torch.uint8))
-    params = load_params()
+    params, other = load_params(), PROTOCOL.neighbours + 1
     digits = params.dataset("digits")
-    protocol = digits.protocol.model_copy(update={"neighbours": 5})
+    protocol = digits.protocol.model_copy(update={"neighbours": other})
     changed = {"digits": digits.model_copy(update={"protocol": protocol})}
     monkeypatch.setattr(evaluate, "load_params", lambda: params.model_copy(update={"datasets": changed}))
-    with pytest.raises(ValueError, match=r"another protocol \(neighbours is 5 against 3\)"):
+    with pytest.raises(ValueError, match=rf"another protocol \(neighbours is {other} against {other - 1}\)"):
         evaluated()
 
 
