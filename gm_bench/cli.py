@@ -9,6 +9,7 @@ import typer
 from gm_bench.stage import guarded
 
 N_CORES = os.cpu_count() or 1
+LOOPBACK = "127.0.0.1"
 
 app = typer.Typer(
     add_completion=False,
@@ -66,9 +67,14 @@ def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] =
     """Open MLflow's pages on the results, on this machine only."""
     from gm_bench.tracking import tracking_uri
 
-    store = ["--backend-store-uri", tracking_uri()]
-    command = [sys.executable, "-m", "mlflow", "ui", *store, "--host", "127.0.0.1", "--port", str(port)]
-    os.execv(command[0], command)
+    uri = tracking_uri()
+    database = uri.removeprefix("sqlite:///")
+    if database != uri and not os.path.exists(database):
+        raise ValueError(f"{database} is not there yet: make repro publishes the results into it")
+    store = ["--backend-store-uri", uri, "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    # The server's own job queue, eight processes, is for features that a benchmark has no use for.
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *store], os.environ | quiet)
 
 
 def main() -> None:
