@@ -1,8 +1,6 @@
 """The one training loop: equal budgets, reproducible to the bit, resumable anywhere, its cost recorded."""
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -11,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from gm_bench import variant as variants
 from gm_bench.config import Adam, Optimiser, Recipe
+from gm_bench.cost import OperationCount, peak_memory
+from gm_bench.device import describe
 from gm_bench.nets import network as networks
 from gm_bench.seeding import derive
 from gm_bench.variant import Batch, Variant
@@ -130,7 +128,7 @@ def train(
         shown_before = state.images
         _set_learning_rates(state.optimisers, recipe, state.images / job.n_images)
         # Operations are counted in the first round only: every round does the same work.
-        counter = _OperationCount() if state.rounds == 0 else nullcontext()
+        counter = OperationCount() if state.rounds == 0 else nullcontext()
         with counter:
             for player in model.players:
                 for _ in range(recipe.updates[player]):
@@ -153,7 +151,7 @@ def train(
                     for term, value in terms.items():
                         state.pending.setdefault((player, term), []).append(value.detach())
         state.rounds += 1
-        if isinstance(counter, _OperationCount):
+        if isinstance(counter, OperationCount):
             state.flops = counter.total
         if state.images == shown_before:
             raise ValueError(f"{job.variant}: no player looks at real images, so its budget never ends")
@@ -179,7 +177,7 @@ def train(
     state.seconds = seconds_before + time.monotonic() - began
 
 
-def cost(state: State, device: torch.device) -> dict[str, Any]:
+def bill(state: State, device: torch.device) -> dict[str, Any]:
     """What training took: images, updates, seconds, operations, parameters, peak memory in bytes."""
     model = state.model
     return {
@@ -190,33 +188,9 @@ def cost(state: State, device: torch.device) -> dict[str, Any]:
         "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
         "flops": state.flops * state.rounds,
         "parameters": {p: sum(w.numel() for w in getattr(model, p).parameters()) for p in model.players},
-        "peak_memory_bytes": _peak_memory(device),
-        "device": device_name(device),
+        "peak_memory_bytes": peak_memory(device),
+        "device": describe(device),
     }
-
-
-def device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-class _OperationCount(TorchDispatchMode):
-    """Floating-point operations of what runs inside, by torch's own formulas.
-
-    torch's FlopCounterMode hooks into modules, and its hooks refuse the inner gradient of a gradient penalty.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
-            self.total += formula(*args, **(kwargs or {}), out_val=out)
-        return out
 
 
 class _Order:
@@ -297,10 +271,3 @@ def _not_finite(state: State) -> dict[str, Any] | None:
             player, _, term = name.partition(".")
             return {"step": state.rounds, "player": player, "term": f"weight {term}", "value": "not finite"}
     return None
-
-
-def _peak_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -99,7 +99,7 @@ def _write(
         "schema": 1,
         **outcome,
         "budget": job.n_images,
-        **training.cost(state, device),
+        **training.bill(state, device),
         "training_key": key,
         "versions": {"torch": torch.__version__},
         "network": job.recipe.network.name,

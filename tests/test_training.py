@@ -216,7 +216,7 @@ def test_cost_counts_what_was_done(params: Params, blobs: Tensor) -> None:
     decoder = [(z, width), (width, width), (width, 64)]
     forward = sum(a * b for a, b in encoder + decoder)
     backward = 2 * forward - 64 * width
-    bill = training.cost(state, CPU)
+    bill = training.bill(state, CPU)
     assert bill["flops"] == 2 * 64 * (forward + backward) * 50
     assert bill["updates"] == {"model": 50}
     assert bill["images"] == 3200

@@ -1,0 +1,37 @@
+"""What training takes: counted, not estimated."""
+
+import resource
+import sys
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+
+class OperationCount(TorchDispatchMode):
+    """Floating-point operations of what runs inside, by torch's own formulas.
+
+    torch's FlopCounterMode hooks into modules, and its hooks refuse the inner gradient of a gradient penalty.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: of the device's memory on a GPU, of this process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
