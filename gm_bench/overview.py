@@ -14,7 +14,7 @@ from gm_bench.config import Params
 from gm_bench.runner import Chain, progress_of
 
 LINES_OF_A_FAILURE = 15
-FINISHED = ("done", "failed")
+FINISHED = ("done", "failed", "stopped")
 
 
 class RunDisplay:

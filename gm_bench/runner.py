@@ -21,6 +21,7 @@ from gm_bench.config import Params
 
 CELL_STAGES = ("train", "sample", "evaluate")
 DATASET_STAGES = ("fetch", "extractor", "reference")
+INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "dvc")
 
 
@@ -73,7 +74,7 @@ def stale_stages() -> dict[str, list[object]]:
 
 
 def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> None:
-    """Run chains, at most `jobs` at a time; afterwards each one's state is "done" or "failed".
+    """Run chains, at most `jobs` at a time; afterwards each one's state is "done", "failed" or "stopped".
 
     Raises:
         KeyboardInterrupt: the user stopped; every child has saved its state and ended.
@@ -83,6 +84,8 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
     def work(chain: Chain) -> None:
         if not stopping.is_set():
             _run_chain(chain, environ)
+        if chain.state == "stopped":
+            stopping.set()
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         futures = [pool.submit(work, chain) for chain in chains]
@@ -93,6 +96,8 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
             # The children got the same signal from the terminal and are saving: wait for them.
             stopping.set()
             raise
+    if stopping.is_set():
+        raise KeyboardInterrupt
 
 
 def _run_chain(chain: Chain, environ: dict[str, str]) -> None:
@@ -109,7 +114,8 @@ def _run_chain(chain: Chain, environ: dict[str, str]) -> None:
             if line.strip():
                 chain.output.append(line.rstrip())
     chain.seconds = time.monotonic() - began
-    chain.state = "failed" if process.returncode else "done"
+    stopped = any(line.endswith(f"exited with {INTERRUPTED}") for line in chain.output)
+    chain.state = "done" if process.returncode == 0 else "stopped" if stopped else "failed"
 
 
 def environment(device: str | None = None) -> dict[str, str]:

@@ -62,6 +62,17 @@ def test_chains_run_side_by_side_and_tell_what_became_of_them(
     assert chains[2].output[-1] == "reason"
 
 
+def test_a_stage_that_was_stopped_stops_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage ends with 130 after Ctrl-C; DVC passes that on as a failure with these words."""
+    script = tmp_path / "dvc.sh"
+    script.write_text("echo 'ERROR: failed to run: python -m pipelines.train, exited with 130'; exit 255\n")
+    monkeypatch.setattr(runner, "DVC", ("bash", str(script)))
+    chains = [Chain(name, (name,)) for name in ("first", "second")]
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_layer(chains, 1, dict(os.environ))
+    assert [chain.state for chain in chains] == ["stopped", "waiting"]
+
+
 def test_the_ui_listens_on_this_machine_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
