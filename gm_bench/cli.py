@@ -20,6 +20,7 @@ app = typer.Typer(
 
 
 @app.command()
+@guarded
 def run(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = N_CORES,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
@@ -50,6 +51,7 @@ def run(
 
 
 @app.command("list")
+@guarded
 def list_() -> None:
     """Show datasets, variants and which cells of the grid are fresh, stale or missing."""
     from gm_bench import runner
@@ -63,6 +65,7 @@ def list_() -> None:
 
 
 @app.command()
+@guarded
 def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] = 5000) -> None:
     """Open MLflow's pages on the results, on this machine only."""
     from gm_bench.tracking import tracking_uri
@@ -77,10 +80,5 @@ def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] =
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *store], os.environ | quiet)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    guarded(app)
-
-
 if __name__ == "__main__":
-    main()
+    app()

@@ -4,13 +4,15 @@ Exit codes: 0 done, 1 the input or the machine is at fault (a sentence says what
 A bug in the code itself still shows its traceback; so does everything when GM_BENCH_TRACEBACK is set.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, ParamSpec
 
 import typer
 
+Arguments = ParamSpec("Arguments")
 Device = Annotated[
     str, typer.Option(envvar="GM_BENCH_DEVICE", help="auto (a GPU where there is one), cpu or cuda")
 ]
@@ -19,20 +21,25 @@ Device = Annotated[
 def run(main: Callable[..., None]) -> None:
     """Run a stage's function as a command with typer's argument parsing."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    guarded(app)
+    app.command()(guarded(main))
+    app()
 
 
-def guarded(app: Callable[[], None]) -> None:
-    """Run a typer application; turn what a user can mend into one sentence."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        fail("interrupted; what was finished is kept, run the same command again to go on", 130)
-    except (ValueError, OSError) as error:
-        if os.environ.get("GM_BENCH_TRACEBACK"):
-            raise
-        fail(f"error: {error}", 1)
+def guarded(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """A command that turns what a user can mend into one sentence."""
+
+    @functools.wraps(command)
+    def careful(*arguments: Arguments.args, **options: Arguments.kwargs) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            fail("interrupted; what was finished is kept, run the same command again to go on", 130)
+        except (ValueError, OSError) as error:
+            if os.environ.get("GM_BENCH_TRACEBACK"):
+                raise
+            fail(f"error: {error}", 1)
+
+    return careful
 
 
 def fail(message: str, code: int) -> None:
