@@ -33,8 +33,8 @@ def run(
 
     environ = runner.environment(device)
     datasets, cells, leaderboard = runner.layers(load_params())
+    stale = runner.stale_stages()
     for title, chains in (("datasets", datasets), ("cells", cells)):
-        stale = runner.stale_stages()
         due = [chain for chain in chains if stale.keys() & set(chain.stages)]
         if not due:
             continue
@@ -46,6 +46,8 @@ def run(
                 f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand above, "
                 "what was finished is kept, and the same command goes on from there"
             )
+        if chains is datasets:  # what came out of them decides about the cells
+            stale = runner.stale_stages()
     command = [*runner.DVC, "repro", "--single-item", *leaderboard[0].stages]
     sys.exit(os.spawnve(os.P_WAIT, command[0], command, environ))
 

@@ -42,6 +42,9 @@ class LiveCurves:
         self.thread.join()
 
     def _follow(self) -> None:
+        while not any(chain.state == "train" for chain in self.chains):
+            if self.over.wait(SECONDS_BETWEEN_LOOKS):
+                return
         from gm_bench.tracking import Store, TrackingError  # late: MLflow takes seconds to import
 
         try:

@@ -18,13 +18,6 @@ ROWS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    database = tmp_path_factory.mktemp("store") / "mlflow.db"
-    Store(f"sqlite:///{database}")
-    return database
-
-
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path) -> Store:
     monkeypatch.chdir(tmp_path)
@@ -92,7 +85,9 @@ def test_a_store_that_fails_costs_the_curves_only(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/broken.db")
     (tmp_path / "broken.db").write_bytes(b"no database at all" * 100)
     complaints: list[str] = []
-    with LiveCurves([cell_chain("digits", "vae", 0)], complaints.append) as live:
+    chain = cell_chain("digits", "vae", 0)
+    chain.state = "train"
+    with LiveCurves([chain], complaints.append) as live:
         live.thread.join(60)
     assert len(complaints) == 1
     assert "curves are not shown live: the MLflow store" in complaints[0]

@@ -21,14 +21,6 @@ from gm_bench.tracking import Store, TrackingError
 from pipelines.leaderboard import read_cell, read_floor
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory) -> Path:
-    """An empty migrated database: to copy it is 100 times faster than to migrate one for each test."""
-    database = tmp_path_factory.mktemp("store") / "mlflow.db"
-    Store(f"sqlite:///{database}")
-    return database
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch, migrated) -> Path:
     """A working folder with a dataset and an empty store."""
