@@ -57,8 +57,8 @@ class Adversarial(Variant):
         real_scores, fake_scores = self.critic(real), self.critic(fake)
         terms = {
             "loss": self.critic_loss(real_scores, fake_scores),
-            "real_score": real_scores.mean(),
-            "fake_score": fake_scores.mean(),
+            "real_score": real_scores.detach().mean(),
+            "fake_score": fake_scores.detach().mean(),
         }
         penalty = self.critic_penalty(real, fake, batch)
         if penalty is not None:

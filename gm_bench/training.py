@@ -133,12 +133,8 @@ def train(
             for player in model.players:
                 for _ in range(recipe.updates[player]):
                     generator.manual_seed(derive(job.seed, player, state.updates[player]))
-                    batch = Batch(
-                        recipe.batch_size,
-                        generator,
-                        state.images / job.n_images,
-                        lambda: _fetch(images, labels, order[state.images // recipe.batch_size]),
-                    )
+                    rows = order[state.images // recipe.batch_size]
+                    batch = Batch(generator, state.images / job.n_images, images, labels, rows)
                     terms = model.loss(player, batch)
                     gradients = torch.autograd.grad(terms["loss"], parameters[player])
                     for parameter, gradient in zip(parameters[player], gradients, strict=True):
@@ -209,11 +205,6 @@ class _Order:
             self.permutation = torch.randperm(self.n, generator=self.generator, device=self.generator.device)
             self.epoch = epoch
         return self.permutation[position * self.batch_size : (position + 1) * self.batch_size]
-
-
-def _fetch(images: Tensor, labels: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Images in [-1, 1] and labels of a batch, without leaving the device."""
-    return images[indices].float().div_(127.5).sub_(1), labels[indices]
 
 
 def _default_generator(device: torch.device) -> torch.Generator:

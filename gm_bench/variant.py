@@ -8,7 +8,7 @@ import importlib
 import inspect
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -26,36 +26,35 @@ class Batch:
         n: batch size.
         generator: source of every random draw of this update, on the device.
         progress: share of the budget that is spent, in [0, 1].
+        n_images_shown: n once the update has looked at real images, else 0.
+
+    Args:
+        images: the training set (N, C, H, W), uint8, on the device.
+        labels: its classes (N,), int64.
+        rows: which of them this batch holds (n,).
     """
 
     def __init__(
-        self, n: int, generator: torch.Generator, progress: float, draw: Callable[[], tuple[Tensor, Tensor]]
+        self, generator: torch.Generator, progress: float, images: Tensor, labels: Tensor, rows: Tensor
     ) -> None:
-        self.n = n
+        self.n = len(rows)
         self.generator = generator
         self.progress = progress
-        self._draw = draw
-        self._real: tuple[Tensor, Tensor] | None = None
+        self.n_images_shown = 0
+        self._dataset = images, labels, rows
 
-    @property
+    @cached_property
     def images(self) -> Tensor:
         """Real images (n, C, H, W) in [-1, 1]."""
-        return self._fetched()[0]
+        self.n_images_shown = self.n
+        images, _, rows = self._dataset
+        return images[rows].div(127.5).sub_(1)
 
-    @property
+    @cached_property
     def labels(self) -> Tensor:
         """Their classes (n,), int64."""
-        return self._fetched()[1]
-
-    @property
-    def n_images_shown(self) -> int:
-        """n once the update has looked at real images, else 0."""
-        return self.n if self._real is not None else 0
-
-    def _fetched(self) -> tuple[Tensor, Tensor]:
-        if self._real is None:
-            self._real = self._draw()
-        return self._real
+        _, labels, rows = self._dataset
+        return labels[rows]
 
 
 class Variant(nn.Module, ABC):

@@ -25,9 +25,9 @@ def build(params: Params, name: str, recipe_name: str, shape: tuple[int, int, in
 
 
 def batch(n: int = 4, shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0) -> Batch:
-    images = torch.linspace(-1, 1, n * shape[0] * shape[1] * shape[2]).view(n, *shape)
+    images = torch.linspace(0, 255, n * shape[0] * shape[1] * shape[2]).to(torch.uint8).view(n, *shape)
     generator = torch.Generator().manual_seed(seed)
-    return Batch(n, generator, 0.0, lambda: (images, torch.arange(n) % 10))
+    return Batch(generator, 0.0, images, torch.arange(n) % 10, torch.arange(n))
 
 
 @pytest.mark.parametrize("name", variants.names())

@@ -10,7 +10,6 @@ Source: Arjovsky et al. 2017, "Wasserstein GAN", equation 2 and algorithm 1.
 
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from gm_bench.adversarial import Adversarial
@@ -51,5 +50,5 @@ class WGAN(Adversarial):
 
     def after_update(self, player: str) -> None:
         if player == "critic":
-            torch._foreach_clamp_min_(list(self.critic.parameters()), -self.clip)
-            torch._foreach_clamp_max_(list(self.critic.parameters()), self.clip)
+            for weight in self.critic.parameters():
+                weight.clamp_(-self.clip, self.clip)
