@@ -66,11 +66,11 @@ def read(
             "loader 'folder' needs test_path, or else split_seed and one of n_test and test_fraction, "
             "to know which images are held out"
         )
-    listing = _list_images(Path(path).expanduser())
+    listing = list_images(Path(path).expanduser())
     images, digest = _read_images(listing, size, channels)
     labels = _labels(listing, listing.classes)
     if test_path is not None:
-        test_listing = _list_images(Path(test_path).expanduser())
+        test_listing = list_images(Path(test_path).expanduser())
         _refuse_overlap(listing.root, test_listing.root)
         test_images, test_digest = _read_images(test_listing, size, channels)
         splits = images, labels, test_images, _labels(test_listing, listing.classes)
@@ -105,7 +105,12 @@ def read(
     )
 
 
-def _list_images(root: Path) -> Listing:
+def list_images(root: Path) -> Listing:
+    """Every image below a folder; hidden files and folders are passed over.
+
+    Raises:
+        DataError: no folder, no images in it, or images both beside sub-folders and in them.
+    """
     if not root.is_dir():
         raise DataError(f"{root} is no folder: give loader 'folder' the path of a folder of images")
     files, n_ignored = [], 0
