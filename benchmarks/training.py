@@ -31,7 +31,7 @@ WRITTEN_OUT = ("vae", "gan", "ns_gan", "lsgan", "wgan", "wgan_gp")
 
 def suite(job: training.Job, images: Tensor, labels: Tensor) -> Callable[[], float]:
     """The suite's loop, stopped after every chunk: a call trains one more, and returns its CPU seconds."""
-    state = training.start(job, (images.shape[1], images.shape[2], images.shape[3]), CPU)
+    state = training.start(job, (images.shape[1], images.shape[2], images.shape[3]), 10, CPU)
 
     def chunk() -> float:
         target = state.images + CHUNK * job.recipe.batch_size
@@ -55,7 +55,7 @@ def suite(job: training.Job, images: Tensor, labels: Tensor) -> Callable[[], flo
 def plain(job: training.Job, images: Tensor) -> Callable[[], float]:
     """The plain loop, as calls that train one more chunk and return its CPU seconds."""
     recipe = job.recipe
-    model = training.build(job, (images.shape[1], images.shape[2], images.shape[3]), CPU)
+    model = training.build(job, (images.shape[1], images.shape[2], images.shape[3]), 10, CPU)
     data = images.float() / 127.5 - 1
     optimisers = {player: optimiser(recipe, player, getattr(model, player)) for player in model.players}
 
@@ -152,7 +152,7 @@ def main(
     images, labels = digits.split("train")
     table = Table("variant", "suite images/s", "plain images/s", "suite / plain", "95 % interval", box=None)
     for variant in WRITTEN_OUT:
-        recipe = params.variants[variant]["mlp"]
+        recipe = params.variants[variant]["tiny"]
         job = training.Job("digits", variant, 0, recipe, params.dataset("digits").training.n_images)
         loops = suite(job, images, labels), plain(job, images)
         for loop in loops:  # the first round counts operations, the first steps fill caches

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
 from gm_bench.variant import Batch, Variant
@@ -32,8 +32,23 @@ class Adversarial(Variant):
             raise ValueError(f"params.yaml: prior is '{prior}'; allowed: normal, uniform")
         self.z_dim = z_dim
         self.prior = prior
-        self.generator = network.generator(z_dim)
-        self.critic = network.discriminator()
+        self.generator = self.build_generator(network)
+        self.critic = self.build_critic(network)
+
+    def build_generator(self, network: Network) -> nn.Module:
+        """Codes (n, z_dim), and labels (n,) where the variant is conditional, → images (n, C, H, W)."""
+        return (
+            network.conditional_generator(self.z_dim) if self.conditional else network.generator(self.z_dim)
+        )
+
+    def build_critic(self, network: Network) -> nn.Module:
+        """Images (n, C, H, W) → scores (n, 1)."""
+        return network.discriminator()
+
+    def score(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """The critic's scores (n, 1) of images (n, C, H, W); a conditional variant tells it the class."""
+        scores: Tensor = self.critic(images)
+        return scores
 
     @abstractmethod
     def critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -48,13 +63,14 @@ class Adversarial(Variant):
         return None
 
     def loss(self, player: str, batch: Batch) -> dict[str, Tensor]:
+        labels = batch.labels if self.conditional else None
         z = self.latent(batch.n, batch.generator)
         if player == "generator":
-            return {"loss": self.generator_loss(self.critic(self.generator(z)))}
+            return {"loss": self.generator_loss(self.score(self.decode(z, labels), labels))}
         real = batch.images
         with torch.no_grad():
-            fake = self.generator(z)
-        real_scores, fake_scores = self.critic(real), self.critic(fake)
+            fake = self.decode(z, labels)
+        real_scores, fake_scores = self.score(real, labels), self.score(fake, labels)
         terms = {
             "loss": self.critic_loss(real_scores, fake_scores),
             "real_score": real_scores.detach().mean(),
@@ -74,5 +90,8 @@ class Adversarial(Variant):
         return torch.randn(shape, generator=generator, device=device)
 
     def sample(self, n: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
-        images: Tensor = self.generator(self.latent(n, generator))
+        return self.decode(self.latent(n, generator), labels)
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        images: Tensor = self.generator(z, labels) if self.conditional else self.generator(z)
         return images

@@ -94,6 +94,8 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 
 def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
+    if state.average is not None:
+        tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
     for player, index, name, value in _optimiser_tensors(state):
         tensors[f"optimiser.{player}.{index}.{name}"] = value
     for (player, term), values in state.pending.items():
@@ -103,11 +105,13 @@ def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _unpack(state: State, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-    kinds: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "pending": {}}
+    kinds: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimiser": {}, "pending": {}}
     for key, tensor in tensors.items():
         kind, _, name = key.partition(".")
         kinds[kind][name] = tensor
     state.model.load_state_dict(kinds["model"])
+    if state.average is not None:
+        state.average.load_state_dict(kinds["average"])
     device = next(iter(state.model.state_dict().values())).device
     for player, optimiser in state.optimisers.items():
         entries: dict[int, dict[str, Tensor]] = {}

@@ -53,15 +53,23 @@ class Training(Frozen):
 
 
 class Protocol(Frozen):
-    """Everything that a metric depends on besides the samples."""
+    """Everything that a metric depends on besides the samples.
+
+    `n_train` training images are searched for copies, at least as many as there are samples; `fid_subsets`
+    sizes are what FID∞ is fitted through; a sample nearer to a training image than the `duplicate_quantile`
+    of held-out images is a near duplicate.
+    """
 
     extractor: Literal["lenet", "inception"]
     n_samples: Annotated[int, Field(ge=2, strict=True)]
+    n_train: Annotated[int, Field(ge=2, strict=True)]
     draws: PositiveInt
     score_splits: PositiveInt
     kid_subsets: PositiveInt
     kid_subset_size: Annotated[int, Field(ge=2, strict=True)]
+    fid_subsets: Annotated[int, Field(ge=3, strict=True)]
     neighbours: PositiveInt
+    duplicate_quantile: Annotated[float, Field(gt=0, lt=1, strict=True)]
 
 
 class DatasetConfig(Frozen):
@@ -99,23 +107,49 @@ class NetworkChoice(Frozen):
 
 
 class Recipe(Frozen):
-    """How one variant is trained with one family of networks.
+    """How one variant is trained.
 
     `updates` counts the updates of each player in one round, in the order in which they are made; `model`
-    holds constructor keywords of the variant.
+    holds constructor keywords of the variant; `ema`, where it is given, is the decay of an exponential moving
+    average of the weights, which is then the model that is reported.
     """
 
     batch_size: Annotated[int, Field(ge=2, strict=True)]
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     updates: dict[Name, PositiveInt]
     optimisers: dict[Name, Optimiser]
     network: NetworkChoice
     model: dict[str, Number]
 
 
+class AuditDraws(Frozen):
+    """How often the audit repeats: clean draws measure the noise, the others each disturbance."""
+
+    clean: Annotated[int, Field(ge=3, strict=True)]
+    disturbed: Annotated[int, Field(ge=2, strict=True)]
+
+
+class Audit(Frozen):
+    """What the metrics themselves are tested with (pipelines/audit).
+
+    `strengths` has growing strengths of entries of `gm_bench.corruptions.FAILURES`; `noise_multiple` is
+    how many standard deviations of clean draws a metric must move to count as having noticed; `sizes` are the
+    numbers of images that it is computed from when nothing is wrong.
+    """
+
+    datasets: list[Name] = Field(min_length=1)
+    n_samples: dict[Name, Annotated[int, Field(ge=2, strict=True)]]
+    draws: AuditDraws
+    noise_multiple: Annotated[float, Field(gt=0)]
+    sizes: list[PositiveInt]
+    strengths: dict[Name, Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]]
+
+
 class Params(Frozen):
     grid: Grid
     datasets: dict[Name, DatasetConfig]
     variants: dict[Name, dict[Name, Recipe]]
+    audit: Audit
 
     def dataset(self, name: str) -> DatasetConfig:
         """The entry of one dataset; `ConfigError` lists the known ones."""
@@ -156,6 +190,8 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
             raise ConfigError(f"{path}: grid.{axis} names a value twice: {values}")
     for dataset, variant, _ in params.cells():
         params.recipe(variant, dataset)
+    for dataset in params.audit.datasets:
+        _look_up(params.audit.n_samples, dataset, "audit.n_samples")
     return params
 
 

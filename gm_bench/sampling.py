@@ -17,15 +17,20 @@ BATCH_SIZE = 500
 def load(tensors: dict[str, Tensor], metadata: dict[str, Any], device: torch.device) -> Variant:
     """Rebuild a trained model from its weights and from the recipe that lies beside them."""
     recipe = Recipe.model_validate(metadata["recipe"])
-    network = networks.build(recipe.network, tuple(metadata["image_shape"]))
+    network = networks.build(recipe.network, tuple(metadata["image_shape"]), len(metadata["class_counts"]))
     model = variants.build(metadata["cell"]["variant"], network, recipe.model)
     model.load_state_dict(tensors)
     return model.to(device).eval()
 
 
 @torch.no_grad()
-def draw(model: Variant, n: int, seed: int, index: int, device: torch.device) -> Tensor:
+def draw(
+    model: Variant, labels: Tensor | None, n: int, seed: int, index: int, device: torch.device
+) -> Tensor:
     """The index-th independent set of samples of a cell.
+
+    Args:
+        labels: the class of each sample, (n,), int64, for conditional variants; None for the others.
 
     Returns:
         Images (n, C, H, W), uint8, on the CPU.
@@ -34,13 +39,23 @@ def draw(model: Variant, n: int, seed: int, index: int, device: torch.device) ->
         ValueError: an image is not finite.
     """
     generator = torch.Generator(device).manual_seed(derive(seed, "sample", index))
-    sizes = [min(BATCH_SIZE, n - start) for start in range(0, n, BATCH_SIZE)]
-    images = torch.cat([model.sample(size, generator) for size in sizes])
+    parts = []
+    for start in range(0, n, BATCH_SIZE):
+        size = min(BATCH_SIZE, n - start)
+        asked = None if labels is None else labels[start : start + size].to(device)
+        parts.append(model.sample(size, generator, asked))
+    images = torch.cat(parts)
     if not bool(images.isfinite().all()):
         raise ValueError(
             "the model drew images that are not finite; train it again with a smaller learning rate"
         )
     return to_uint8(images).cpu()
+
+
+def draw_labels(class_counts: list[int], n: int, seed: int, index: int) -> Tensor:
+    """Classes (n,), int64, drawn from the distribution of the training labels."""
+    generator = torch.Generator().manual_seed(derive(seed, "labels", index))
+    return torch.multinomial(torch.tensor(class_counts).double(), n, replacement=True, generator=generator)
 
 
 def to_uint8(images: Tensor) -> Tensor:

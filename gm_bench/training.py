@@ -1,5 +1,6 @@
 """The one training loop: equal budgets, reproducible to the bit, resumable anywhere, its cost recorded."""
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ class State:
 
     model: Variant
     optimisers: dict[str, torch.optim.Optimizer]
+    average: Variant | None = None
     images: int = 0
     rounds: int = 0
     updates: dict[str, int] = field(default_factory=dict)
@@ -46,6 +48,11 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     pending: dict[tuple[str, str], list[Tensor]] = field(default_factory=dict)
     divergence: dict[str, Any] | None = None
+
+    @property
+    def reported(self) -> Variant:
+        """The model that is sampled from: the moving average where the recipe asks for one."""
+        return self.average or self.model
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,10 @@ class Interrupted(KeyboardInterrupt):
     """Training was asked to stop; its state had been saved before this was raised."""
 
 
-def build(job: Job, image_shape: tuple[int, int, int], device: torch.device) -> Variant:
+def build(job: Job, image_shape: tuple[int, int, int], n_classes: int, device: torch.device) -> Variant:
     """The untrained model of a cell, its weights drawn from (seed, "init")."""
     torch.manual_seed(derive(job.seed, "init"))
-    network = networks.build(job.recipe.network, image_shape)
+    network = networks.build(job.recipe.network, image_shape, n_classes)
     model = variants.build(job.variant, network, job.recipe.model)
     for name, entry in (("updates", job.recipe.updates), ("optimisers", job.recipe.optimisers)):
         if set(entry) != set(model.players):
@@ -77,11 +84,12 @@ def build(job: Job, image_shape: tuple[int, int, int], device: torch.device) -> 
     return model.to(device)
 
 
-def start(job: Job, image_shape: tuple[int, int, int], device: torch.device) -> State:
+def start(job: Job, image_shape: tuple[int, int, int], n_classes: int, device: torch.device) -> State:
     """A cell before its first update."""
-    model = build(job, image_shape, device)
+    model = build(job, image_shape, n_classes, device)
     optimisers = {p: _optimiser(job.recipe.optimisers[p], getattr(model, p)) for p in model.players}
-    return State(model, optimisers, updates=dict.fromkeys(model.players, 0))
+    average = copy.deepcopy(model) if job.recipe.ema is not None else None
+    return State(model, optimisers, average, updates=dict.fromkeys(model.players, 0))
 
 
 def train(
@@ -147,6 +155,8 @@ def train(
                     for term, value in terms.items():
                         state.pending.setdefault((player, term), []).append(value.detach())
         state.rounds += 1
+        if state.average is not None and recipe.ema is not None:
+            _follow(state.average, model, recipe.ema)
         if isinstance(counter, OperationCount):
             state.flops = counter.total
         if state.images == shown_before:
@@ -168,7 +178,7 @@ def train(
             if stop_asked():
                 raise Interrupted
 
-    model.finish(images)
+    state.reported.finish(images)
     state.divergence = _not_finite(state)
     state.seconds = seconds_before + time.monotonic() - began
 
@@ -230,6 +240,14 @@ def _set_learning_rates(
             optimiser.param_groups[0]["lr"] = choice.lr * (1 - progress)
 
 
+@torch.no_grad()
+def _follow(average: Variant, model: Variant, decay: float) -> None:
+    """average ← decay · average + (1 − decay) · model for weights; statistics of layers are taken over."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(new)
+
+
 def _interval(images: int, n_images: int) -> int:
     return min(images, n_images) * N_HISTORY_ROWS // n_images
 
@@ -257,7 +275,7 @@ def _read_back(state: State, recipe: Recipe) -> tuple[dict[str, float], dict[str
 
 def _not_finite(state: State) -> dict[str, Any] | None:
     """The first weight of the trained model that is not finite."""
-    for name, weight in state.model.state_dict().items():
+    for name, weight in state.reported.state_dict().items():
         if weight.is_floating_point() and not bool(weight.isfinite().all()):
             player, _, term = name.partition(".")
             return {"step": state.rounds, "player": player, "term": f"weight {term}", "value": "not finite"}

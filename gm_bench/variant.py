@@ -62,15 +62,27 @@ class Variant(nn.Module, ABC):
 
     The parameters of a player are those of the submodule of the same name. Constructor keywords beyond
     `network` are the `model` entry of the recipe in params.yaml.
+
+    Attributes:
+        family: one of the four, or "baselines".
+        source: paper, year and place in it.
+        players: in the order of their updates within a round; none where `begin` fits the model.
+        conditional: whether it learns p(x | y): `sample` then follows its labels.
+        networks: names of the families of networks that it works with; empty for all.
+        critic_norms: what `critic_norm` of its network may be; empty for all.
     """
 
     family: ClassVar[str]
     source: ClassVar[str]
     players: ClassVar[tuple[str, ...]]
+    conditional: ClassVar[bool] = False
+    networks: ClassVar[tuple[str, ...]] = ()
+    critic_norms: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.image_shape = network.image_shape
+        self.n_classes = network.n_classes
 
     @abstractmethod
     def loss(self, player: str, batch: Batch) -> dict[str, Tensor]:
@@ -78,7 +90,19 @@ class Variant(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
-        """Draw n images (n, C, H, W) in [-1, 1]. Called in eval mode, without gradients."""
+        """Draw n images (n, C, H, W) in [-1, 1]. Called in eval mode, without gradients.
+
+        Args:
+            labels: the class of each, (n,), int64, for conditional variants; None for the others.
+        """
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Codes (n, z_dim) of images (n, C, H, W) in [-1, 1], where the variant has an encoder."""
+        raise ValueError(f"{type(self).__name__} has no encoder")
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (n, C, H, W) in [-1, 1] of codes (n, z_dim), where the variant has a latent code."""
+        raise ValueError(f"{type(self).__name__} has no latent code")
 
     def after_update(self, player: str) -> None:
         """Called after each update of `player`, without gradients: weight clipping and the like."""
@@ -114,9 +138,20 @@ def build(name: str, network: Network, options: dict[str, Any]) -> Variant:
     """Construct a variant from its recipe.
 
     Raises:
-        ValueError: a keyword is missing or unknown to the variant; the message names it.
+        ValueError: a keyword is missing or unknown to the variant, or it does not work with the network or
+            with images that have no classes; the message names what is wrong.
     """
     cls = find(name)
+    if cls.networks and network.name not in cls.networks:
+        allowed = ", ".join(cls.networks)
+        raise ValueError(f"params.yaml: {name} does not work with network {network.name}; allowed: {allowed}")
+    if cls.critic_norms and network.critic_norm not in cls.critic_norms:
+        allowed = " or ".join(cls.critic_norms)
+        raise ValueError(
+            f"params.yaml: {name} does not work with critic_norm {network.critic_norm}; set {allowed}"
+        )
+    if cls.conditional and network.n_classes < 2:
+        raise ValueError(f"{name} learns a distribution for each class, but these images have no classes")
     check_keywords(cls, options, f"the model entry of variants.{name}", given=("network",))
     return cls(network=network, **options)
 

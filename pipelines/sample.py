@@ -11,7 +11,7 @@ from gm_bench.determinism import make_deterministic
 from gm_bench.figures import image_grid, png_bytes
 from gm_bench.stage import Device, run
 
-N_GRID = 64
+N_GRID, COLUMNS = 64, 8
 
 
 def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None:
@@ -22,18 +22,26 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
     place = devices.resolve(device)
     weights, metadata = io.read_tensors(folder / "model.safetensors")
     shape = tuple(metadata["image_shape"])
+    n, draws, counts = protocol.n_samples, protocol.draws, metadata["class_counts"]
+    tensors = {"images": torch.empty((0, n, *shape), dtype=torch.uint8)}
+    grid = torch.zeros((N_GRID, *shape), dtype=torch.uint8)
     if metadata["status"] == "ok":
         model = sampling.load(weights, metadata, place)
-        sets = [sampling.draw(model, protocol.n_samples, seed, i, place) for i in range(protocol.draws)]
-        images = torch.stack(sets)
-        grid = images[0, :N_GRID]
-    else:
-        images = torch.empty((0, protocol.n_samples, *shape), dtype=torch.uint8)
-        grid = torch.zeros((N_GRID, *shape), dtype=torch.uint8)
+        if model.conditional:
+            tensors["labels"] = torch.stack([sampling.draw_labels(counts, n, seed, i) for i in range(draws)])
+        labels = tensors.get("labels", [None] * draws)
+        sets = [sampling.draw(model, labels[i], n, seed, i, place) for i in range(draws)]
+        tensors["images"] = torch.stack(sets)
+        grid = sets[0][:N_GRID]
+        if model.conditional:  # one row a class
+            asked = torch.arange(len(counts)).repeat_interleave(COLUMNS)
+            grid = sampling.draw(model, asked, len(asked), seed, draws, place)
     keys = ("cell", "status", "divergence", "training_key")
-    io.write_tensors(folder / "samples.safetensors", {"images": images}, {key: metadata[key] for key in keys})
-    io.write_bytes(folder / "grid.png", png_bytes(image_grid(grid, columns=8, scale=max(1, 32 // shape[-1]))))
-    print(f"{dataset} {variant} {seed}: {len(images)} × {protocol.n_samples} samples")  # noqa: T201
+    io.write_tensors(folder / "samples.safetensors", tensors, {key: metadata[key] for key in keys})
+    io.write_bytes(
+        folder / "grid.png", png_bytes(image_grid(grid, columns=COLUMNS, scale=max(1, 32 // shape[-1])))
+    )
+    print(f"{dataset} {variant} {seed}: {len(tensors['images'])} × {protocol.n_samples} samples")  # noqa: T201
 
 
 if __name__ == "__main__":

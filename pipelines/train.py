@@ -34,8 +34,9 @@ def main(
     place = devices.resolve(device)
     images, labels = read_split(Path("data", dataset), "train")
     shape = (images.shape[1], images.shape[2], images.shape[3])
+    class_counts = labels[labels >= 0].bincount().tolist()
 
-    state = training.start(job, shape, place)
+    state = training.start(job, shape, len(class_counts), place)
     key = training_key(job, io.sha256_file(Path("data", dataset, "train.safetensors")), place)
     checkpoint = Checkpoint(job, key)
     complaint = checkpoint.restore(state)
@@ -66,7 +67,7 @@ def main(
                 "the state is saved, the same command goes on from there"
             )
             sys.exit(130)
-    _write(Path("runs", dataset, variant, str(seed)), job, state, shape, key, place)
+    _write(Path("runs", dataset, variant, str(seed)), job, state, class_counts, key, place)
     checkpoint.discard()
     if state.divergence:
         where = state.divergence
@@ -79,7 +80,7 @@ def _write(
     folder: Path,
     job: training.Job,
     state: training.State,
-    shape: tuple[int, int, int],
+    class_counts: list[int],
     key: str,
     device: torch.device,
 ) -> None:
@@ -88,11 +89,12 @@ def _write(
     metadata = {
         "cell": {"dataset": job.dataset, "variant": job.variant, "seed": job.seed},
         **outcome,
-        "image_shape": shape,
+        "image_shape": state.model.image_shape,
+        "class_counts": class_counts,
         "recipe": recipe,
         "training_key": key,
     }
-    io.write_tensors(folder / "model.safetensors", state.model.state_dict(), metadata)
+    io.write_tensors(folder / "model.safetensors", state.reported.state_dict(), metadata)
     terms = sorted({name for row in state.history for name in row} - {"images", "round", "timestamp_ms"})
     io.write_csv(folder / "history.csv", state.history, ["images", "round", "timestamp_ms", *terms])
     record = {

@@ -26,12 +26,12 @@ def params() -> Params:
 
 @pytest.fixture
 def digits_network() -> MLP:
-    return MLP((1, 8, 8), width=16, critic_norm="none")
+    return MLP((1, 8, 8), n_classes=10, width=16, critic_norm="none")
 
 
 @pytest.fixture
 def digits_network_with_norm() -> MLP:
-    return MLP((1, 8, 8), width=16, critic_norm="batch")
+    return MLP((1, 8, 8), n_classes=10, width=16, critic_norm="batch")
 
 
 @pytest.fixture(scope="session")

@@ -42,16 +42,16 @@ WRONG = {
         "unknown key 'datasets.digits.protocol.n_sample'; allowed here: extractor, n_samples",
     ),
     "unknown key in a recipe": (
-        lambda p: p["variants"]["gan"]["mlp"].update(batchsize=3),
-        "unknown key 'variants.gan.mlp.batchsize'; allowed here: batch_size",
+        lambda p: p["variants"]["gan"]["tiny"].update(batchsize=3),
+        "unknown key 'variants.gan.tiny.batchsize'; allowed here: batch_size",
     ),
     "unknown key in an optimiser": (
-        lambda p: p["variants"]["gan"]["mlp"]["optimisers"]["critic"].update(momentum=0.9),
-        "unknown key 'variants.gan.mlp.optimisers.critic.momentum'; allowed here: name, lr, betas, decay",
+        lambda p: p["variants"]["gan"]["tiny"]["optimisers"]["critic"].update(momentum=0.9),
+        "unknown key 'variants.gan.tiny.optimisers.critic.momentum'; allowed here: name, lr, betas, decay",
     ),
     "unknown optimiser": (
-        lambda p: p["variants"]["gan"]["mlp"]["optimisers"]["critic"].update(name="lion"),
-        "'variants.gan.mlp.optimisers.critic' is .*'lion'",
+        lambda p: p["variants"]["gan"]["tiny"]["optimisers"]["critic"].update(name="lion"),
+        "'variants.gan.tiny.optimisers.critic' is .*'lion'",
     ),
     "missing key": (
         lambda p: p["datasets"]["digits"]["protocol"].pop("draws"),
@@ -62,15 +62,15 @@ WRONG = {
         "'datasets.digits.training.n_images' is 0: input should be greater than 0",
     ),
     "text for a number": (
-        lambda p: p["variants"]["gan"]["mlp"].update(batch_size="many"),
-        "'variants.gan.mlp.batch_size' is 'many': input should be a valid integer",
+        lambda p: p["variants"]["gan"]["tiny"].update(batch_size="many"),
+        "'variants.gan.tiny.batch_size' is 'many': input should be a valid integer",
     ),
     "unknown extractor": (
         lambda p: p["datasets"]["digits"]["protocol"].update(extractor="vgg"),
         "is 'vgg': input should be 'lenet' or 'inception'",
     ),
     "negative learning rate": (
-        lambda p: p["variants"]["gan"]["mlp"]["optimisers"]["critic"].update(lr=-1.0),
+        lambda p: p["variants"]["gan"]["tiny"]["optimisers"]["critic"].update(lr=-1.0),
         "lr' is -1.0: input should be greater than 0",
     ),
     "unknown dataset in the grid": (
@@ -82,8 +82,8 @@ WRONG = {
         "variants has no entry 'vqgan'; known: gan",
     ),
     "no recipe for the dataset's network": (
-        lambda p: p["variants"]["gan"].pop("mlp"),
-        "variants.gan has no entry 'mlp'; known: dcgan, dcgan_small, infogan",
+        lambda p: p["variants"]["gan"].pop("tiny"),
+        "variants.gan has no entry 'tiny'; known: colour, grey, grey_cpu",
     ),
     "a seed twice": (lambda p: p["grid"].update(seeds=[1, 1]), "grid.seeds names a value twice"),
     "an empty axis": (lambda p: p["grid"].update(seeds=[]), "'grid.seeds' is \\[\\]"),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
+from gm_bench import variant as variants
 from gm_bench.variants import gan, lsgan, ns_gan, vae, wgan, wgan_gp
 
 REAL = torch.tensor([[0.0], [2.0]])
@@ -143,8 +144,10 @@ def test_gradient_penalty_reaches_the_weights() -> None:
 
 
 def test_wgan_gp_refuses_batch_norm_in_the_critic(digits_network_with_norm) -> None:
-    with pytest.raises(ValueError, match="critic_norm: none"):
-        wgan_gp.WGANGP(digits_network_with_norm, z_dim=4, prior="normal", penalty=10.0)
+    with pytest.raises(
+        ValueError, match="wgan_gp does not work with critic_norm batch; set none or spectral"
+    ):
+        variants.build("wgan_gp", digits_network_with_norm, {"z_dim": 4, "prior": "normal", "penalty": 10.0})
 
 
 def test_kl_matches_torch_distributions() -> None:

@@ -12,7 +12,7 @@ SIZES = [(channels, size) for channels in (1, 3) for size in (8, 16, 28, 32, 64)
 
 
 def build(name: str, image_shape: tuple[int, int, int], keywords: dict[str, object]) -> networks.Network:
-    return networks.build(NetworkChoice.model_validate({"name": name} | keywords), image_shape)
+    return networks.build(NetworkChoice.model_validate({"name": name} | keywords), image_shape, 10)
 
 
 def options(name: str) -> dict[str, object]:
@@ -48,7 +48,7 @@ def test_infogan_has_the_published_size_on_mnist() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "base", "ladder"), [(64, 4, 5), (32, 4, 4), (28, 7, 3), (8, 4, 2), (6, 3, 2)]
+    ("size", "base", "ladder"), [(64, 4, 4), (32, 4, 3), (28, 7, 2), (8, 4, 1), (6, 3, 1)]
 )
 def test_dcgan_is_as_deep_as_the_size_allows(size: int, base: int, ladder: int) -> None:
     network = build("dcgan", (3, size, size), NORM | {"width": 8})
@@ -56,7 +56,7 @@ def test_dcgan_is_as_deep_as_the_size_allows(size: int, base: int, ladder: int) 
 
 
 def test_convolutional_weights_start_at_the_published_scale() -> None:
-    weight = build("infogan", (1, 28, 28), NORM).generator(64)[3].weight
+    weight = build("infogan", (1, 28, 28), NORM).generator(64)[0][3].weight
     assert weight.std().item() == pytest.approx(0.02, rel=0.01)  # 6.4 million draws: sampling error 0.03 %
 
 
@@ -64,6 +64,40 @@ def test_convolutional_weights_start_at_the_published_scale() -> None:
 def test_critic_norm_none_leaves_no_batch_norm(name: str) -> None:
     critic = build(name, (1, 8, 8), options(name) | {"critic_norm": "none"}).discriminator()
     assert not any("BatchNorm" in type(layer).__name__ for layer in critic.modules())
+
+
+@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan"])
+def test_spectral_norm_divides_by_the_largest_singular_value(name: str) -> None:
+    """Each weight as a matrix (outputs, inputs · k · k) ends with largest singular value 1."""
+    critic = build(name, (1, 8, 8), options(name) | {"critic_norm": "spectral"}).discriminator()
+    images = torch.randn(4, 1, 8, 8)
+    for _ in range(200):
+        critic(images)
+    critic.eval()
+    layers = [layer for layer in critic.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    assert len(layers) > 1
+    for layer in layers:
+        largest = torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2).item()
+        assert largest == pytest.approx(1.0, abs=2e-3)
+
+
+def test_label_planes_say_the_class() -> None:
+    images = torch.randn(2, 1, 3, 3)
+    planes = networks.with_label_planes(images, torch.tensor([2, 0]), 3)
+    assert torch.equal(planes[:, :1], images)
+    assert planes[:, 1:].mean(dim=(2, 3)).tolist() == [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+
+
+def test_a_conditional_generator_hears_the_class() -> None:
+    """Code and one-hot vector stand side by side: class k adds column z_dim + k of the first weight."""
+    generator = build("mlp", (1, 8, 8), options("mlp")).conditional_generator(3)
+    first = generator.generator[0][0]
+    seen: list[torch.Tensor] = []
+    first.register_forward_hook(lambda layer, inputs, output: seen.append(output))
+    z = torch.randn(2, 3)
+    generator(z, torch.tensor([4, 9]))
+    expected = z @ first.weight[:, :3].T + first.weight[:, [3 + 4, 3 + 9]].T
+    torch.testing.assert_close(seen[0], expected)
 
 
 @pytest.mark.parametrize("name", ["infogan", "dcgan"])
@@ -81,5 +115,5 @@ def test_unknown_names_and_keys_list_what_there_is() -> None:
         build("mlp", (1, 8, 8), {"widht": 3, "critic_norm": "none"})
     with pytest.raises(ValueError, match="lacks the key 'width'"):
         build("mlp", (1, 8, 8), {"critic_norm": "none"})
-    with pytest.raises(ValueError, match="critic_norm is 'layer'; allowed: batch, none"):
+    with pytest.raises(ValueError, match="critic_norm is 'layer'; allowed: batch, spectral, none"):
         build("mlp", (1, 8, 8), {"width": 8, "critic_norm": "layer"})

@@ -106,7 +106,7 @@ class TestPipeline:
             assert (serial / path).read_bytes() == (finished / path).read_bytes(), name
 
     def test_one_variants_parameter_makes_its_cells_stale_alone(self, finished: Path) -> None:
-        tiny.change(finished, lambda p: p["variants"]["wgan"]["mlp"]["model"].update(clip=1e38))
+        tiny.change(finished, lambda p: p["variants"]["wgan"]["tiny"]["model"].update(clip=1e38))
         assert stale(finished) == {"train@digits-wgan-0", "train@digits-wgan-1", "leaderboard"}
         listing = gm_bench(finished, "list").stdout
         rows = {
@@ -119,7 +119,7 @@ class TestPipeline:
         """Learning rate 1e30 without a bound on the weights: the first update breaks the critic."""
         optimiser = {"name": "rmsprop", "lr": 1e30, "alpha": 0.99, "decay": "none"}
         optimisers = {"critic": optimiser, "generator": optimiser}
-        tiny.change(finished, lambda p: p["variants"]["wgan"]["mlp"].update(optimisers=optimisers))
+        tiny.change(finished, lambda p: p["variants"]["wgan"]["tiny"].update(optimisers=optimisers))
         done = gm_bench(finished, "run", "-j", "2")
         assert "diverged" in done.stdout
         rows = {row["variant"]: row for row in board(finished)["rows"]}

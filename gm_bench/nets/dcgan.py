@@ -1,11 +1,11 @@
 """DCGAN: a ladder of strided convolutions, as deep as the image size allows."""
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar
 
 from torch import nn
 
-from gm_bench.nets.network import Network, initialise
+from gm_bench.nets.network import Network, Norm
 
 
 class DCGAN(Network):
@@ -21,15 +21,18 @@ class DCGAN(Network):
 
     Args:
         image_shape: (C, H, W) with H = W even.
+        n_classes: see Network.
         width: channels at the widest resolution; they double at every rung towards the narrow end.
-        critic_norm: "batch" normalises the critic's inner layers, "none" leaves them as they are.
+        critic_norm: see Network.
     """
 
+    std: ClassVar[float | None] = 0.02
+
     def __init__(
-        self, image_shape: tuple[int, int, int], width: int, critic_norm: Literal["batch", "none"]
+        self, image_shape: tuple[int, int, int], n_classes: int, width: int, critic_norm: Norm
     ) -> None:
-        super().__init__(image_shape, critic_norm)
-        channels, height, breadth = image_shape
+        super().__init__(image_shape, n_classes, critic_norm)
+        _, height, breadth = image_shape
         if height != breadth or height % 2:
             raise ValueError(
                 f"network dcgan needs square images of even side, not {height}×{breadth}; "
@@ -38,10 +41,10 @@ class DCGAN(Network):
         self.base, n_rungs = height, 0
         while self.base > 4 and self.base % 2 == 0:
             self.base, n_rungs = self.base // 2, n_rungs + 1
-        # channels from the image inwards: C, width, 2·width, …
-        self.ladder = [channels, *(width * 2**i for i in range(n_rungs))]
+        # channels from the outermost rung inwards: width, 2·width, …
+        self.ladder = [width * 2**i for i in range(n_rungs)]
 
-    def generator(self, z_dim: int) -> nn.Module:
+    def _decoder(self, z_dim: int, n_channels: int) -> nn.Module:
         deepest = self.ladder[-1]
         layers: list[nn.Module] = [
             nn.Linear(z_dim, deepest * self.base**2, bias=False),
@@ -49,28 +52,19 @@ class DCGAN(Network):
             nn.BatchNorm2d(deepest),
             nn.ReLU(),
         ]
-        inwards = self.ladder[::-1]
-        for n_in, n_out in pairwise(inwards[:-1]):
+        for n_in, n_out in pairwise(reversed(self.ladder)):
             layers += [
                 nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(n_out),
                 nn.ReLU(),
             ]
-        layers += [nn.ConvTranspose2d(inwards[-2], inwards[-1], 4, stride=2, padding=1), nn.Tanh()]
-        return initialise(nn.Sequential(*layers), std=0.02)
+        return nn.Sequential(*layers, nn.ConvTranspose2d(self.ladder[0], n_channels, 4, stride=2, padding=1))
 
-    def discriminator(self, n_outputs: int = 1) -> nn.Module:
-        return self._head(n_outputs, self.critic_norm)
-
-    def encoder(self, n_outputs: int) -> nn.Module:
-        return self._head(n_outputs, "batch")
-
-    def _head(self, n_outputs: int, norm: str) -> nn.Module:
+    def _body(self, n_channels: int, norm: Norm) -> tuple[nn.Module, int]:
         layers: list[nn.Module] = []
-        for rung, (n_in, n_out) in enumerate(pairwise(self.ladder)):
+        for rung, (n_in, n_out) in enumerate(pairwise([n_channels, *self.ladder])):
             layers.append(nn.Conv2d(n_in, n_out, 4, stride=2, padding=1))
             if rung and norm == "batch":
                 layers.append(nn.BatchNorm2d(n_out))
             layers.append(nn.LeakyReLU(0.2))
-        layers += [nn.Flatten(), nn.Linear(self.ladder[-1] * self.base**2, n_outputs)]
-        return initialise(nn.Sequential(*layers), std=0.02)
+        return nn.Sequential(*layers, nn.Flatten()), self.ladder[-1] * self.base**2

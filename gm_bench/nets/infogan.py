@@ -1,10 +1,10 @@
 """The convolutional pair of InfoGAN, the common ground of published comparisons on MNIST-sized images."""
 
-from typing import Literal
+from typing import ClassVar
 
 from torch import nn
 
-from gm_bench.nets.network import Network, initialise
+from gm_bench.nets.network import Network, Norm
 
 
 class InfoGAN(Network):
@@ -18,23 +18,25 @@ class InfoGAN(Network):
 
     Args:
         image_shape: (C, H, W) with H = W a multiple of 4.
-        critic_norm: "batch" normalises the critic's inner layers, "none" leaves them as they are.
+        n_classes: see Network.
+        critic_norm: see Network.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], critic_norm: Literal["batch", "none"]) -> None:
-        super().__init__(image_shape, critic_norm)
-        channels, height, width = image_shape
+    std: ClassVar[float | None] = 0.02
+
+    def __init__(self, image_shape: tuple[int, int, int], n_classes: int, critic_norm: Norm) -> None:
+        super().__init__(image_shape, n_classes, critic_norm)
+        _, height, width = image_shape
         if height != width or height % 4:
             raise ValueError(
                 f"network infogan needs square images with a side that 4 divides, not {height}×{width}; "
                 "set datasets.<name>.source.size or use network dcgan or mlp"
             )
-        self.channels = channels
         self.quarter = height // 4
 
-    def generator(self, z_dim: int) -> nn.Module:
+    def _decoder(self, z_dim: int, n_channels: int) -> nn.Module:
         n_inner = 128 * self.quarter**2
-        layers = nn.Sequential(
+        return nn.Sequential(
             nn.Linear(z_dim, 1024),
             nn.BatchNorm1d(1024),
             nn.LeakyReLU(0.2),
@@ -45,21 +47,13 @@ class InfoGAN(Network):
             nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1),
             nn.BatchNorm2d(64),
             nn.LeakyReLU(0.2),
-            nn.ConvTranspose2d(64, self.channels, 4, stride=2, padding=1),
-            nn.Tanh(),
+            nn.ConvTranspose2d(64, n_channels, 4, stride=2, padding=1),
         )
-        return initialise(layers, std=0.02)
 
-    def discriminator(self, n_outputs: int = 1) -> nn.Module:
-        return self._head(n_outputs, self.critic_norm)
-
-    def encoder(self, n_outputs: int) -> nn.Module:
-        return self._head(n_outputs, "batch")
-
-    def _head(self, n_outputs: int, norm: str) -> nn.Module:
+    def _body(self, n_channels: int, norm: Norm) -> tuple[nn.Module, int]:
         batch = norm == "batch"
         layers = nn.Sequential(
-            nn.Conv2d(self.channels, 64, 4, stride=2, padding=1),
+            nn.Conv2d(n_channels, 64, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(64, 128, 4, stride=2, padding=1),
             nn.BatchNorm2d(128) if batch else nn.Identity(),
@@ -68,6 +62,5 @@ class InfoGAN(Network):
             nn.Linear(128 * self.quarter**2, 1024),
             nn.BatchNorm1d(1024) if batch else nn.Identity(),
             nn.LeakyReLU(0.2),
-            nn.Linear(1024, n_outputs),
         )
-        return initialise(layers, std=0.02)
+        return layers, 1024

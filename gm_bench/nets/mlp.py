@@ -1,11 +1,10 @@
 """Fully connected networks at native size: for images small enough to need no convolution (8×8 digits)."""
 
 import math
-from typing import Literal
 
 from torch import nn
 
-from gm_bench.nets.network import Network
+from gm_bench.nets.network import Network, Norm
 
 
 class MLP(Network):
@@ -15,19 +14,19 @@ class MLP(Network):
 
     Args:
         image_shape: (C, H, W), any size.
+        n_classes: see Network.
         width: units of each hidden layer.
-        critic_norm: "batch" normalises the critic's second hidden layer, "none" leaves it out.
+        critic_norm: see Network; "batch" normalises the critic's second hidden layer.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], width: int, critic_norm: Literal["batch", "none"]
+        self, image_shape: tuple[int, int, int], n_classes: int, width: int, critic_norm: Norm
     ) -> None:
-        super().__init__(image_shape, critic_norm)
+        super().__init__(image_shape, n_classes, critic_norm)
         self.width = width
-        self.n_pixels = math.prod(image_shape)
 
-    def generator(self, z_dim: int) -> nn.Module:
-        width = self.width
+    def _decoder(self, z_dim: int, n_channels: int) -> nn.Module:
+        width, shape = self.width, (n_channels, *self.image_shape[1:])
         return nn.Sequential(
             nn.Linear(z_dim, width, bias=False),
             nn.BatchNorm1d(width),
@@ -35,25 +34,18 @@ class MLP(Network):
             nn.Linear(width, width, bias=False),
             nn.BatchNorm1d(width),
             nn.ReLU(),
-            nn.Linear(width, self.n_pixels),
-            nn.Tanh(),
-            nn.Unflatten(1, self.image_shape),
+            nn.Linear(width, math.prod(shape)),
+            nn.Unflatten(1, shape),
         )
 
-    def discriminator(self, n_outputs: int = 1) -> nn.Module:
-        return self._head(n_outputs, self.critic_norm)
-
-    def encoder(self, n_outputs: int) -> nn.Module:
-        return self._head(n_outputs, "batch")
-
-    def _head(self, n_outputs: int, norm: str) -> nn.Module:
+    def _body(self, n_channels: int, norm: Norm) -> tuple[nn.Module, int]:
         width = self.width
-        return nn.Sequential(
+        layers = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(self.n_pixels, width),
+            nn.Linear(n_channels * math.prod(self.image_shape[1:]), width),
             nn.LeakyReLU(0.2),
             nn.Linear(width, width),
             nn.BatchNorm1d(width) if norm == "batch" else nn.Identity(),
             nn.LeakyReLU(0.2),
-            nn.Linear(width, n_outputs),
         )
+        return layers, width

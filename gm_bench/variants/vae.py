@@ -60,5 +60,12 @@ class VAE(Variant):
 
     def sample(self, n: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
         h = torch.randn(n, self.z_dim, generator=generator, device=generator.device)
-        images: Tensor = self.model["decoder"](h)
+        return self.decode(h)
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        mu: Tensor = self.model["encoder"](images).chunk(2, dim=1)[0]
+        return mu
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        images: Tensor = self.model["decoder"](z)
         return images

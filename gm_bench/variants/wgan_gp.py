@@ -44,15 +44,12 @@ class WGANGP(Adversarial):
 
     family: ClassVar[str] = "WGAN"
     source: ClassVar[str] = "Gulrajani et al. 2017, eq. 3"
+    critic_norms: ClassVar[tuple[str, ...]] = ("none", "spectral")
 
     def __init__(
         self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], penalty: float
     ) -> None:
         super().__init__(network, z_dim, prior)
-        if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.critic.modules()):
-            raise ValueError(
-                "params.yaml: wgan_gp needs a critic without batch norm; set network.critic_norm: none"
-            )
         self.penalty = penalty
 
     def critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
