@@ -1,4 +1,4 @@
-"""Images that another program made, or real ones to hold them against: read, checked, converted only if asked.
+"""Images that another program made, or real ones to hold them against: read, checked, seldom converted.
 
 A folder of image files, or one array of a .npz, .npy or .safetensors file. What would be measured, but not
 for what it is, is refused with the option or the step that mends it; what can be measured but colours the
@@ -285,7 +285,7 @@ def _hint(array: NDArray[Any]) -> str:
 
 
 def _header(content: bytes) -> tuple[int, bool]:
-    """Channels that a file has of itself, and whether parts are transparent; `decode` refuses what is none."""
+    """Channels of the file itself, and whether parts are transparent; `decode` refuses what is no image."""
     try:
         image = Image.open(BytesIO(content))
         grey = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")

@@ -1,0 +1,1 @@
+"""The audit of the metrics: real images, disturbed on purpose."""
