@@ -32,15 +32,27 @@ class Column:
 
 COLUMNS = {
     "fid": Column("FID", "↓"),
+    "fid_infinity": Column("FID∞", "↓"),
+    "fid_infinity_error": Column("FID∞ fit error", "↓", short=False),
     "kid": Column("KID", "↓"),
     "classifier_score": Column("Classifier score", "↑"),
     "inception_score": Column("Inception Score", "↑"),
     "precision": Column("Precision", "↑"),
     "recall": Column("Recall", "↑"),
+    "density": Column("Density", "→1", short=False),
+    "coverage": Column("Coverage", "↑"),
     "one_nn": Column("1-NN", "→0.5"),
     "one_nn_real": Column("1-NN real", "→0.5", short=False),
     "one_nn_fake": Column("1-NN fake", "→0.5", short=False),
     "one_nn_train": Column("1-NN train", "→0.5", short=False),
+    "one_nn_gap": Column("1-NN gap", "→0", short=False),
+    "train_distance_ratio": Column("Train distance", "→1", short=False),
+    "duplicates": Column("Duplicates", "↓", short=False),
+    "duplicates_exact": Column("Exact duplicates", "↓", short=False),
+    "classes_hit": Column("Classes", "↑", short=False),
+    "class_kl": Column("Class KL", "↓", short=False),
+    "class_accuracy": Column("Class accuracy", "↑", short=False),
+    "sharpness": Column("Sharpness", "→1"),
 }
 
 

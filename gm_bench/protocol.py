@@ -6,10 +6,18 @@ from typing import Any
 from gm_bench.config import Protocol
 
 DTYPE = "features float32, metrics float64"
+# Draws the subsets of KID and FID∞ and the order in which the classifier score is split.
+SEED = 2020
+# Share of the images in the smallest of the subsets that FID∞ is fitted through.
+SMALLEST_SUBSET = 0.25
 
 
 def build_protocol(
-    dataset: str, config: Protocol, extractor: dict[str, Any], preprocessing: str, images_sha256: str
+    dataset: str,
+    config: Protocol,
+    extractor: dict[str, Any],
+    preprocessing: str,
+    images_sha256: dict[str, str],
 ) -> dict[str, Any]:
     """The protocol of a dataset as records carry it.
 
@@ -17,11 +25,13 @@ def build_protocol(
         config: the dataset's `protocol` in params.yaml.
         extractor: what extractor.json says.
         preprocessing: what becomes of an image before the extractor's first layer.
-        images_sha256: hash of the held-out images that stand for the real ones.
+        images_sha256: hash of the held-out images that stand for the real ones (`test`) and of the training
+            images in which copies are looked for (`train`).
     """
     return {
         "dataset": dataset,
         "n_samples": config.n_samples,
+        "n_train": config.n_train,
         "draws": config.draws,
         "split": "test",
         "images_sha256": images_sha256,
@@ -32,7 +42,11 @@ def build_protocol(
         "score_splits": config.score_splits,
         "kid_subsets": config.kid_subsets,
         "kid_subset_size": config.kid_subset_size,
+        "fid_subsets": config.fid_subsets,
+        "fid_smallest_subset": SMALLEST_SUBSET,
         "neighbours": config.neighbours,
+        "duplicate_quantile": config.duplicate_quantile,
+        "seed": SEED,
         "versions": {
             "torch": _public("torch"),
             "torch_fidelity": _public("torch-fidelity"),

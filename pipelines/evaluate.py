@@ -10,9 +10,9 @@ from gm_bench import io
 from gm_bench.config import Protocol, load_params
 from gm_bench.determinism import make_deterministic
 from gm_bench.device import describe, resolve
-from gm_bench.evaluation import all_metrics
+from gm_bench.evaluation import Reference, all_metrics, closest_pairs, missing_classes
 from gm_bench.extractors import load_extractor
-from gm_bench.features import PREPROCESSING, Features, extract
+from gm_bench.features import PREPROCESSING, extract
 from gm_bench.nets.lenet import shape_of
 from gm_bench.protocol import build_protocol, same_protocol
 from gm_bench.stage import Device, run
@@ -24,33 +24,44 @@ def main(
     seed: int,
     device: Device = "auto",
 ) -> None:
-    """Write runs/DATASET/VARIANT/SEED/metrics.json; a diverged cell gets no values."""
+    """Write runs/DATASET/VARIANT/SEED/metrics.json; a diverged cell gets no values.
+
+    Beside the values, `details` has for every draw the classes that it misses, and its samples nearest to
+    training images: places in the draw and in the training split, and their distance over the median one of
+    held-out images.
+    """
     config = load_params().dataset(dataset).protocol
     place = resolve(device)
     make_deterministic()
     folder = Path("runs", dataset, variant, str(seed))
     samples, made = io.read_tensors(folder / "samples.safetensors")
     images = samples["images"]
-    reference, reference_made = io.read_tensors(Path("reference", dataset, "features.safetensors"))
+    real, real_made = io.read_tensors(Path("reference", dataset, "features.safetensors"))
     info, extractor = load_extractor(Path("extractors", dataset), shape_of(images))
-    protocol = _checked_protocol(dataset, config, info, reference_made["protocol"])
+    protocol = _checked_protocol(dataset, config, info, real_made["protocol"])
 
     values: dict[str, list[float]] = {}
+    details: dict[str, list[Any]] = {"missing_classes": [], "closest_pairs": []}
     if made["status"] == "ok":
         check_samples(images, config, dataset)
-        test, train = (
-            Features(reference[f"{s}_features"], reference[f"{s}_logits"]) for s in ("test", "train")
-        )
-        for draw in images:
+        reference, places = Reference.from_tensors(real), real["train_places"]
+        for i, draw in enumerate(images):
             seen = extract(extractor, draw, place)
-            for name, value in all_metrics(seen, test, train, config, place).items():
+            asked = samples["labels"][i] if "labels" in samples else None
+            for name, value in all_metrics(seen, draw, reference, config, place, asked).items():
                 values.setdefault(name, []).append(value)
+            details["missing_classes"].append(
+                [real_made["classes"][label] for label in missing_classes(seen, reference)]
+            )
+            pairs = closest_pairs(seen, reference)
+            details["closest_pairs"].append([pair | {"train": int(places[pair["train"]])} for pair in pairs])
     content = {
         "schema": 1,
         "cell": {"dataset": dataset, "variant": variant, "seed": seed},
         "status": made["status"],
         "divergence": made["divergence"],
         "values": values,
+        "details": details,
         "protocol": protocol,
         "device": describe(place),
         "hashes": {"training_key": made["training_key"], "samples": io.sha256_tensor(images)},

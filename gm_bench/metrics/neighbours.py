@@ -1,4 +1,7 @@
-"""Exact leave-one-out 1-nearest-neighbour accuracy, the two-sample test of which 50 % is the ideal."""
+"""Metrics of nearest neighbours: 1-NN accuracy, precision and recall, density and coverage.
+
+All of them come from `distances.within` each set and `distances.between` the two.
+"""
 
 from dataclasses import dataclass
 from math import fsum
@@ -6,13 +9,8 @@ from math import fsum
 import torch
 from torch import Tensor
 
-from gm_bench.metrics.arithmetic import full_float32
+from gm_bench.metrics.distances import Between, Nearest, Within, between, tolerance, within
 from gm_bench.metrics.guards import check_pair
-
-# Rows of one block: its distances (1 MB) stay in the processor's cache while both their minima are taken.
-BLOCK = 512
-# Values that are compared by differences at once: 64 MB of float64.
-CHUNK = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,61 @@ class NearestNeighbourAccuracy:
     fake: float
 
 
-def leave_one_out_1nn(fake: Tensor, real: Tensor, block: int = BLOCK) -> NearestNeighbourAccuracy:
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """Both in [0, 1], higher is better."""
+
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class DensityCoverage:
+    """Density at least 0, best about 1; coverage in [0, 1], higher is better."""
+
+    density: float
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All of them."""
+
+    accuracy: NearestNeighbourAccuracy
+    manifold: PrecisionRecall
+    balls: DensityCoverage
+
+
+def compare(
+    fake: Tensor,
+    real: Tensor,
+    neighbours: int,
+    known_fake: Within | None = None,
+    known_real: Within | None = None,
+) -> Comparison:
+    """1-NN accuracy, precision and recall, density and coverage, from one sweep over the distances.
+
+    Args:
+        fake: features of generated images, (n, D), finite; on any device, where it is computed.
+        real: features of real images, (n, D), as many.
+        neighbours: k of the last two pairs, at least 1, below n.
+        known_fake, known_real: `within(…, neighbours)` of the two sets where it was computed before.
+
+    Raises:
+        ValueError: sizes differ, not more rows than neighbours, or a value that is not finite.
+    """
+    _check(fake, real, neighbours)
+    _check_sizes(fake, real)
+    known_fake, known_real = known_fake or within(fake, neighbours), known_real or within(real, neighbours)
+    swept = between(fake, real, known_fake.squared[:, neighbours - 1], known_real.squared[:, neighbours - 1])
+    return Comparison(
+        accuracy(known_fake, known_real, swept, fake.shape[1]),
+        _precision_recall(swept),
+        _density_coverage(swept, known_real, neighbours, fake.shape[1]),
+    )
+
+
+def leave_one_out_1nn(fake: Tensor, real: Tensor, block: int | None = None) -> NearestNeighbourAccuracy:
     """How well the nearest other image tells whether an image is real or fake.
 
     Each of the 2n images gets the label of its nearest neighbour (Euclidean) among the other 2n − 1. Where
@@ -37,16 +89,6 @@ def leave_one_out_1nn(fake: Tensor, real: Tensor, block: int = BLOCK) -> Nearest
     two separate sets. Low real with high fake accuracy: the fakes crowd amid the real images and lack their
     variety. Below 0.5 against the training images: the fakes are copies of them.
 
-    The result is that of exact arithmetic on the given numbers, ties included, in three steps:
-
-    1. Identical rows are found by their bits and counted; they are each other's nearest, at distance 0.
-    2. The rest are screened by float32 blocks of |a|² + |b|² − 2ab, moved by the joint mean (far from the
-       origin that formula loses everything), each block made once for its rows and its columns. A bound on
-       the rounding error, (D + 8)·2⁻²⁴(|a|² + |b|²) in whatever order the sums are made, says which blocks
-       may hold a row's nearest neighbour: as a rule one.
-    3. Those are gone through again in float64, and what is left within its rounding error is compared by
-       (a − b)² of the given numbers. Distances that agree to D·2⁻⁵¹, the rounding of that sum, are ties.
-
     Args:
         fake: features of generated images, (n, D), float32, finite; on any device, where it is computed.
         real: features of real images, (n, D); as many, since unequal sizes bias the accuracy towards the
@@ -57,148 +99,101 @@ def leave_one_out_1nn(fake: Tensor, real: Tensor, block: int = BLOCK) -> Nearest
         ValueError: sizes differ, fewer than 2 rows each, or a value that is not finite.
     """
     check_pair(fake, real)
+    _check_sizes(fake, real)
+    known_fake, known_real = within(fake, 1, block), within(real, 1, block)
+    return accuracy(known_fake, known_real, between(fake, real, block=block), fake.shape[1])
+
+
+def precision_recall(fake: Tensor, real: Tensor, neighbours: int) -> PrecisionRecall:
+    """Share of fake rows within the real manifold, and of real rows within the fake one.
+
+    A manifold is the union of balls around its rows that reach to the row's k-th nearest fellow, that fellow
+    included.
+    Source: Kynkäänniemi et al. 2019, "Improved precision and recall metric …", eq. 1 and 2. Two sets of one
+    distribution do not score 1; the floor says what they score.
+
+    Args:
+        fake: features of generated images, (N, D), finite.
+        real: features of real images, (M, D).
+        neighbours: k, at least 1, below N and M.
+
+    Raises:
+        ValueError: not more rows than neighbours, unequal D, or a value that is not finite.
+    """
+    _check(fake, real, neighbours)
+    of_fake, of_real = (within(each, neighbours).squared[:, -1] for each in (fake, real))
+    return _precision_recall(between(fake, real, of_fake, of_real))
+
+
+def density_coverage(fake: Tensor, real: Tensor, neighbours: int) -> DensityCoverage:
+    """How many real balls hold a fake row, on average and over k, and the share of real balls that hold any.
+
+        density = 1/(kN) Σ_j Σ_i [fake_j in B(real_i)], coverage = 1/M Σ_i [any fake_j in B(real_i)]
+
+    Source: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", eq. 4 and 5.
+    B reaches to the k-th nearest fellow of a real row, that fellow included. For two sets of one distribution
+    and N rows in each, the density is 1 in expectation (above 1 the fakes crowd where the real rows do) and
+    the coverage 1 − Π_{i<k} (N − 1 − i)/(2N − 1 − i).
+
+    Args:
+        fake: features of generated images, (N, D), finite.
+        real: features of real images, (M, D).
+        neighbours: k, at least 1, below N and M.
+
+    Raises:
+        ValueError: not more rows than neighbours, unequal D, or a value that is not finite.
+    """
+    _check(fake, real, neighbours)
+    known = within(real, neighbours)
+    swept = between(fake, real, b_radius=known.squared[:, -1])
+    return _density_coverage(swept, known, neighbours, fake.shape[1])
+
+
+def _density_coverage(swept: Between, real: Within, k: int, dimensions: int) -> DensityCoverage:
+    covered = swept.b.squared <= real.squared[:, k - 1] * tolerance(dimensions)
+    return DensityCoverage(float(swept.a_in_b.double().mean()) / k, float(covered.double().mean()))
+
+
+def _precision_recall(swept: Between) -> PrecisionRecall:
+    precision, recall = ((held > 0).double().mean() for held in (swept.a_in_b, swept.b_in_a))
+    return PrecisionRecall(float(precision), float(recall))
+
+
+def accuracy(fake: Within, real: Within, swept: Between, dimensions: int) -> NearestNeighbourAccuracy:
+    """`leave_one_out_1nn` from the sweeps within and between (fake, real) features of D dimensions."""
+    n = len(fake.ties)
+    of_fake, of_real = (
+        fsum(_share_of_fellows(own, other, dimensions).tolist()) / n
+        for own, other in ((fake, swept.a), (real, swept.b))
+    )
+    return NearestNeighbourAccuracy((of_fake + of_real) / 2, of_real, of_fake)
+
+
+def _share_of_fellows(own: Within, other: Nearest, dimensions: int) -> Tensor:
+    """Share of its own set among the rows that are nearest to each row, float64 (n,)."""
+    nearest = own.squared[:, 0]
+    limit = torch.minimum(nearest, other.squared) * tolerance(dimensions)
+    fellows, others = own.ties * (nearest <= limit), other.ties * (other.squared <= limit)
+    return fellows.double() / (fellows + others)
+
+
+def _check(fake: Tensor, real: Tensor, neighbours: int) -> None:
+    if neighbours < 1:
+        raise ValueError(
+            f"precision, recall, density and coverage need at least 1 neighbour, not {neighbours}"
+        )
+    check_pair(fake, real)
+    if neighbours >= min(len(fake), len(real)):
+        raise ValueError(
+            f"precision, recall, density and coverage with {neighbours} neighbours need at least "
+            f"{neighbours + 1} rows, not {len(fake)} fake and {len(real)} real ones: "
+            "lower neighbours or raise n_samples"
+        )
+
+
+def _check_sizes(fake: Tensor, real: Tensor) -> None:
     if len(fake) != len(real):
         raise ValueError(
             f"the 1-NN accuracy needs as many fake as real rows, not {len(fake)} and {len(real)}: "
             "unequal sizes bias it"
         )
-    n = len(fake)
-    # Adding 0 turns -0 into 0, whose bits are the same then.
-    points, group = _distinct(torch.cat([fake, real]).float() + 0.0)
-    is_fake = torch.arange(2 * n, device=group.device) < n
-    n_fake = torch.bincount(group[is_fake], minlength=len(points))
-    n_all = torch.bincount(group, minlength=len(points))
-
-    # Per distinct point: among its nearest neighbours, how many are fake and how many there are.
-    near_fake, near_all = n_fake.clone(), n_all.clone()
-    alone = (n_all == 1).nonzero().squeeze(1)
-    if len(alone):
-        row, column = _nearest(points, alone, block)
-        near_fake[alone] = 0
-        near_all[alone] = 0
-        near_fake.index_add_(0, row, n_fake[column])
-        near_all.index_add_(0, row, n_all[column])
-    itself = (n_all > 1).long()  # a row with copies does not count itself among them
-    others = (near_all - itself)[group].double()
-    fakes = near_fake[group] - (itself[group] & is_fake.long())
-    right = torch.where(is_fake, fakes, others - fakes) / others
-
-    of_fake, of_real = (fsum(part.tolist()) / n for part in (right[:n], right[n:]))
-    return NearestNeighbourAccuracy((of_fake + of_real) / 2, of_real, of_fake)
-
-
-def _distinct(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows without repetition (u, D), and for each given row its place among them, (N,)."""
-    places: dict[bytes, int] = {}
-    group = torch.tensor([places.setdefault(row.tobytes(), len(places)) for row in points.cpu().numpy()])
-    first = torch.full((len(places),), len(points)).scatter_reduce(
-        0, group, torch.arange(len(points)), "amin"
-    )
-    return points[first.to(points.device)], group.to(points.device)
-
-
-def _nearest(points: Tensor, wanted: Tensor, block: int) -> tuple[Tensor, Tensor]:
-    """Pairs (point, neighbour) of every wanted point with all its nearest neighbours.
-
-    Args:
-        points: distinct rows, (u, D), float32, u at least 2.
-        wanted: indices of points, (w,).
-
-    Returns:
-        Two index tensors (pairs,).
-    """
-    exact = _Centred(points)
-    starts = list(range(0, len(points), block))
-    lower, upper = _screen(exact, starts, block)
-    bound = torch.full((len(points),), torch.inf, dtype=torch.float64, device=points.device)
-    rows, columns, distances = [], [], []
-    for number, start in enumerate(starts):
-        candidates = wanted[lower[wanted, number] <= upper[wanted]]
-        for row in candidates.split(max(1, CHUNK // max(block, points.shape[1]))):
-            near, slack = exact.squared_distances(row, start, start + block)
-            bound[row] = torch.minimum(bound[row], (near + slack).amin(dim=1))
-            i, j = (near - slack <= bound[row, None]).nonzero(as_tuple=True)
-            rows.append(row[i])
-            columns.append(start + j)
-            distances.append((near - slack)[i, j])
-    row, column, distance = torch.cat(rows), torch.cat(columns), torch.cat(distances)
-    possible = distance <= bound[row]
-    row, column = row[possible], column[possible]
-    squared = torch.zeros_like(distance[possible])  # which stands where there is nothing to compare with
-    several = torch.bincount(row)[row] > 1
-    squared[several] = _by_differences(points, row[several], column[several])
-    order = squared.argsort()
-    order = order[row[order].argsort(stable=True)]  # by point, the nearest first
-    row, column, squared = row[order], column[order], squared[order]
-    _, counts = row.unique_consecutive(return_counts=True)
-    least = squared[counts.cumsum(0) - counts].repeat_interleave(counts)
-    tied = squared <= least * (1 + points.shape[1] * 2.0**-51)
-    return row[tied], column[tied]
-
-
-def _screen(exact: "_Centred", starts: list[int], block: int) -> tuple[Tensor, Tensor]:
-    """Bounds on squared distances from float32 products, each block of which is made once.
-
-    Returns:
-        lower: (u, blocks), no point of the block is nearer to the row.
-        upper: (u,), the row's nearest neighbour is no farther.
-    """
-    points = exact.scaled
-    squares = exact.squares.float()
-    least = torch.empty(len(points), len(starts), device=points.device)
-    with full_float32():
-        for a, start in enumerate(starts):
-            here = slice(start, start + block)
-            for b in range(a, len(starts)):
-                there = slice(starts[b], starts[b] + block)
-                distance = torch.addmm(squares[there], points[here], points[there].T, alpha=-2)
-                distance += squares[here, None]
-                if a == b:
-                    distance.fill_diagonal_(torch.inf)
-                least[here, b] = distance.amin(dim=1)
-                least[there, a] = distance.amin(dim=0)
-    largest = torch.stack([exact.squares[start : start + block].amax() for start in starts])
-    slack = _rounding(points.shape[1], 2.0**-24) * (exact.squares[:, None] + largest)
-    slack += points.shape[1] * torch.finfo(torch.float32).tiny
-    return least - slack, (least + slack).amin(dim=1)
-
-
-class _Centred:
-    """Points moved by their mean and scaled by a power of two, so that no square overflows or vanishes."""
-
-    def __init__(self, points: Tensor) -> None:
-        self.points = points
-        self.mean = points.mean(dim=0, dtype=torch.float64)
-        widest = torch.maximum(points.amax(dim=0) - self.mean, self.mean - points.amin(dim=0)).amax()
-        self.scale = 2.0 ** -torch.frexp(widest).exponent.double()
-        self.scaled = torch.cat([self._place(part).float() for part in points.split(BLOCK)])
-        self.squares = torch.cat([part.double().square().sum(dim=1) for part in self.scaled.split(BLOCK)])
-
-    def squared_distances(self, rows: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """From rows to a block, self excluded, and a bound on the error; scaled float64 (rows, columns)."""
-        here, there = self._place(self.points[rows]), self._place(self.points[start:stop])
-        squares = there.square().sum(dim=1)
-        own = here.square().sum(dim=1)[:, None]
-        distance = torch.addmm(squares, here, there.T, alpha=-2) + own
-        columns = torch.arange(start, start + len(there), device=rows.device)
-        distance[rows[:, None] == columns] = torch.inf
-        return distance, _rounding(here.shape[1], 2.0**-53) * (own + squares)
-
-    def _place(self, points: Tensor) -> Tensor:
-        return (points - self.mean) * self.scale
-
-
-def _rounding(dimensions: int, unit: float) -> float:
-    """Bound on the relative error of |a|² + |b|² − 2ab of centred numbers, in units of |a|² + |b|²."""
-    share = (dimensions + 8) * unit
-    return share / (1 - share)
-
-
-def _by_differences(points: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Squared distance of each pair of points in float64, (pairs,)."""
-    size = max(1, CHUNK // points.shape[1])
-    parts = [
-        (points[i].double() - points[j].double()).square().sum(dim=1)
-        for i, j in zip(rows.split(size), columns.split(size), strict=True)
-    ]
-    return torch.cat(parts)

@@ -1,0 +1,160 @@
+"""The Fréchet distance: FID, and what it tends to as the number of images grows.
+
+The trace of (Σ_f Σ_r)^½ is the sum of the singular values of A_fᵀ A_r for any A with A Aᵀ = Σ. With a factor
+of the real covariance at hand it costs one symmetric eigenvalue problem for each set of fakes, where the
+eigenvalues of Σ_f Σ_r itself, which is not symmetric, take several times as long and lose half the digits of
+those that are near 0.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from gm_bench.metrics.guards import check_features, check_pair
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean (D,) and a factor A (D, r) of the covariance, A Aᵀ = Σ with n − 1 in its denominator; float64.
+
+    r is the smaller of n and D, so that a singular covariance of few rows has a factor without rounded zeros.
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    def to(self, device: torch.device) -> "Moments":
+        return Moments(self.mean.to(device), self.factor.to(device))
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """Where a straight line meets 1/N = 0, and the standard error of that point from the residuals."""
+
+    value: float
+    error: float
+
+
+def moments(features: Tensor) -> Moments:
+    """What FID reads of a set of features (N, D), N at least 2 and D at least 2.
+
+    Raises:
+        ValueError: fewer rows or dimensions, or a value that is not finite.
+    """
+    check_features(features, "real", least=2)
+    _check_dimensions(features)
+    mean, centred = _centre(features)
+    return Moments(mean, _factor(centred))
+
+
+def fid(fake: Tensor, real: Tensor | Moments) -> float:
+    """Fréchet distance between Gaussians with the mean and covariance of the two sets.
+
+        |μ_f − μ_r|² + tr(Σ_f + Σ_r − 2 (Σ_f Σ_r)^½)
+
+    Source: Heusel et al. 2017, "GANs trained by a two time-scale update rule …", eq. 6. Lower is better, 0 is
+    best; it is biased upwards by finite N, so compare only at equal N and beside the floor. In float64.
+
+    Args:
+        fake: features of generated images, (N, D), finite, N at least 2, D at least 2.
+        real: features of real images, (M, D), or their `moments`.
+
+    Raises:
+        ValueError: fewer than 2 rows, unequal D, or a value that is not finite.
+    """
+    if isinstance(real, Moments):
+        check_features(fake, "fake", least=2)
+        if fake.shape[1] != len(real.mean):
+            raise ValueError(
+                f"fake features have {fake.shape[1]} dimensions but real ones {len(real.mean)}: "
+                "both must come from the same layer of the same extractor"
+            )
+    else:
+        check_pair(fake, real)
+    _check_dimensions(fake)
+    known = real if isinstance(real, Moments) else moments(real)
+    mean, centred = _centre(fake)
+    total = centred.square().sum() / (len(fake) - 1) + known.factor.square().sum()
+    return float((mean - known.mean).square().sum() + total - 2 * _trace_of_root(centred, known.factor))
+
+
+def fid_infinity(fake: Tensor, real: Tensor, subsets: int, smallest: float, seed: int) -> Extrapolation:
+    """The Fréchet distance without its bias: FID of subsets, fitted by a line in 1/N, at 1/N = 0.
+
+    Source: Chong & Forsyth 2020, "Effectively unbiased FID and Inception Score …", §4. Lower is better, 0 is
+    best; by chance it may fall below 0 where the sets are alike. Sizes are evenly spaced up
+    to that of the whole sets; rows are drawn without replacement, anew for every size.
+    Deviates from the paper: the real set is cut down together with the fake one. There it has 50,000 images;
+    here it is as small as the fake set, so that its own share of the bias is as large. The line is one in 1/N
+    only where N is well above D: below, the value is still biased, and the error says nothing of that.
+
+    Args:
+        fake: features of generated images, (N, D), finite, N at least 4 · subsets.
+        real: features of real images, (N, D), as many.
+        subsets: how many sizes, at least 3.
+        smallest: share of the rows in the smallest subset, above 0, below 1.
+        seed: of the draws.
+
+    Raises:
+        ValueError: sizes differ, too few rows or subsets, or a value that is not finite.
+    """
+    check_pair(fake, real)
+    n = len(fake)
+    if n != len(real):
+        raise ValueError(f"FID∞ needs as many fake as real rows, not {n} and {len(real)}")
+    if subsets < 3 or n < 4 * subsets:
+        raise ValueError(
+            f"FID∞ over {subsets} subsets of {n} rows has no line: it takes at least 3 subsets "
+            f"(fid_subsets) and 4 rows for each (n_samples)"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    sizes = torch.linspace(smallest * n, n, subsets, dtype=torch.float64).round().long().tolist()
+    values = []
+    for size in sizes:
+        rows_fake, rows_real = (
+            torch.randperm(n, generator=generator)[:size].to(fake.device) for _ in range(2)
+        )
+        values.append(fid(fake[rows_fake], real[rows_real]))
+    return fit_line(torch.tensor(sizes).double().reciprocal(), torch.tensor(values).double())
+
+
+def fit_line(x: Tensor, y: Tensor) -> Extrapolation:
+    """Intercept of the least-squares line through at least 3 points, and its standard error."""
+    n, middle = len(x), x.mean()
+    spread = (x - middle).square().sum()
+    slope = ((x - middle) * (y - y.mean())).sum() / spread
+    intercept = y.mean() - slope * middle
+    residual = (y - intercept - slope * x).square().sum() / (n - 2)
+    return Extrapolation(float(intercept), sqrt(float(residual * (1 / n + middle.square() / spread))))
+
+
+def _check_dimensions(features: Tensor) -> None:
+    if features.shape[1] == 1:
+        raise ValueError("the Fréchet distance needs features of at least 2 dimensions")
+
+
+def _centre(features: Tensor) -> tuple[Tensor, Tensor]:
+    rows = features.double()
+    mean = rows.mean(dim=0)
+    return mean, rows - mean
+
+
+def _factor(centred: Tensor) -> Tensor:
+    """A with A Aᵀ = Σ, (D, min(N, D)): from the rows, never from Σ, whose small eigenvalues are rounded."""
+    n, d = centred.shape
+    rows = torch.linalg.qr(centred, mode="r").R if n > d else centred
+    return rows.T / sqrt(n - 1)
+
+
+def _trace_of_root(centred: Tensor, factor: Tensor) -> Tensor:
+    """tr (Σ_f Σ_r)^½ from the centred fakes (N, D) and the factor (D, r) of Σ_r."""
+    n, d = centred.shape
+    if n > d:
+        product = factor.T @ (centred.T @ centred / (n - 1)) @ factor
+        eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2)
+        # Of a regular product all are above rounding; else the roots of those that are not would be noise.
+        if eigenvalues[0] > len(eigenvalues) * torch.finfo(torch.float64).eps * eigenvalues[-1]:
+            return eigenvalues.sqrt().sum()
+    return torch.linalg.svdvals(_factor(centred).T @ factor).sum()
