@@ -153,6 +153,25 @@ def read_rows(path: Path, name: str, n: int) -> Tensor:
         raise FileError(f"{path} is damaged ({error}): delete it and run dvc repro") from None
 
 
+def read_places(path: Path, name: str, places: Sequence[tuple[int, ...]]) -> Tensor:
+    """The parts of one tensor at given leading indices, stacked, without reading the others.
+
+    Args:
+        places: at least one; (3,) is the fourth row, (0, 3) the fourth row of the first block.
+
+    Raises:
+        FileError: the file is missing or damaged, holds no such tensor, or has no such place.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            parts = file.get_slice(name)
+            return torch.stack([parts[place] for place in places])
+    except FileNotFoundError:
+        raise FileError(f"{path} not found: run the stage that writes it (dvc repro)") from None
+    except (SafetensorError, IndexError) as error:
+        raise FileError(f"{path} is damaged ({error}): delete it and run dvc repro") from None
+
+
 def sha256_file(path: Path) -> str:
     """Hex digest of a file's content."""
     try:
