@@ -100,12 +100,19 @@ def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors[f"optimiser.{player}.{index}.{name}"] = value
     for (player, term), values in state.pending.items():
         tensors[f"pending.{player}.{term}"] = torch.stack(values)
+    tensors |= {f"snapshots.{images}": samples for images, samples in state.snapshots.items()}
     plain = {k: getattr(state, k) for k in ("images", "rounds", "updates", "seconds", "flops", "history")}
     return tensors, plain
 
 
 def _unpack(state: State, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-    kinds: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimiser": {}, "pending": {}}
+    kinds: dict[str, dict[str, Tensor]] = {
+        "model": {},
+        "average": {},
+        "optimiser": {},
+        "pending": {},
+        "snapshots": {},
+    }
     for key, tensor in tensors.items():
         kind, _, name = key.partition(".")
         kinds[kind][name] = tensor
@@ -123,6 +130,9 @@ def _unpack(state: State, tensors: dict[str, Tensor], plain: dict[str, Any]) -> 
     for key, tensor in kinds["pending"].items():
         player, _, term = key.partition(".")
         state.pending[player, term] = list(tensor.to(device).unbind())
+    state.snapshots = {
+        int(images): kinds["snapshots"][images] for images in sorted(kinds["snapshots"], key=int)
+    }
     for key, value in plain.items():
         setattr(state, key, value)
 

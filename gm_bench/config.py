@@ -46,10 +46,16 @@ class Source(Frozen):
 
 
 class Training(Frozen):
-    """Which recipe of each variant is used, and the budget in real images shown."""
+    """Which recipe of each variant is used, the budget in real images shown, and what curves are drawn from.
+
+    `n_validation` training images are never shown; `n_snapshots` times in a training run as many samples are
+    drawn, to be judged against them.
+    """
 
     recipe: Name
     n_images: PositiveInt
+    n_validation: Annotated[int, Field(ge=2, strict=True)]
+    n_snapshots: PositiveInt
 
 
 class Protocol(Frozen):
@@ -122,11 +128,15 @@ class Recipe(Frozen):
     model: dict[str, Number]
 
 
-class AuditDraws(Frozen):
-    """How often the audit repeats: clean draws measure the noise, the others each disturbance."""
+class AuditSet(Frozen):
+    """How many images of a dataset make a set of the audit, and how often it repeats.
 
-    clean: Annotated[int, Field(ge=3, strict=True)]
-    disturbed: Annotated[int, Field(ge=2, strict=True)]
+    Clean draws measure the noise, the others how each disturbance moves a metric.
+    """
+
+    n_samples: Annotated[int, Field(ge=2, strict=True)]
+    clean_draws: Annotated[int, Field(ge=3, strict=True)]
+    disturbed_draws: Annotated[int, Field(ge=2, strict=True)]
 
 
 class Audit(Frozen):
@@ -138,10 +148,9 @@ class Audit(Frozen):
     """
 
     datasets: list[Name] = Field(min_length=1)
-    n_samples: dict[Name, Annotated[int, Field(ge=2, strict=True)]]
-    draws: AuditDraws
+    sets: dict[Name, AuditSet]
     noise_multiple: Annotated[float, Field(gt=0)]
-    sizes: list[PositiveInt]
+    sizes: list[Annotated[int, Field(ge=2, strict=True)]]
     strengths: dict[Name, Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]]
 
 
@@ -191,7 +200,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     for dataset, variant, _ in params.cells():
         params.recipe(variant, dataset)
     for dataset in params.audit.datasets:
-        _look_up(params.audit.n_samples, dataset, "audit.n_samples")
+        _look_up(params.audit.sets, dataset, "audit.sets")
     return params
 
 

@@ -24,13 +24,12 @@ def load(tensors: dict[str, Tensor], metadata: dict[str, Any], device: torch.dev
 
 
 @torch.no_grad()
-def draw(
-    model: Variant, labels: Tensor | None, n: int, seed: int, index: int, device: torch.device
-) -> Tensor:
-    """The index-th independent set of samples of a cell.
+def draw(model: Variant, labels: Tensor | None, n: int, seed: int, device: torch.device) -> Tensor:
+    """A set of samples, in eval mode.
 
     Args:
         labels: the class of each sample, (n,), int64, for conditional variants; None for the others.
+        seed: of every draw.
 
     Returns:
         Images (n, C, H, W), uint8, on the CPU.
@@ -38,7 +37,7 @@ def draw(
     Raises:
         ValueError: an image is not finite.
     """
-    generator = torch.Generator(device).manual_seed(derive(seed, "sample", index))
+    generator = torch.Generator(device).manual_seed(seed)
     parts = []
     for start in range(0, n, BATCH_SIZE):
         size = min(BATCH_SIZE, n - start)

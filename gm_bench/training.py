@@ -16,6 +16,7 @@ from gm_bench.config import Adam, Optimiser, Recipe
 from gm_bench.cost import OperationCount, peak_memory
 from gm_bench.device import describe
 from gm_bench.nets import network as networks
+from gm_bench.sampling import draw
 from gm_bench.seeding import derive
 from gm_bench.variant import Batch, Variant
 
@@ -24,18 +25,26 @@ N_HISTORY_ROWS = 100
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained: a cell of the grid with its recipe and its budget in real images shown."""
+    """What is trained: a cell of the grid with its recipe and its budget in real images shown.
+
+    At each of `n_snapshots` moments, evenly spread over the budget, `n_snapshot_samples` images are drawn.
+    """
 
     dataset: str
     variant: str
     seed: int
     recipe: Recipe
     n_images: int
+    n_snapshots: int = 0
+    n_snapshot_samples: int = 0
 
 
 @dataclass
 class State:
-    """Everything that changes while a cell trains; what a checkpoint holds."""
+    """Everything that changes while a cell trains; what a checkpoint holds.
+
+    `snapshots` has samples (n, C, H, W), uint8, from the same codes, by the number of images shown before.
+    """
 
     model: Variant
     optimisers: dict[str, torch.optim.Optimizer]
@@ -47,6 +56,7 @@ class State:
     flops: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     pending: dict[tuple[str, str], list[Tensor]] = field(default_factory=dict)
+    snapshots: dict[int, Tensor] = field(default_factory=dict)
     divergence: dict[str, Any] | None = None
 
     @property
@@ -163,7 +173,7 @@ def train(
             raise ValueError(f"{job.variant}: no player looks at real images, so its budget never ends")
 
         # Losses are read back only where an interval of the history ends: one synchronisation for all.
-        if _interval(state.images, job.n_images) > _interval(shown_before, job.n_images):
+        if _passed(state.images, shown_before, job.n_images, N_HISTORY_ROWS):
             row, state.divergence = _read_back(state, recipe)
             state.seconds = seconds_before + time.monotonic() - began
             if state.divergence:
@@ -171,6 +181,12 @@ def train(
             state.history.append(row)
             rate = (state.images - images_before) / (state.seconds - seconds_before)
             on_row(Progress(state.images, job.n_images, rate, (job.n_images - state.images) / rate, row))
+        if job.n_snapshots and _passed(state.images, shown_before, job.n_images, job.n_snapshots):
+            state.divergence = _not_finite(state)
+            if state.divergence:
+                return
+            state.snapshots[state.images] = _snapshot(state.reported, job, labels)
+            model.train()
         if stop_asked() or time.monotonic() - saved_at > save_every:
             state.seconds = seconds_before + time.monotonic() - began
             save(state)
@@ -248,8 +264,17 @@ def _follow(average: Variant, model: Variant, decay: float) -> None:
         kept.copy_(new)
 
 
-def _interval(images: int, n_images: int) -> int:
-    return min(images, n_images) * N_HISTORY_ROWS // n_images
+def _passed(images: int, images_before: int, n_images: int, n_intervals: int) -> bool:
+    """Whether one of n evenly spread moments of the budget lies between two counts of images shown."""
+    now, before = (min(i, n_images) * n_intervals // n_images for i in (images, images_before))
+    return now > before
+
+
+def _snapshot(model: Variant, job: Job, labels: Tensor) -> Tensor:
+    """Samples of the model as it is, from the same codes each time, for the first images' classes."""
+    n = job.n_snapshot_samples
+    asked = labels[torch.arange(n, device=labels.device) % len(labels)] if model.conditional else None
+    return draw(model.eval(), asked, n, derive(job.seed, "snapshot"), labels.device)
 
 
 def _read_back(state: State, recipe: Recipe) -> tuple[dict[str, float], dict[str, Any] | None]:

@@ -9,6 +9,7 @@ from gm_bench import io, sampling
 from gm_bench.config import load_params
 from gm_bench.determinism import make_deterministic
 from gm_bench.figures import image_grid, png_bytes
+from gm_bench.seeding import derive
 from gm_bench.stage import Device, run
 
 N_GRID, COLUMNS = 64, 8
@@ -29,13 +30,15 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
         model = sampling.load(weights, metadata, place)
         if model.conditional:
             tensors["labels"] = torch.stack([sampling.draw_labels(counts, n, seed, i) for i in range(draws)])
-        labels = tensors.get("labels", [None] * draws)
-        sets = [sampling.draw(model, labels[i], n, seed, i, place) for i in range(draws)]
+        sets = []
+        for i in range(draws):
+            labels = tensors["labels"][i] if model.conditional else None
+            sets.append(sampling.draw(model, labels, n, derive(seed, "sample", i), place))
         tensors["images"] = torch.stack(sets)
         grid = sets[0][:N_GRID]
         if model.conditional:  # one row a class
             asked = torch.arange(len(counts)).repeat_interleave(COLUMNS)
-            grid = sampling.draw(model, asked, len(asked), seed, draws, place)
+            grid = sampling.draw(model, asked, len(asked), derive(seed, "grid"), place)
     keys = ("cell", "status", "divergence", "training_key")
     io.write_tensors(folder / "samples.safetensors", tensors, {key: metadata[key] for key in keys})
     io.write_bytes(

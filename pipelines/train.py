@@ -14,6 +14,7 @@ from gm_bench.checkpoint import Checkpoint, training_key
 from gm_bench.config import load_params
 from gm_bench.console import TrainingDisplay
 from gm_bench.data.dataset import read_split
+from gm_bench.data.split import hold_out
 from gm_bench.determinism import make_deterministic
 from gm_bench.stage import Device, run
 
@@ -29,10 +30,14 @@ def main(
     params = load_params()
     budget = params.dataset(dataset).training
     recipe = params.recipe(variant, dataset)
-    job = training.Job(dataset, variant, seed, recipe, budget.n_images)
+    job = training.Job(
+        dataset, variant, seed, recipe, budget.n_images, budget.n_snapshots, budget.n_validation
+    )
     make_deterministic()
     place = devices.resolve(device)
     images, labels = read_split(Path("data", dataset), "train")
+    rows, _ = hold_out(labels, budget.n_validation)
+    images, labels = images[rows], labels[rows]
     shape = (images.shape[1], images.shape[2], images.shape[3])
     class_counts = labels[labels >= 0].bincount().tolist()
 
@@ -95,6 +100,10 @@ def _write(
         "training_key": key,
     }
     io.write_tensors(folder / "model.safetensors", state.reported.state_dict(), metadata)
+    snapshots = list(state.snapshots.values())
+    images = torch.stack(snapshots) if snapshots else torch.empty((0, 0, *state.model.image_shape)).byte()
+    moments = {"images_shown": list(state.snapshots), "training_key": key}
+    io.write_tensors(folder / "snapshots.safetensors", {"images": images}, moments)
     terms = sorted({name for row in state.history for name in row} - {"images", "round", "timestamp_ms"})
     io.write_csv(folder / "history.csv", state.history, ["images", "round", "timestamp_ms", *terms])
     record = {

@@ -9,16 +9,18 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from gm_bench import io, training
+from gm_bench import io, sampling, training
 from gm_bench import variant as variants
 from gm_bench.checkpoint import Checkpoint, training_key
 from gm_bench.config import Params, Recipe
 from gm_bench.determinism import make_deterministic
+from gm_bench.seeding import derive
 from gm_bench.training import Job, Progress, State
 from gm_bench.variant import Batch, Variant
 
@@ -27,7 +29,7 @@ CPU = torch.device("cpu")
 
 def job_of(params: Params, variant: str, n_images: int = 64 * 50, **changes: object) -> Job:
     recipe = Recipe.model_validate(params.variants[variant]["tiny"].model_dump() | changes)
-    return Job("blobs", variant, 0, recipe, n_images)
+    return Job("blobs", variant, 0, recipe, n_images, n_snapshots=4, n_snapshot_samples=6)
 
 
 def run(job: Job, images: Tensor, state: State | None = None, **hooks) -> tuple[State, list[Progress]]:
@@ -42,7 +44,7 @@ def weights(state: State) -> dict[str, Tensor]:
     return {k: v.clone() for k, v in state.model.state_dict().items()}
 
 
-def assert_same(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+def assert_same(a: dict[Any, Tensor], b: dict[Any, Tensor]) -> None:
     assert a.keys() == b.keys()
     assert [k for k in a if not torch.equal(a[k], b[k])] == []
 
@@ -63,11 +65,30 @@ def test_two_runs_are_equal_to_the_bit(params: Params, blobs: Tensor, variant: s
     make_deterministic()
     first, second = (run(job_of(params, variant), blobs)[0] for _ in range(2))
     assert_same(weights(first), weights(second))
+    assert_same(first.snapshots, second.snapshots)
     assert strip(first.history) == strip(second.history)
 
 
 def strip(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "timestamp_ms"} for row in history]
+
+
+def test_snapshots_come_from_one_set_of_codes_at_even_moments(params: Params, blobs: Tensor) -> None:
+    """3,200 images in 50 rounds: a quarter is 800 images, which round 13 (832) is the first to pass."""
+    job = job_of(params, "gan")
+    state, _ = run(job, blobs)
+    assert list(state.snapshots) == [832, 1600, 2432, 3200]
+    seed = derive(job.seed, "snapshot")
+    assert torch.equal(state.snapshots[3200], sampling.draw(state.model.eval(), None, 6, seed, CPU))
+    assert not torch.equal(state.snapshots[832], state.snapshots[3200])
+
+
+def test_snapshots_do_not_change_what_is_learnt(params: Params, blobs: Tensor) -> None:
+    make_deterministic()
+    job = job_of(params, "ns_gan")
+    with_, without = (run(replace(job, n_snapshots=n), blobs)[0] for n in (4, 0))
+    assert_same(weights(with_), weights(without))
+    assert without.snapshots == {}
 
 
 def test_the_seed_changes_everything(params: Params, blobs: Tensor) -> None:
@@ -95,6 +116,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert 0 < resumed.images < job.n_images
     run(job, blobs, resumed)
     assert_same(weights(whole), weights(resumed))
+    assert_same(whole.snapshots, resumed.snapshots)
     assert strip(whole.history) == strip(resumed.history)
     assert (whole.flops, whole.updates, whole.rounds) == (resumed.flops, resumed.updates, resumed.rounds)
 

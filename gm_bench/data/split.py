@@ -1,4 +1,4 @@
-"""A seeded split of labelled images that keeps the share of every class."""
+"""Seeded splits of labelled images that keep the share of every class."""
 
 import numpy as np
 import torch
@@ -39,3 +39,24 @@ def stratified_split(labels: Tensor, n_test: int, seed: int) -> tuple[Tensor, Te
     is_test = np.zeros(n, dtype=bool)
     is_test[np.concatenate(drawn)] = True
     return torch.from_numpy(np.flatnonzero(~is_test)), torch.from_numpy(np.flatnonzero(is_test))
+
+
+def hold_out(labels: Tensor, n_validation: int) -> tuple[Tensor, Tensor]:
+    """Rows of the training split that training sees, and those held back for learning curves.
+
+    The same on every machine and for every cell of a dataset, so that curves can be compared.
+
+    Args:
+        labels: of the training split, int64, (N,).
+        n_validation: images held back, 1 to N − 1.
+
+    Raises:
+        DataError: `n_validation` leaves no image on one side.
+    """
+    n = len(labels)
+    if not 0 < n_validation < n:
+        raise DataError(
+            f"{n_validation} validation images cannot be held back from {n} training images: "
+            "set datasets.<name>.training.n_validation lower in params.yaml"
+        )
+    return stratified_split(labels, n_validation, seed=0)

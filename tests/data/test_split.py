@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gm_bench.data.dataset import DataError
-from gm_bench.data.split import stratified_split
+from gm_bench.data.split import hold_out, stratified_split
 
 
 def test_the_splits_are_disjoint_complete_and_in_order() -> None:
@@ -50,3 +50,16 @@ def test_no_split_may_be_empty(n_test: int) -> None:
         DataError, match=f"test set of {n_test} cannot be drawn from 4 images; allowed: 1 to 3"
     ):
         stratified_split(torch.tensor([0, 0, 1, 1]), n_test, seed=0)
+
+
+def test_held_out_rows_and_the_rest_are_all_rows_once() -> None:
+    labels = torch.tensor([0] * 30 + [1] * 60)
+    train, validation = hold_out(labels, 9)
+    assert sorted([*train.tolist(), *validation.tolist()]) == list(range(90))
+    assert labels[validation].bincount().tolist() == [3, 6]
+    assert torch.equal(validation, hold_out(labels, 9)[1])
+
+
+def test_holding_out_everything_is_refused() -> None:
+    with pytest.raises(DataError, match=r"4 validation images cannot be held back from 4 training images"):
+        hold_out(torch.zeros(4, dtype=torch.int64), 4)
