@@ -4,11 +4,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: repro test ui list readme clean-env
+.PHONY: repro audit test ui list readme clean-env
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make repro   run the benchmark and print the leaderboard"
+	@echo "make audit   test the metrics on real images disturbed on purpose"
 	@echo "make test    lint, type-check and test"
 	@echo "make ui      open MLflow on the results"
 	@echo "make list    what is in the grid, and what is fresh, stale or missing"
@@ -23,6 +24,9 @@ help:
 
 repro: .venv/.installed
 	$(BIN)/gm-bench run
+
+audit: .venv/.installed
+	$(BIN)/gm-bench audit
 
 test: .venv/.installed
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gm_bench.config import Audit, Protocol
+from gm_bench.config import Audit, AuditSet, Protocol
 from gm_bench.corruptions import FAILURES, Hand, deal
 from gm_bench.evaluation import Reference, all_metrics, make_reference
 from gm_bench.features import Features
@@ -34,6 +34,7 @@ class Subject:
         look: the extractor.
         config: the dataset's protocol.
         device: computes the metrics.
+        own_classes: whether the extractor's logits are of the labels' classes.
     """
 
     images: Tensor
@@ -41,6 +42,7 @@ class Subject:
     look: Look
     config: Protocol
     device: torch.device
+    own_classes: bool
 
     @property
     def labelled(self) -> bool:
@@ -69,11 +71,11 @@ def check_strengths(strengths: Mapping[str, Sequence[float]]) -> None:
             raise ValueError(f"params.yaml: audit.strengths.{name} must grow from value to value: {values}")
 
 
-def measure(subject: Subject, plan: Audit, n: int, say: Say) -> dict[str, Any]:
+def measure(subject: Subject, plan: Audit, size: AuditSet, say: Say) -> dict[str, Any]:
     """Every metric of clean and of disturbed images.
 
     Args:
-        n: images in each set.
+        size: images in each set, and the repetitions.
         say: told how far the work is.
 
     Returns:
@@ -85,6 +87,7 @@ def measure(subject: Subject, plan: Audit, n: int, say: Say) -> dict[str, Any]:
         ValueError: wrong strengths, too few images, or a metric refuses.
     """
     check_strengths(plan.strengths)
+    n, n_disturbed = size.n_samples, size.disturbed_draws
     config = config_at(subject.config, n)
     clean: list[dict[str, float]] = []
     found: dict[str, list[list[dict[str, float]]]] = {}
@@ -93,34 +96,34 @@ def measure(subject: Subject, plan: Audit, n: int, say: Say) -> dict[str, Any]:
         for name, strengths in plan.strengths.items()
         if subject.labelled or not FAILURES[name].needs_labels
     }
-    for repetition in range(plan.draws.clean):
+    for repetition in range(size.clean_draws):
         hand, reference = _dealt(subject, config, "audit/deal", repetition)
         clean.append(_metrics(subject, hand.fake, reference, config))
-        if repetition < plan.draws.disturbed:
+        if repetition < n_disturbed:
             for name, strengths in failures.items():
                 curve = [_disturbed(subject, hand, reference, config, name, s, repetition) for s in strengths]
                 for place, values in enumerate(curve):
                     rows = found.setdefault(name, [[] for _ in strengths])
                     rows[place] += [values] if values is not None else []
-        say(f"{repetition + 1} of {plan.draws.clean} repetitions of n = {n:,}")
+        say(f"{repetition + 1} of {size.clean_draws} repetitions of n = {n:,}")
     return {
         "n": n,
         "clean": _by_metric(clean),
         "failures": {
-            name: _curve(name, failures[name], rows, n, plan.draws.disturbed) for name, rows in found.items()
+            name: _curve(name, failures[name], rows, n, n_disturbed) for name, rows in found.items()
         },
-        "sizes": _sizes(subject, plan, say),
+        "sizes": _sizes(subject, plan.sizes, n_disturbed, say),
     }
 
 
-def _sizes(subject: Subject, plan: Audit, say: Say) -> dict[str, Any]:
+def _sizes(subject: Subject, sizes: Sequence[int], draws: int, say: Say) -> dict[str, Any]:
     """Clean images in growing numbers, as far as three disjoint sets of them can be dealt."""
-    numbers = [n for n in plan.sizes if 3 * n <= len(subject.images)]
+    numbers = [n for n in sizes if 3 * n <= len(subject.images)]
     rows = []
     for n in numbers:
         config = config_at(subject.config, n)
         values = []
-        for repetition in range(plan.draws.disturbed):
+        for repetition in range(draws):
             hand, reference = _dealt(subject, config, f"audit/size/{n}", repetition)
             values.append(_metrics(subject, hand.fake, reference, config))
         rows.append(_by_metric(values))
@@ -138,7 +141,7 @@ def _dealt(subject: Subject, config: Protocol, purpose: str, repetition: int) ->
         subject.look(hand.train),
         config,
         subject.device,
-        train_labels=hand.train_labels if subject.labelled else None,
+        train_labels=hand.train_labels if subject.labelled and subject.own_classes else None,
     )
     return hand, reference
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gm_bench.corruptions import FAILURES
-from gm_bench.detection import Verdict, direction_of, table
+from gm_bench.detection import Verdict, cell, direction_of, table
 from gm_bench.leaderboard import COLUMNS
 
 Verdicts = Mapping[str, Mapping[str, Verdict]]
@@ -123,16 +123,16 @@ def figure(measured: Mapping[str, Any], verdicts: Verdicts, noise_multiple: floa
             panel.plot(range(len(heights)), heights, "-o", color="#1f4e79", markersize=2.5, linewidth=1.1)
             panel.set_facecolor(_ground(verdict))
             panel.set_yscale("symlog", linthresh=noise_multiple)
-            panel.set_ylim(-limit, limit)
-            panel.set_yticks([-100, -noise_multiple, noise_multiple, 100] if j == 0 else [])
-            panel.set_yticklabels(
-                ["−100", f"−{noise_multiple:g}", f"{noise_multiple:g}", "100"] if j == 0 else []
-            )
+            panel.set_ylim(-30, limit)
+            panel.set_yticks([-noise_multiple, noise_multiple, 100] if j == 0 else [])
+            panel.set_yticklabels([f"−{noise_multiple:g}", f"{noise_multiple:g}", "100"] if j == 0 else [])
             panel.minorticks_off()
             panel.tick_params(labelsize=6, length=2, pad=1)
             labels = measured["failures"][name]["labels"]
-            panel.set_xticks([0, len(labels)])
-            panel.set_xticklabels(["clean", labels[-1]] if i == len(metrics) - 1 else [])
+            panel.set_xticks([])
+            panel.text(0.03, 0.93, cell(verdict, labels), fontsize=6.5, transform=panel.transAxes, va="top")
+            if i == len(metrics) - 1:
+                panel.set_xlabel(f"{labels[0]} … {labels[-1]}", fontsize=7)
             if i == 0:
                 panel.set_title(FAILURES[name].title, fontsize=9)
             if j == 0:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,8 @@ from gm_bench.stage import guarded
 
 N_CORES = os.cpu_count() or 1
 LOOPBACK = "127.0.0.1"
+LEADERBOARD = Path("reports/leaderboard.json")
+BASELINE = "reports/baseline.json"
 
 app = typer.Typer(
     add_completion=False,
@@ -52,6 +55,24 @@ def run(
     sys.exit(os.spawnve(os.P_WAIT, command[0], command, environ))
 
 
+@app.command()
+@guarded
+def audit(device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None) -> None:
+    """Test the metrics themselves: what they notice of real images disturbed on purpose."""
+    from gm_bench import runner
+    from gm_bench.config import load_params
+
+    params = load_params()
+    for dataset in params.audit.datasets:
+        if dataset not in params.grid.datasets:
+            raise ValueError(
+                f"params.yaml: audit.datasets names {dataset}, which grid.datasets does not: the grid "
+                "fetches the images, so name it there as well"
+            )
+    command = [*runner.DVC, "repro", "pipelines/audit/dvc.yaml"]
+    sys.exit(os.spawnve(os.P_WAIT, command[0], command, runner.environment(device)))
+
+
 @app.command("list")
 @guarded
 def list_() -> None:
@@ -64,6 +85,55 @@ def list_() -> None:
     params = load_params()
     descriptions = {name: (find(name).family, find(name).source) for name in params.variants}
     print_inventory(params, descriptions, runner.cell_states(params, runner.stale_stages()))
+
+
+@app.command()
+@guarded
+def check(
+    baseline: Annotated[str, typer.Option(help="a file, or a revision of this repository")] = BASELINE,
+    leaderboard: Annotated[Path, typer.Option(help="what is judged")] = LEADERBOARD,
+    update: Annotated[bool, typer.Option("--update", help="accept it as the new baseline")] = False,
+    summary: Annotated[Path | None, typer.Option(help="write the verdict there as Markdown")] = None,
+) -> None:
+    """Compare the leaderboard with the baseline: exit 1 where samples got worse, 2 where none can tell."""
+    from gm_bench import gate
+
+    sys.exit(gate.check(baseline, leaderboard, update, summary))
+
+
+@app.command()
+@guarded
+def compare(
+    first: Annotated[str, typer.Argument(help="a variant, a leaderboard.json or a revision")],
+    second: Annotated[str, typer.Argument(help="another of the same kind")],
+    leaderboard: Annotated[Path, typer.Option(help="where variants are looked up")] = LEADERBOARD,
+) -> None:
+    """Show how two variants, files or revisions differ, and where that is more than noise."""
+    from gm_bench import gate
+
+    gate.compare(first, second, leaderboard)
+
+
+@app.command()
+@guarded
+def show(
+    cell: Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or the three apart")],
+) -> None:
+    """Show one cell: state, parameters, metrics, cost, files and the commands that make it again."""
+    from rich.console import Console
+
+    from gm_bench import inspection, runner
+    from gm_bench.config import load_params
+
+    dataset, variant, seed = name = inspection.parse_cell(cell)
+    params = load_params()
+    recipe = params.recipe(variant, dataset).model_dump(mode="json")
+    if name in params.cells():
+        state = runner.cell_states(params, runner.stale_stages())[name]
+    else:
+        state = "not in the grid"
+    n_images = params.dataset(dataset).training.n_images
+    Console().print(inspection.describe((dataset, variant, seed), state, recipe, n_images))
 
 
 @app.command()

@@ -25,16 +25,27 @@ def main(
 ) -> None:
     """Write audit/DATASET/values.json: every metric of clean and of disturbed images."""
     params = load_params()
-    config, n = params.dataset(dataset).protocol, params.audit.n_samples[dataset]
+    config, size = params.dataset(dataset).protocol, params.audit.sets[dataset]
     place = resolve(device)
     make_deterministic()
     splits = [read_split(Path("data", dataset), split) for split in ("train", "test")]
     images, labels = (torch.cat(tensors) for tensors in zip(*splits, strict=True))
     info, extractor = load_extractor(Path("extractors", dataset), shape_of(images))
-    subject = Subject(images, labels, lambda chosen: extract(extractor, chosen, place), config, place)
-    measured = measure(subject, params.audit, n, say=lambda text: typer.echo(f"{dataset}: {text}"))
+    subject = Subject(
+        images,
+        labels,
+        lambda chosen: extract(extractor, chosen, place),
+        config,
+        place,
+        info["name"] != "inception",
+    )
+    measured = measure(subject, params.audit, size, say=lambda text: typer.echo(f"{dataset}: {text}"))
     protocol = build_protocol(
-        dataset, config_at(config, n), info, PREPROCESSING[info["name"]], io.sha256_tensor(images)
+        dataset,
+        config_at(config, size.n_samples),
+        info,
+        PREPROCESSING[info["name"]],
+        io.sha256_tensor(images),
     )
     del protocol["draws"], protocol["split"]
     io.write_json(
