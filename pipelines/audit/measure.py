@@ -45,7 +45,7 @@ def main(
         config_at(config, size.n_samples),
         info,
         PREPROCESSING[info["name"]],
-        io.sha256_tensor(images),
+        {"all": io.sha256_tensor(images)},
     )
     del protocol["draws"], protocol["split"]
     io.write_json(
