@@ -1,0 +1,346 @@
+"""The gate's statistics against closed forms and numbers worked by hand, and what it says of cells."""
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gm_bench import regression
+from gm_bench.regression import (
+    ALL_VARIANTS,
+    FALSE_ALARM_RATE,
+    GATED,
+    Baseline,
+    Board,
+    Gauge,
+    NotComparable,
+    Prior,
+    Result,
+    Spread,
+    badness,
+    check,
+    compare,
+    contrast,
+    contrast_variants,
+    fit_prior,
+    inverse_trigamma,
+    of_board,
+    quantile,
+    read_baseline,
+    read_board,
+    to_json,
+)
+
+PLAIN = {"precision": Gauge(0.0)}
+
+
+def row(variant: str, seeds: tuple[int, ...] = (0, 1, 2), **metrics: tuple[float, ...]) -> dict[str, Any]:
+    values = {
+        "fid": (10.0, 10.5, 11.0),
+        "one_nn": (0.70, 0.71, 0.72),
+        "precision": (0.60, 0.62, 0.64),
+        "recall": (0.5, 0.52, 0.54),
+    } | metrics
+    return {
+        "dataset": "digits",
+        "variant": variant,
+        "seeds": list(seeds),
+        "metrics": {name: {"values": list(v)} for name, v in values.items() if v},
+        "cost": {"budget": 480_000},
+    }
+
+
+def content(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "protocol": {"digits": {"n_samples": 800, "extractor": {"sha256": "ab"}}},
+        "floors": {"digits": {"fid": 0.65, "one_nn": 0.486, "precision": 0.885, "recall": 0.856}},
+        "rows": list(rows or (row("vae"), row("gan"))),
+    }
+
+
+def board(*rows: dict[str, Any], **changes: Any) -> Board:
+    return read_board(content(*rows) | changes, "leaderboard.json")
+
+
+def baseline(*rows: dict[str, Any]) -> Baseline:
+    return of_board(board(*rows), "abc123")
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "ratio", "expected"),
+    [
+        ("fid", math.e, True, 1.0),
+        ("fid", 3.0, False, 3.0),
+        ("recall", 0.8, False, -0.8),
+        ("one_nn", 0.7, False, 0.2),
+        ("one_nn", 0.3, False, 0.2),
+    ],
+)
+def test_badness_grows_where_a_metric_gets_worse(
+    metric: str, value: float, ratio: bool, expected: float
+) -> None:
+    assert badness(metric, value, ratio) == pytest.approx(expected, abs=1e-12)
+
+
+def test_badness_is_refused_where_it_would_be_a_guess() -> None:
+    with pytest.raises(NotComparable, match="fid is 0: it is compared by ratios"):
+        badness("fid", 0.0, ratio=True)
+    with pytest.raises(NotComparable, match="splendour: it is not known"):
+        badness("splendour", 1.0, ratio=False)
+
+
+@pytest.mark.parametrize(("value", "x"), [(math.pi**2 / 6, 1.0), (math.pi**2 / 2, 0.5)])
+def test_inverse_trigamma_at_its_closed_forms(value: float, x: float) -> None:
+    """trigamma(1) = π²/6 and trigamma(1/2) = π²/2."""
+    assert inverse_trigamma(value) == pytest.approx(x, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("chance", "degrees", "t"), [(0.025, 10, 2.228), (0.005, 4, 4.604), (0.025, math.inf, 1.960)]
+)
+def test_quantiles_are_those_of_the_printed_tables(chance: float, degrees: float, t: float) -> None:
+    assert quantile(chance, degrees) == pytest.approx(t, abs=5e-4)
+
+
+def test_the_posterior_weighs_by_degrees_of_freedom() -> None:
+    """(4 · 1 + 12) / (4 + 2) with 6 degrees."""
+    assert Prior(1.0, 4.0).posterior(Spread(12.0, 2)) == (pytest.approx(16 / 6), 6.0)
+    assert Prior(2.5, math.inf).posterior(Spread(100.0, 2)) == (2.5, math.inf)
+
+
+def test_the_prior_is_found_again() -> None:
+    """Variances drawn as the source states them, s² ~ s0² F(d, d0): s0² = 2, d0 = 6, d = 3."""
+    variances = 2.0 * stats.f.rvs(3, 6, size=20_000, random_state=0)
+    prior = fit_prior([Spread(3 * float(v), 3) for v in variances])
+    # Spread of the estimates over 20 seeds: 0.014 and 0.12.
+    assert prior.variance == pytest.approx(2.0, abs=0.06)
+    assert prior.degrees == pytest.approx(6.0, abs=0.5)
+
+
+def test_the_prior_holds_for_unequal_degrees() -> None:
+    """As above with 2 to 9 degrees: what each sample's size adds to the scatter is taken off."""
+    degrees = np.random.default_rng(1).integers(2, 10, 20_000)
+    variances = 2.0 * stats.f.rvs(degrees, 6, random_state=2)
+    prior = fit_prior([Spread(d * float(v), int(d)) for v, d in zip(variances, degrees, strict=True)])
+    assert prior.variance == pytest.approx(2.0, abs=0.06)
+    assert prior.degrees == pytest.approx(6.0, abs=0.5)
+
+
+def test_variants_that_agree_are_pooled() -> None:
+    assert fit_prior([Spread(2.0, 2), Spread(4.0, 4)]) == Prior(1.0, math.inf)
+    assert fit_prior([Spread(6.0, 2)]) == Prior(3.0, math.inf)
+    assert fit_prior([Spread(0.0, 2), Spread(6.0, 2)]) == Prior(3.0, math.inf)
+    assert fit_prior([Spread(0.0, 2)]) == Prior(0.0, math.inf)
+
+
+def test_a_comparison_worked_by_hand() -> None:
+    """Two variants, three seeds, sd 0.1 everywhere: noise 0.1 √(1/3 + 1/3), both together 0.1 √(2/3) / √2."""
+    one, other = (0.5, 0.6, 0.7), (0.2, 0.3, 0.4)
+    before = [Result((0, 1, 2), 1, {"precision": values}) for values in (one, other)]
+    after = [Result((0, 1, 2), 1, {"precision": tuple(v - 0.1 for v in values)}) for values in (one, other)]
+    pairs = [(("digits", name), b, a) for name, b, a in zip("ab", before, after, strict=True)]
+    spreads = {("digits", name, "precision"): Spread(0.02, 2) for name in "ab"}
+    a, b, both = compare(pairs, spreads, PLAIN, 0.03)
+    assert [c.variant for c in (a, b, both)] == ["a", "b", ALL_VARIANTS]
+    for single in (a, b):
+        assert single.shift == pytest.approx(0.1)
+        assert single.noise == pytest.approx(0.1 * math.sqrt(2 / 3))
+        # Three comparisons share 3 %; 8 degrees: two variants, before and after, two each.
+        assert single.limit == pytest.approx(stats.t.isf(0.01, 8) * 0.1 * math.sqrt(2 / 3))
+    assert both.shift == pytest.approx(0.1)
+    assert both.noise == pytest.approx(0.1 * math.sqrt(1 / 3))
+    assert both.limit == pytest.approx(stats.t.isf(0.01, 8) * 0.1 * math.sqrt(1 / 3))
+    assert (a.before, a.after) == (pytest.approx(0.6), pytest.approx(0.5))
+
+
+def test_unequal_numbers_of_seeds_count_as_they_are() -> None:
+    """One seed against four: noise s √(1/4 + 1)."""
+    before = Result((0, 1, 2, 3), 1, {"precision": (0.4, 0.6, 0.4, 0.6)})
+    after = Result((0,), 1, {"precision": (0.5,)})
+    spreads = {("digits", "a", "precision"): Spread(0.04, 3)}
+    (only,) = compare([(("digits", "a"), before, after)], spreads, PLAIN, 0.01)
+    assert only.noise == pytest.approx(math.sqrt(0.04 / 3 * 1.25))
+    assert only.limit == pytest.approx(stats.t.isf(0.01, 3) * only.noise)
+
+
+def test_the_same_numbers_pass() -> None:
+    verdict = check(baseline(), board())
+    assert verdict.passed
+    assert {c.outcome for c in verdict.comparisons} == {"same"}
+    assert len(verdict.comparisons) == len(GATED) * 3
+
+
+def test_much_worse_fails_and_much_better_does_not() -> None:
+    worse = check(baseline(), board(row("vae", fid=(30.0, 31.0, 32.0)), row("gan")))
+    assert not worse.passed
+    assert ("vae", "fid") in [(c.variant, c.metric) for c in worse.worse]
+    better = check(baseline(), board(row("vae", recall=(0.9, 0.91, 0.92)), row("gan")))
+    assert better.passed
+    assert ("vae", "recall") in [(c.variant, c.metric) for c in better.better]
+
+
+def test_one_nn_gets_worse_on_either_side_of_one_half() -> None:
+    before = baseline(row("a", one_nn=(0.45, 0.46, 0.44)))
+    below = check(before, board(row("a", one_nn=(0.15, 0.16, 0.14))))
+    assert [c.metric for c in below.worse] == ["one_nn"]
+    assert check(before, board(row("a", one_nn=(0.55, 0.54, 0.56)))).worse == []
+
+
+def test_what_is_certain_but_small_is_no_regression() -> None:
+    """Seeds that do not differ at all: the margin of 1-NN, 0.01, is all that decides."""
+    before = baseline(row("a", one_nn=(0.7, 0.7, 0.7)))
+    assert check(before, board(row("a", one_nn=(0.709, 0.709, 0.709)))).passed
+    assert not check(before, board(row("a", one_nn=(0.711, 0.711, 0.711)))).passed
+
+
+def test_a_small_harm_to_every_variant_is_seen_together() -> None:
+    names = [f"v{i}" for i in range(8)]
+    spread = np.array([-0.03, 0.0, 0.03])
+    before = baseline(*(row(n, fid=tuple(10 * np.exp(spread))) for n in names))
+    verdict = check(before, board(*(row(n, fid=tuple(10 * np.exp(spread + 0.09))) for n in names)))
+    assert [(c.variant, c.metric) for c in verdict.worse] == [(ALL_VARIANTS, "fid")]
+
+
+@pytest.mark.parametrize(
+    ("after", "sentence"),
+    [
+        ([row("vae")], "digits/gan is missing: the baseline has it with 3 seeds."),
+        ([row("vae"), row("gan", (0, 1))], "digits/gan is missing seed 2 of the baseline."),
+        ([row("vae"), row("gan", **dict.fromkeys(GATED, (0.7, 0.71)))], "digits/gan: 1 of 3 seeds diverged."),
+        ([row("vae"), row("gan", **dict.fromkeys(GATED, ()))], "digits/gan: 3 of 3 seeds diverged."),
+        ([row("vae"), row("gan", recall=())], "digits/gan has no recall, the baseline has."),
+    ],
+)  # fmt: skip
+def test_missing_and_diverged_cells_fail(after: list[dict[str, Any]], sentence: str) -> None:
+    verdict = check(baseline(), board(*after))
+    assert list(verdict.failures) == [sentence]
+    assert not verdict.passed
+
+
+def test_what_had_diverged_before_and_what_is_new_is_only_remarked() -> None:
+    nothing: dict[str, tuple[float, ...]] = dict.fromkeys(GATED, ())
+    before = baseline(row("vae"), row("gan", **nothing))
+    verdict = check(before, board(row("vae"), row("gan", **nothing), row("wgan")))
+    assert verdict.passed
+    assert list(verdict.remarks) == [
+        "digits/gan: 3 of 3 seeds diverged, as in the baseline.",
+        "digits/wgan is new: the baseline does not have it.",
+    ]
+
+
+def test_a_dataset_that_is_gone_fails() -> None:
+    verdict = check(baseline(), Board({}, {}, {}))
+    assert [f.split(":")[0] for f in verdict.failures] == ["digits/vae is missing", "digits/gan is missing"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"protocol": {"digits": {"n_samples": 400, "extractor": {"sha256": "ab"}}}},
+         "n_samples is 800 against 400; if that is meant, make a new baseline"),
+        ({"protocol": {"digits": {"n_samples": 800, "extractor": {"sha256": "ff"}}}},
+         "extractor.sha256 is ab against ff"),
+        ({"rows": [row("vae") | {"cost": {"budget": 6400}}, row("gan")]},
+         "digits/vae cannot be compared with the baseline: its budget is 480,000 images against 6,400"),
+        ({"floors": {"digits": {"fid": 1.3, "one_nn": 0.486, "precision": 0.885, "recall": 0.856}}},
+         "fid of real images was 0.65 and is 1.3 under the same protocol"),
+        ({"floors": {"digits": {"fid": 0.65, "one_nn": 0.486, "precision": 0.885, "recall": 0.95}}},
+         "recall of real images was 0.856 and is 0.95"),
+    ],
+)  # fmt: skip
+def test_what_measures_must_not_have_changed(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(NotComparable, match=sentence):
+        check(baseline(), board(**changes))
+
+
+def test_without_seeds_to_compare_nothing_is_said() -> None:
+    single = row("a", (0,), fid=(10.0,), one_nn=(0.7,), precision=(0.6,), recall=(0.5,))
+    with pytest.raises(NotComparable, match="the noise of fid on digits is not known: it takes two seeds"):
+        check(baseline(single), board(single))
+
+
+def test_noise_is_pooled_over_baselines_but_the_same_measurement_counts_once() -> None:
+    first = baseline(row("a"))
+    key = ("digits", "a", "precision")
+    assert first.spreads[key] == Spread(pytest.approx(0.0008), 2)
+    again = of_board(board(row("a")), "def", first)
+    assert again.spreads == first.spreads
+    other = of_board(board(row("a", precision=(0.5, 0.6, 0.7))), "def", first)
+    assert other.spreads[key] == Spread(pytest.approx(0.0208), 4)
+    assert other.spreads["digits", "a", "recall"] == first.spreads["digits", "a", "recall"]
+    elsewhere = board(row("a", precision=(0.5, 0.6, 0.7)), protocol={"digits": {"n_samples": 400}})
+    assert of_board(elsewhere, "def", first).spreads[key] == Spread(pytest.approx(0.02), 2)
+
+
+def test_a_baseline_survives_its_file() -> None:
+    kept = read_baseline(to_json(baseline()), "baseline.json")
+    assert kept == baseline()
+    assert kept.revision == "abc123"
+    bare = read_baseline(content(), "leaderboard.json")
+    assert bare.spreads == baseline().spreads
+    assert bare.revision == "leaderboard.json"
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], None, {"schema": 1}, {"rows": []}, content() | {"rows": [{"dataset": "x"}]}]
+)
+def test_other_files_are_refused(wrong: Any) -> None:
+    with pytest.raises(NotComparable, match="is no leaderboard: give"):
+        read_board(wrong, "x.json")
+
+
+def test_other_versions_are_refused() -> None:
+    with pytest.raises(NotComparable, match="has schema 7, this version reads 1"):
+        read_board(content() | {"schema": 7}, "x.json")
+    broken = copy.deepcopy(to_json(baseline()))
+    del broken["spreads"]["digits"]["vae"]["fid"]["degrees"]
+    with pytest.raises(NotComparable, match="is no baseline: make one"):
+        read_baseline(broken, "x.json")
+
+
+def test_two_boards_side_by_side() -> None:
+    after = board(row("vae", kid=(0.1, 0.11, 0.12)), row("wgan"))
+    before = board(row("vae", kid=(0.3, 0.31, 0.32)), row("gan"))
+    verdict = contrast(before, after)
+    assert list(verdict.remarks) == [
+        "digits/gan stands in the first only.",
+        "digits/wgan stands in the second only.",
+    ]
+    assert [(c.metric, c.outcome) for c in verdict.comparisons if c.outcome != "same"] == [("kid", "better")]
+    with pytest.raises(
+        NotComparable, match="nothing to compare: digits/vae cannot be compared: n_samples is 800"
+    ):
+        contrast(before, board(protocol={"digits": {"n_samples": 1}}))
+
+
+def test_two_variants_of_a_board() -> None:
+    both = board(row("vae"), row("gan", fid=(30.0, 31.0, 32.0)))
+    verdict = contrast_variants(both, "vae", "gan")
+    fid = next(c for c in verdict.comparisons if c.metric == "fid")
+    assert fid.variant == "vae → gan"
+    assert (fid.before, fid.after, fid.outcome) == (10.5, 31.0, "worse")
+    with pytest.raises(NotComparable, match="no dataset of the leaderboard has both vae and ae"):
+        contrast_variants(both, "vae", "ae")
+
+
+def test_noise_alone_seldom_fails() -> None:
+    """Normal noise, 8 variants, 3 seeds: at most 2 % of runs. At the set 0.5 % more are 0.1 % likely."""
+    rng = np.random.default_rng(0)
+    spreads = {"fid": 0.15, "one_nn": 0.006, "precision": 0.02, "recall": 0.03}
+
+    def drawn() -> Board:
+        bad = {m: rng.normal(size=(8, 3)) * s for m, s in spreads.items()}
+        rows = []
+        for i in range(8):
+            values = {m: tuple(0.7 + bad[m][i]) for m in ("one_nn", "precision", "recall")}
+            rows.append(row(f"v{i}", **values, fid=tuple(10 * np.exp(bad["fid"][i]))))
+        return board(*rows)
+
+    n_failed = sum(not check(of_board(drawn(), "x"), drawn()).passed for _ in range(300))
+    assert FALSE_ALARM_RATE == 0.005
+    assert n_failed <= 6
+    assert regression.GATED.keys() == spreads.keys()
