@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gm_bench.stage import guarded
+from gm_bench.stage import Device, guarded
 
 N_CORES = os.cpu_count() or 1
 LOOPBACK = "127.0.0.1"
@@ -53,6 +53,41 @@ def run(
             stale = runner.stale_stages()
     command = [*runner.DVC, "repro", "--single-item", *leaderboard[0].stages]
     sys.exit(os.spawnve(os.P_WAIT, command[0], command, environ))
+
+
+@app.command()
+@guarded
+def evaluate(
+    images: Annotated[Path, typer.Argument(help="a folder of PNG or JPEG files, a .npz or a .safetensors")],
+    reference: Annotated[str, typer.Option(help="a dataset of params.yaml, or a path of real images")],
+    channels: Annotated[str | None, typer.Option(help="convert the images to grey or rgb")] = None,
+    resize: Annotated[int | None, typer.Option(min=1, help="resize to so many pixels a side")] = None,
+    key: Annotated[str | None, typer.Option(help="which array, where a file holds several")] = None,
+    reference_key: Annotated[str | None, typer.Option(help="the same for a reference path")] = None,
+    extractor: Annotated[
+        str, typer.Option(help="for a reference path: auto, lenet, inception, or a dataset that has one")
+    ] = "auto",
+    allow_low_range: Annotated[
+        bool, typer.Option("--allow-low-range", help="take images of hardly any contrast as they are")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the row to this file")] = None,
+    device: Device = "auto",
+) -> None:
+    """Score images that another program made, and show them beside the leaderboard."""
+    from gm_bench import evaluate_command
+
+    evaluate_command.main(
+        images,
+        reference,
+        channels=channels,
+        resize=resize,
+        key=key,
+        reference_key=reference_key,
+        extractor=extractor,
+        allow_low_range=allow_low_range,
+        json_file=json_file,
+        device=device,
+    )
 
 
 @app.command()

@@ -52,6 +52,7 @@ class Foreign:
     Args:
         images: uint8, (N, C, H, W), C 1 or 3, in the order of the file or of the names.
         labels: int64, (N,), 0 … K−1; None where neither sub-folders nor an array `labels` say.
+        classes: the name of each label; empty without labels.
         n_draws: how many independent draws the file itself keeps apart, one after another; 1 for a plain set.
         conversions: what was done to them, in words.
         warnings: what a reader of the numbers must know.
@@ -59,6 +60,7 @@ class Foreign:
 
     images: Tensor
     labels: Tensor | None
+    classes: tuple[str, ...]
     n_draws: int
     conversions: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -148,7 +150,7 @@ def _read_folder(root: Path, wanted: Wanted) -> Foreign:
     if listing.classes:
         labels = torch.tensor([listing.classes.index(file.parts[0]) for file in listing.files])
     images = torch.from_numpy(np.stack(arrays))
-    return Foreign(images, labels, 1, _conversions(wanted, n_reshaped, n), tuple(warnings))
+    return Foreign(images, labels, listing.classes, 1, _conversions(wanted, n_reshaped, n), tuple(warnings))
 
 
 def _read_arrays(path: Path, wanted: Wanted, key: str | None) -> Foreign:
@@ -166,21 +168,23 @@ def _read_arrays(path: Path, wanted: Wanted, key: str | None) -> Foreign:
     ):
         images = np.stack([to_array(_fit(_picture(image), wanted)) for image in images])
         n_reshaped = len(images)
+    labels, classes = _labels(arrays.get(LABELS_KEY), len(images))
     return Foreign(
         torch.from_numpy(np.ascontiguousarray(images)),
-        _labels(arrays.get(LABELS_KEY), len(images)),
+        labels,
+        classes,
         n_draws,
         _conversions(wanted, n_reshaped, len(images)),
         (),
     )
 
 
-def _labels(labels: NDArray[Any] | None, n: int) -> Tensor | None:
-    """Positions of an array's values among its distinct ones; None where it is no list of n whole numbers."""
+def _labels(labels: NDArray[Any] | None, n: int) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Places of an array's values among its distinct ones, and these; None where it is no n whole numbers."""
     if labels is None or labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
-        return None
-    _, places = np.unique(labels, return_inverse=True)
-    return torch.from_numpy(places.astype(np.int64))
+        return None, ()
+    distinct, places = np.unique(labels, return_inverse=True)
+    return torch.from_numpy(places.astype(np.int64)), tuple(map(str, distinct))
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
