@@ -206,6 +206,18 @@ def floor(
     }
 
 
+def curve_point(fake: Features, validation: Features, device: torch.device) -> dict[str, float]:
+    """What a learning curve shows of a model in training: cheap, and read from other images than the table.
+
+    Args:
+        fake: what the extractor sees in a few samples.
+        validation: in as many training images that training never shows.
+    """
+    a, b = fake.features.to(device), validation.features.to(device)
+    near = compare(a, b, 1, within(a, 1), within(b, 1))
+    return {"fid": fid(a, moments(b)), "one_nn": near.accuracy.overall}
+
+
 def missing_classes(fake: Features, reference: Reference) -> list[int]:
     """Classes of the training images that no fake is taken for; none where classes are not known."""
     if reference.class_counts is None:

@@ -10,9 +10,9 @@ from gm_bench import io
 from gm_bench.config import Protocol, load_params
 from gm_bench.determinism import make_deterministic
 from gm_bench.device import describe, resolve
-from gm_bench.evaluation import Reference, all_metrics, closest_pairs, missing_classes
+from gm_bench.evaluation import Reference, all_metrics, closest_pairs, curve_point, missing_classes
 from gm_bench.extractors import load_extractor
-from gm_bench.features import PREPROCESSING, extract
+from gm_bench.features import PREPROCESSING, Features, extract
 from gm_bench.nets.lenet import shape_of
 from gm_bench.protocol import build_protocol, same_protocol
 from gm_bench.stage import Device, run
@@ -28,7 +28,8 @@ def main(
 
     Beside the values, `details` has for every draw the classes that it misses, and its samples nearest to
     training images: places in the draw and in the training split, and their distance over the median one of
-    held-out images.
+    held-out images. `curve` has FID and 1-NN accuracy of the snapshots of training, against the validation
+    images, by the number of images shown before; both at that smaller N.
     """
     config = load_params().dataset(dataset).protocol
     place = resolve(device)
@@ -55,6 +56,11 @@ def main(
             )
             pairs = closest_pairs(seen, reference)
             details["closest_pairs"].append([pair | {"train": int(places[pair["train"]])} for pair in pairs])
+    snapshots, moments = io.read_tensors(folder / "snapshots.safetensors")
+    validation = Features(real["validation_features"], real["validation_logits"])
+    points = [curve_point(extract(extractor, s, place), validation, place) for s in snapshots["images"]]
+    curve = {"images": moments["images_shown"]}
+    curve |= {name: [point[name] for point in points] for name in ("fid", "one_nn")}
     content = {
         "schema": 1,
         "cell": {"dataset": dataset, "variant": variant, "seed": seed},
@@ -62,6 +68,7 @@ def main(
         "divergence": made["divergence"],
         "values": values,
         "details": details,
+        "curve": curve,
         "protocol": protocol,
         "device": describe(place),
         "hashes": {"training_key": made["training_key"], "samples": io.sha256_tensor(images)},

@@ -10,6 +10,7 @@ from torch import Tensor
 from gm_bench import io
 from gm_bench.config import load_params
 from gm_bench.data.dataset import read_split
+from gm_bench.data.split import hold_out
 from gm_bench.determinism import make_deterministic
 from gm_bench.device import describe, resolve
 from gm_bench.evaluation import floor, make_reference
@@ -28,15 +29,23 @@ def main(
     device: Device = "auto",
 ) -> None:
     """Write reference/DATASET: features of held-out and of training images, and the floor of every metric."""
-    config = load_params().dataset(dataset).protocol
+    entry = load_params().dataset(dataset)
+    config = entry.protocol
     place = resolve(device)
     make_deterministic()
     out = Path("reference", dataset)
-    test_images, _ = choose(dataset, "test", config.n_samples, "n_samples")
-    train_images, train_places = choose(dataset, "train", config.n_train, "n_train")
+    test_split, train_split = (read_split(Path("data", dataset), split) for split in ("test", "train"))
+    shown, held_back = hold_out(train_split[1], entry.training.n_validation)
+    test_places = choose(
+        torch.arange(len(test_split[0])), config.n_samples, f"{dataset}.protocol.n_samples", "test"
+    )
+    train_places = choose(shown, config.n_train, f"{dataset}.protocol.n_train", "train")
+    test_images, train_images = test_split[0][test_places], train_split[0][train_places]
     info, extractor = load_extractor(Path("extractors", dataset), shape_of(test_images))
     test, train = extract(extractor, test_images, place), extract(extractor, train_images, place)
-    classes, labels = known_classes(dataset, info)
+    classes = known_classes(dataset, info)
+    labels = train_split[1][shown] if classes else None
+    validation = extract(extractor, train_split[0][held_back], place)
     reference = make_reference(test_images, test, train, config, place, labels)
     protocol = build_protocol(
         dataset,
@@ -48,7 +57,12 @@ def main(
     values = floor(train_images, reference, config, place)
     io.write_tensors(
         out / "features.safetensors",
-        {**reference.tensors(), "train_places": train_places},
+        {
+            **reference.tensors(),
+            "train_places": train_places,
+            "validation_features": validation.features,
+            "validation_logits": validation.logits,
+        },
         {"protocol": protocol, "classes": classes},
     )
     io.write_json(
@@ -58,35 +72,29 @@ def main(
     typer.echo(f"{dataset}: floor FID {values['fid']:.3g}, 1-NN accuracy {values['one_nn']:.3f}")
 
 
-def choose(dataset: str, split: str, n: int, key: str) -> tuple[Tensor, Tensor]:
-    """Images of a split, chosen at random without replacement, the same on every machine.
+def choose(places: Tensor, n: int, key: str, split: str) -> Tensor:
+    """Places of images, int64 (n,), drawn without replacement, the same on every machine.
 
     Args:
-        key: of params.yaml that says n.
-
-    Returns:
-        The images, uint8 (n, C, H, W), and their places in the split, int64 (n,).
+        places: to draw from, int64 (N,).
+        key: in datasets of params.yaml, that says n.
 
     Raises:
-        ValueError: the split has fewer.
+        ValueError: there are fewer.
     """
-    images, _ = read_split(Path("data", dataset), split)
-    if len(images) < n:
+    if len(places) < n:
         raise ValueError(
-            f"datasets.{dataset}.protocol.{key} is {n} but the {split} split has {len(images)} "
-            f"images: set it to at most {len(images)} in params.yaml"
+            f"datasets.{key} is {n} but the {split} split has {len(places)} images: "
+            f"set it to at most {len(places)} in params.yaml"
         )
     generator = torch.Generator().manual_seed(derive(SEED, f"reference/{split}"))
-    places = torch.randperm(len(images), generator=generator)[:n]
-    return images[places], places
+    return places[torch.randperm(len(places), generator=generator)[:n]]
 
 
-def known_classes(dataset: str, extractor: dict[str, Any]) -> tuple[list[str], Tensor | None]:
-    """Names of the classes and the training labels, where the extractor tells just those classes apart."""
-    names = io.read_json(Path("data", dataset, "card.json"))["classes"]
-    if extractor["name"] == "inception" or not names:
-        return [], None
-    return names, read_split(Path("data", dataset), "train")[1]
+def known_classes(dataset: str, extractor: dict[str, Any]) -> list[str]:
+    """Names of the classes, where the extractor tells just those classes apart."""
+    names: list[str] = io.read_json(Path("data", dataset, "card.json"))["classes"]
+    return [] if extractor["name"] == "inception" else names
 
 
 if __name__ == "__main__":
