@@ -46,17 +46,24 @@ class Adversarial(Variant):
         return network.discriminator()
 
     def score(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """The critic's scores (n, 1) of images (n, C, H, W); a conditional variant tells it the class."""
+        """What the critic says of images (n, C, H, W), (n, 1) or, where it says more, (n, 1 + …).
+
+        A conditional variant may tell it the classes `labels` (n,).
+        """
         scores: Tensor = self.critic(images)
         return scores
 
     @abstractmethod
-    def critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+    def critic_loss(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
         """What the critic minimises, from its scores (n, 1) of real and fake images."""
 
     @abstractmethod
-    def generator_loss(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor, batch: Batch) -> Tensor:
         """What the generator minimises, from the critic's scores (n, 1) of its images."""
+
+    def fakes_for_critic(self, fake: Tensor, batch: Batch) -> Tensor:
+        """The fake images (n, C, H, W) that the critic learns from, given fresh ones without a graph."""
+        return fake
 
     def critic_penalty(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor | None:
         """A term added to the critic's loss, from the images (n, C, H, W); None where there is none."""
@@ -66,15 +73,15 @@ class Adversarial(Variant):
         labels = batch.labels if self.conditional else None
         z = self.latent(batch.n, batch.generator)
         if player == "generator":
-            return {"loss": self.generator_loss(self.score(self.decode(z, labels), labels))}
+            return {"loss": self.generator_loss(self.score(self.decode(z, labels), labels), batch)}
         real = batch.images
         with torch.no_grad():
-            fake = self.decode(z, labels)
+            fake = self.fakes_for_critic(self.decode(z, labels), batch)
         real_scores, fake_scores = self.score(real, labels), self.score(fake, labels)
         terms = {
-            "loss": self.critic_loss(real_scores, fake_scores),
-            "real_score": real_scores.detach().mean(),
-            "fake_score": fake_scores.detach().mean(),
+            "loss": self.critic_loss(real_scores, fake_scores, batch),
+            "real_score": real_scores[:, 0].detach().mean(),
+            "fake_score": fake_scores[:, 0].detach().mean(),
         }
         penalty = self.critic_penalty(real, fake, batch)
         if penalty is not None:

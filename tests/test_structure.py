@@ -18,6 +18,7 @@ BY_NAME = {
         "gm_bench/nets/mlp.py",
         "gm_bench/nets/infogan.py",
         "gm_bench/nets/dcgan.py",
+        "gm_bench/nets/resnet.py",
     ],
 }
 TOUCH_DISK = {"gm_bench/io.py", "gm_bench/tracking.py"}
@@ -96,7 +97,8 @@ def test_imports_run_one_way(file: str) -> None:
         assert not any(n.partition(".")[0] == "mlflow" for n in names)
     own = {f for n in names if (f := file_of(n))} - {"gm_bench/__init__.py"}
     if file.startswith("gm_bench/variants/"):
-        allowed = ("gm_bench/variant.py", "gm_bench/adversarial.py", "gm_bench/nets/")
+        shared = ("variant", "adversarial", "objectives", "autoencoding")
+        allowed = ("gm_bench/nets/", *(f"gm_bench/{name}.py" for name in shared))
         assert [f for f in own if not f.startswith(allowed)] == []
         assert {n.partition(".")[0] for n in names} <= {"gm_bench", "torch", "typing", "math", "collections"}
     if file.startswith("gm_bench/metrics/"):

@@ -1,6 +1,7 @@
 """What every file in gm_bench/variants/ must do. A new variant is tested here unasked."""
 
 import inspect
+import re
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from gm_bench.variant import Batch, Variant
 
 CPU = torch.device("cpu")
 PARAMS = load_params()
+TRAINED = [name for name in variants.names() if variants.find(name).players]  # the others are fitted
 CASES = [(name, recipe) for name in variants.names() for recipe in PARAMS.variants[name]]
 
 
@@ -39,7 +41,7 @@ def labels_for(model: Variant, n: int) -> Tensor | None:
 def test_it_says_what_it_is(name: str) -> None:
     cls = variants.find(name)
     assert cls.family in {"VAE", "GAN", "LSGAN", "WGAN", "baselines"}
-    assert any(year in cls.source for year in map(str, range(2010, 2030)))
+    assert re.search(r"\b(19|20)\d\d\b", cls.source)
     assert cls.source.split(",")[0].split(" et al")[0].split(" &")[0] in (
         inspect.getmodule(cls).__doc__ or ""
     )
@@ -74,7 +76,7 @@ def test_each_player_has_a_loss_that_moves_all_its_weights(params: Params, name:
         assert still == []
 
 
-@pytest.mark.parametrize("name", variants.names())
+@pytest.mark.parametrize("name", TRAINED)
 def test_someone_looks_at_real_images(params: Params, name: str) -> None:
     model = build(params, name, "tiny").train()
     shown = []
@@ -82,12 +84,16 @@ def test_someone_looks_at_real_images(params: Params, name: str) -> None:
         seen = batch()
         model.loss(player, seen)
         shown.append(seen.n_images_shown)
-    assert sum(shown) == 4
+    assert set(shown) <= {0, 4}
+    assert any(shown)
 
 
-@pytest.mark.parametrize("name", variants.names())
+@pytest.mark.parametrize("name", sorted({*variants.names()} - {"classifier_ascent"}))
 def test_training_brings_samples_closer_to_the_data(params: Params, name: str, blobs: Tensor) -> None:
-    """The mean image of the samples approaches that of the data: on blobs it starts ~1 away per pixel."""
+    """The mean image of the samples approaches that of the data: on blobs it starts ~1 away per pixel.
+
+    Not where a classifier is climbed from noise: that it does not is what this baseline shows.
+    """
     recipe = params.variants[name]["tiny"]
     job = training.Job("blobs", name, 0, recipe, 64 * 600)
     state = training.start(job, (1, 8, 8), 10, CPU)
@@ -167,7 +173,7 @@ def test_without_decay_the_final_model_is_reported(params: Params) -> None:
 
 
 def test_wrong_keywords_are_named(digits_network: MLP) -> None:
-    with pytest.raises(ValueError, match="unknown variant 'vqgan'; gm_bench/variants/ holds: gan, lsgan"):
+    with pytest.raises(ValueError, match="unknown variant 'vqgan'; gm_bench/variants/ holds: .*gan, .*vae"):
         variants.find("vqgan")
     with pytest.raises(
         ValueError, match=r"unknown key 'clib' in the model entry of variants\.wgan; allowed: z_dim"

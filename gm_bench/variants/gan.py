@@ -14,11 +14,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gm_bench.adversarial import Adversarial
-
-
-def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """−E log σ(real) − E log(1 − σ(fake)) of scores (n, 1); 2 log 2 where the critic cannot tell."""
-    return softplus(-real).mean() + softplus(fake).mean()
+from gm_bench.objectives import cross_entropy_critic_loss
+from gm_bench.variant import Batch
 
 
 def generator_loss(fake: Tensor) -> Tensor:
@@ -32,8 +29,8 @@ class GAN(Adversarial):
     family: ClassVar[str] = "GAN"
     source: ClassVar[str] = "Goodfellow et al. 2014, eq. 1"
 
-    def critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        return critic_loss(real, fake)
+    def critic_loss(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy_critic_loss(real, fake)
 
-    def generator_loss(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor, batch: Batch) -> Tensor:
         return generator_loss(fake)

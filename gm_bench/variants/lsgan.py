@@ -8,23 +8,11 @@ Source: Mao et al. 2017, "Least squares generative adversarial networks", equati
 
 from typing import ClassVar, Literal
 
-from torch import Tensor
-
-from gm_bench.adversarial import Adversarial
 from gm_bench.nets.network import Network
+from gm_bench.objectives import LeastSquares
 
 
-def critic_loss(real: Tensor, fake: Tensor, a: float, b: float) -> Tensor:
-    """½ E (real − b)² + ½ E (fake − a)² of scores (n, 1)."""
-    return 0.5 * (real - b).square().mean() + 0.5 * (fake - a).square().mean()
-
-
-def generator_loss(fake: Tensor, c: float) -> Tensor:
-    """½ E (fake − c)² of scores (n, 1)."""
-    return 0.5 * (fake - c).square().mean()
-
-
-class LSGAN(Adversarial):
+class LSGAN(LeastSquares):
     """Least squares GAN.
 
     Args:
@@ -41,9 +29,3 @@ class LSGAN(Adversarial):
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.a, self.b, self.c = a, b, c
-
-    def critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        return critic_loss(real, fake, self.a, self.b)
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        return generator_loss(fake, self.c)

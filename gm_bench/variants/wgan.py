@@ -10,23 +10,11 @@ Source: Arjovsky et al. 2017, "Wasserstein GAN", equation 2 and algorithm 1.
 
 from typing import ClassVar, Literal
 
-from torch import Tensor
-
-from gm_bench.adversarial import Adversarial
 from gm_bench.nets.network import Network
+from gm_bench.objectives import Wasserstein
 
 
-def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """E fake − E real of scores (n, 1): minus the estimated distance, up to the Lipschitz constant."""
-    return fake.mean() - real.mean()
-
-
-def generator_loss(fake: Tensor) -> Tensor:
-    """−E fake of scores (n, 1)."""
-    return -fake.mean()
-
-
-class WGAN(Adversarial):
+class WGAN(Wasserstein):
     """WGAN with weight clipping.
 
     Args:
@@ -41,12 +29,6 @@ class WGAN(Adversarial):
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.clip = clip
-
-    def critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        return critic_loss(real, fake)
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        return generator_loss(fake)
 
     def after_update(self, player: str) -> None:
         if player == "critic":

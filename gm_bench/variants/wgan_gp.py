@@ -13,29 +13,17 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from gm_bench.adversarial import Adversarial
 from gm_bench.nets.network import Network
+from gm_bench.objectives import Wasserstein, slopes
 from gm_bench.variant import Batch
-
-
-def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """E fake − E real of scores (n, 1): minus the estimated distance."""
-    return fake.mean() - real.mean()
-
-
-def generator_loss(fake: Tensor) -> Tensor:
-    """−E fake of scores (n, 1)."""
-    return -fake.mean()
 
 
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
     """E (‖∇f(x̂)‖₂ − 1)², the norm over all pixels of an image; `epsilon` is (n, 1, 1, 1) in [0, 1]."""
-    between = torch.lerp(fake, real, epsilon).requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    return (slopes(critic, torch.lerp(fake, real, epsilon)) - 1).square().mean()
 
 
-class WGANGP(Adversarial):
+class WGANGP(Wasserstein):
     """WGAN with gradient penalty.
 
     Args:
@@ -51,12 +39,6 @@ class WGANGP(Adversarial):
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.penalty = penalty
-
-    def critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        return critic_loss(real, fake)
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        return generator_loss(fake)
 
     def critic_penalty(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
         epsilon = torch.rand(batch.n, 1, 1, 1, generator=batch.generator, device=real.device)
