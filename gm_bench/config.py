@@ -62,7 +62,7 @@ class Protocol(Frozen):
     """Everything that a metric depends on besides the samples.
 
     `n_train` training images are searched for copies, at least as many as there are samples; `fid_subsets`
-    sizes are what FID∞ is fitted through; a sample nearer to a training image than the `duplicate_quantile`
+    sizes, N to N / fid_subsets, are what FID∞ is fitted through; a sample nearer to a training image than the `duplicate_quantile`
     of held-out images is a near duplicate.
     """
 

@@ -16,7 +16,7 @@ from gm_bench.metrics.memorisation import duplicate_limit, median_distance, memo
 from gm_bench.metrics.modes import class_accuracy, mode_coverage
 from gm_bench.metrics.neighbours import accuracy, compare
 from gm_bench.metrics.sharpness import laplacian_variance
-from gm_bench.protocol import SEED, SMALLEST_SUBSET
+from gm_bench.protocol import SEED
 
 CPU = torch.device("cpu")
 # Pairs of a sample and its nearest training image that are kept to be looked at.
@@ -248,7 +248,7 @@ def _likeness(
     """The metrics that set the fakes against held-out images; `own` is `within` the fakes."""
     a, b = fake.features.to(device), reference.held_out.features.to(device)
     near = compare(a, b, config.neighbours, own, reference.held_out_within.to(device))
-    line = fid_infinity(a, b, config.fid_subsets, SMALLEST_SUBSET, SEED)
+    line = fid_infinity(a, b, config.fid_subsets, SEED)
     score = "inception_score" if config.extractor == "inception" else "classifier_score"
     values = {
         "fid": fid(a, reference.moments.to(device)),

@@ -8,8 +8,6 @@ from gm_bench.config import Protocol
 DTYPE = "features float32, metrics float64"
 # Draws the subsets of KID and FID∞ and the order in which the classifier score is split.
 SEED = 2020
-# Share of the images in the smallest of the subsets that FID∞ is fitted through.
-SMALLEST_SUBSET = 0.25
 
 
 def build_protocol(
@@ -43,7 +41,6 @@ def build_protocol(
         "kid_subsets": config.kid_subsets,
         "kid_subset_size": config.kid_subset_size,
         "fid_subsets": config.fid_subsets,
-        "fid_smallest_subset": SMALLEST_SUBSET,
         "neighbours": config.neighbours,
         "duplicate_quantile": config.duplicate_quantile,
         "seed": SEED,

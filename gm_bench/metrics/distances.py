@@ -15,14 +15,16 @@ Every result is that of exact arithmetic on the given numbers, ties included, in
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gm_bench.metrics.arithmetic import full_float32
 
-# Rows of one block: on a CPU its distances (1 MB) stay in the cache while everything is read off them.
-BLOCK = {"cpu": 512, "cuda": 4096}
+# Rows of one block: on a CPU its distances (4 MB) stay in the cache while everything is read off them.
+BLOCK = {"cpu": 1024, "cuda": 4096}
 # Values that are compared by differences at once: 1 MB of float64.
 CHUNK = 1 << 17
 # Undecided pairs for each row and neighbour from which on a block is made again in float64.
@@ -157,14 +159,20 @@ class _Set:
 
     def __init__(self, points: Tensor) -> None:
         points = points.float() + 0.0  # which turns -0 into 0, whose bits are the same then
-        places: dict[bytes, int] = {}
-        group = torch.tensor([places.setdefault(row.tobytes(), len(places)) for row in points.cpu().numpy()])
-        first = torch.full((len(places),), len(points))
-        first.scatter_reduce_(0, group, torch.arange(len(points)), "amin")
-        self.first = first.to(points.device)
-        self.group = group.to(points.device)
+        # Rows that differ in a sum of their bits differ; of the others, as a rule few, all bits are compared.
+        bits = points.view(torch.int32).long()
+        odd = 2 * torch.arange(points.shape[1], device=points.device) + 1
+        _, place, times = (bits * odd).sum(dim=1).unique(return_inverse=True, return_counts=True)
+        leader = torch.arange(len(points), device=points.device)
+        several = (times > 1)[place].nonzero().squeeze(1)
+        seen: dict[bytes, int] = {}
+        twins = [
+            seen.setdefault(row.tobytes(), index)
+            for index, row in zip(several.tolist(), points[several].cpu().numpy(), strict=True)
+        ]
+        leader[several] = torch.tensor(twins, dtype=torch.int64, device=points.device)
+        self.first, self.group, self.count = leader.unique(return_inverse=True, return_counts=True)
         self.rows = points[self.first]
-        self.count = torch.bincount(self.group, minlength=len(places))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -188,6 +196,17 @@ class _Block:
     column_slack: Tensor
     scale: Tensor
     again: Callable[[Tensor, Tensor], "_Block"] | None
+
+    @cached_property
+    def least(self) -> Tensor:
+        """Least lower bound of each row, (r,)."""
+        return self.lower.amin(dim=1)
+
+    def of(self, hit: Tensor) -> Tensor:
+        """Lower bounds of some rows, by their places in the block; in memory as the block lies."""
+        if self.lower.is_contiguous():
+            return self.lower.index_select(0, hit)
+        return self.lower.T.index_select(1, hit).T
 
     def transposed(self) -> "_Block":
         again = self.again
@@ -216,6 +235,7 @@ class _Side:
 
     def __init__(self, rows: Tensor, mean: Tensor, scale: Tensor) -> None:
         self.rows, self.mean, self.scale = rows, mean, scale
+        self.places = torch.arange(len(rows), device=rows.device)
         size = BLOCK["cpu"]
         self.scaled = torch.cat([self.place(part).float() for part in rows.split(size)])
         squares = torch.cat([part.double().square().sum(dim=1) for part in self.scaled.split(size)])
@@ -252,11 +272,7 @@ class _Screen:
         lower += self.one.low[here, None]
         if self.same and start == begin:
             lower.fill_diagonal_(torch.inf)
-        device = lower.device
-        rows, columns = (
-            torch.arange(first, first + n, device=device)
-            for first, n in zip((start, begin), lower.shape, strict=True)
-        )
+        rows, columns = self.one.places[here], self.other.places[there]
         return _Block(
             lower, rows, columns, self.one.slack[here], self.other.slack[there], self.scale, self.exactly
         )
@@ -305,19 +321,19 @@ class _Smallest:
 
     def __init__(self, one: _Set, other: _Set, k: int) -> None:
         self.one, self.other, self.k = one, other, k
-        self.best = torch.full((len(one), k), torch.inf, dtype=torch.float64, device=one.rows.device)
+        self.best = torch.full((len(one), k), torch.inf, device=one.rows.device)  # upper bounds, ascending
         self.undecided = _Pairs(one, other)
 
     def see(self, part: _Block) -> None:
-        minima = _minima(part.lower, self.k)
-        hit = (minima.amin(dim=1) <= _upwards(self.best[part.rows, -1])).nonzero().squeeze(1)
+        hit = (part.least <= self.best[part.rows, -1]).nonzero().squeeze(1)
         if len(hit) == 0:
             return
-        rows = part.rows[hit]
-        upper = minima[hit].double() + (part.slack[hit, None].double() + part.column_slack.amax())
-        best = torch.cat([self.best[rows], upper], dim=1).topk(self.k, largest=False).values
-        lower = part.lower[hit]
-        i, j = (lower <= _upwards(best[:, -1:])).nonzero(as_tuple=True)
+        rows, lower = part.rows[hit], part.of(hit)
+        minima = part.least[hit, None] if self.k == 1 else _minima(lower)
+        upper = _upwards(minima + (part.slack[hit, None].double() + part.column_slack.amax()))
+        best = torch.cat([self.best[rows], upper], dim=1)
+        best = best.amin(dim=1, keepdim=True) if self.k == 1 else best.topk(self.k, largest=False).values
+        i, j = _at_most(lower, best[:, -1:])
         if part.again and len(i) > MANY * self.k * len(hit):
             self.see(part.exactly(hit))
             return
@@ -341,21 +357,23 @@ class _Balls:
     def see(self, part: _Block) -> None:
         radius = self.radius[part.columns] * part.scale
         outer = radius if part.again is None else _upwards(radius)
-        over = part.lower - outer  # rounded, but never to the other side of 0
-        hit = (over.amin(dim=1) <= 0).nonzero().squeeze(1)
+        hit = (part.least <= outer.amax()).nonzero().squeeze(1)
         if len(hit) == 0:
             return
-        over = over[hit]
+        lower = part.of(hit)
+        i, j = _at_most(lower, outer)
+        hit = hit[i]
+        row, column, over = part.rows[hit], part.columns[j], lower[i, j] - outer[j]
         safety = 1 + 2.0**-20  # for what rounding does to these few sums
-        margin = (part.column_slack + (outer - radius)) * safety
-        inside = over + part.slack[hit, None] * safety < -(margin if part.again is None else _upwards(margin))
-        i, j = ((over <= 0) & ~inside).nonzero(as_tuple=True)
-        if part.again and len(i) > MANY * len(hit):
-            self.see(part.exactly(hit))
+        margin = part.slack[hit].double() + part.column_slack[j] + (outer - radius)[j]
+        undecided = over >= -margin * safety
+        left = int(undecided.sum())
+        if part.again and left > MANY * len(lower):
+            self.see(part.exactly(hit.unique()))
             return
-        weight = self.other.count[part.columns].float()
-        self.number[part.rows[hit]] += (inside.float() @ weight).long()
-        self.undecided.add(part.rows[hit[i]], part.columns[j], over[i, j])
+        self.number.index_add_(0, row, self.other.count[column] * ~undecided)
+        if left:
+            self.undecided.add(row[undecided], column[undecided], over[undecided])
 
     def counts(self) -> Tensor:
         row, column, squared = self.undecided.measured()
@@ -364,14 +382,25 @@ class _Balls:
         return self.number[self.one.group]
 
 
-def _minima(lower: Tensor, k: int) -> Tensor:
+def _minima(lower: Tensor) -> Tensor:
     """Least of each group of columns, (r, groups); the k-th least of them is no less than that of all."""
-    if k == 1:
-        return lower.amin(dim=1, keepdim=True)
     whole = lower.shape[1] // GROUP * GROUP
     groups = [lower[:, :whole].unflatten(1, (-1, GROUP)).amin(dim=2)] if whole else []
     rest = [lower[:, whole:]] if whole < lower.shape[1] else []
     return torch.cat([*groups, *rest], dim=1)
+
+
+def _at_most(values: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
+    """Places (row, column) of the values that do not exceed a limit that is broadcast to them."""
+    if values.is_cuda:
+        row, column = (values <= limit).nonzero(as_tuple=True)
+        return row, column
+    if not values.is_contiguous():
+        column, row = _at_most(values.T.contiguous(), limit.T if limit.ndim == 2 else limit[:, None])
+        return row, column
+    # numpy finds few true values among many several times as fast as torch
+    place = torch.from_numpy(np.flatnonzero(values.numpy() <= limit.numpy()))
+    return place // values.shape[1], place % values.shape[1]
 
 
 def _nearest(sought: _Smallest) -> Nearest:
