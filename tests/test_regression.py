@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from gm_bench import regression
+from gm_bench.moderation import Prior, Spread, fit_prior, inverse_trigamma, quantile
 from gm_bench.regression import (
     ALL_VARIANTS,
     FALSE_ALARM_RATE,
@@ -17,18 +18,13 @@ from gm_bench.regression import (
     Board,
     Gauge,
     NotComparable,
-    Prior,
     Result,
-    Spread,
     badness,
     check,
     compare,
     contrast,
     contrast_variants,
-    fit_prior,
-    inverse_trigamma,
     of_board,
-    quantile,
     read_baseline,
     read_board,
     to_json,

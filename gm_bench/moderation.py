@@ -1,0 +1,94 @@
+"""What the spreads of several groups say about each: variances of few degrees of freedom, drawn together.
+
+Three seeds give a variance of a variant that is itself mostly chance. Where the variants of a dataset differ
+little in it, they share it; as far as they differ, each keeps its own.
+
+Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression", §3
+(moderated t) and §6.2 (the prior's scale and degrees of freedom).
+
+    s_v² ~ s0² F(d_v, d0),   s̃_v² = (d0 s0² + Σ squares) / (d0 + d_v)
+
+Deviates from the paper: groups without spread do not count in the prior.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Squared deviations from the mean of their seeds, summed, and how many degrees of freedom they have."""
+
+    sum_of_squares: float
+    degrees: int
+
+    def __add__(self, other: "Spread") -> "Spread":
+        return Spread(self.sum_of_squares + other.sum_of_squares, self.degrees + other.degrees)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the variants agree about: their spreads scatter about `variance` as if it had been seen with
+    `degrees` degrees of freedom; inf where they differ no more than chance makes them."""
+
+    variance: float
+    degrees: float
+
+    def posterior(self, own: Spread) -> tuple[float, float]:
+        """Variance of a variant with a spread of its own, and the degrees of freedom it is known with."""
+        if math.isinf(self.degrees):
+            return self.variance, math.inf
+        degrees = self.degrees + own.degrees
+        return (self.degrees * self.variance + own.sum_of_squares) / degrees, degrees
+
+
+def fit_prior(spreads: Sequence[Spread]) -> Prior:
+    """Scale and degrees of freedom of the distribution that the variants' variances come from.
+
+    Source: Smyth 2004, §6.2: mean and variance of log s² less what a sample of d degrees adds to them.
+
+    Args:
+        spreads: one per variant; those with no degrees or no deviation are left out. Without any the
+            variance is 0: then only the margin decides.
+    """
+    from scipy.special import digamma, polygamma  # late: a second of every other command
+
+    usable = [s for s in spreads if s.degrees > 0 and s.sum_of_squares > 0]
+    if not usable:
+        return Prior(0.0, math.inf)
+    pooled = math.fsum(s.sum_of_squares for s in usable) / sum(s.degrees for s in usable)
+    if len(usable) == 1:
+        return Prior(pooled, math.inf)
+    halves = [s.degrees / 2 for s in usable]
+    logs = [
+        math.log(s.sum_of_squares / s.degrees) - float(digamma(half)) + math.log(half)
+        for s, half in zip(usable, halves, strict=True)
+    ]
+    excess = statistics.variance(logs) - statistics.fmean(float(polygamma(1, half)) for half in halves)
+    if excess <= 0:
+        return Prior(pooled, math.inf)
+    half = inverse_trigamma(excess)
+    return Prior(math.exp(statistics.fmean(logs) + float(digamma(half)) - math.log(half)), 2 * half)
+
+
+def inverse_trigamma(value: float) -> float:
+    """The x > 0 with trigamma(x) = value > 0, by Newton's method on 1 / trigamma (Smyth 2004, appendix)."""
+    from scipy.special import polygamma
+
+    x = 0.5 + 1 / value
+    for _ in range(100):
+        trigamma = float(polygamma(1, x))
+        step = trigamma * (1 - trigamma / value) / float(polygamma(2, x))
+        x += step
+        if abs(step) < 1e-10 * x:
+            break
+    return x
+
+
+def quantile(chance: float, degrees: float) -> float:
+    """What Student's t exceeds with this chance; the normal quantile for infinite degrees of freedom."""
+    from scipy.special import ndtri, stdtrit
+
+    return float(-ndtri(chance)) if math.isinf(degrees) else float(-stdtrit(degrees, chance))
