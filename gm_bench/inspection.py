@@ -38,7 +38,7 @@ def describe(cell: Cell, state: str, recipe: Json, n_images: int) -> Group:
 
     Args:
         cell: (dataset, variant, seed).
-        state: fresh, stale or missing.
+        state: fresh, stale, missing, or that it is not in the grid.
         recipe: what params.yaml says now; what the cell was trained with is marked where it differs.
         n_images: the budget that params.yaml says now.
     """
@@ -71,11 +71,10 @@ def _state(state: str, metrics: Json | None, cost: Json | None) -> str:
         value = record["divergence"]["value"]
         return f"{state}, diverged at {divergence_place(record['divergence'])}: {value}"
     meanings = {
-        "fresh": "fresh",
         "stale": "stale: code, data or parameters changed since",
         "missing": "missing: never finished",
     }
-    return meanings[state]
+    return meanings.get(state, state)
 
 
 def _parameters(now: Json, cost: Json | None) -> Table:

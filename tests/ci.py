@@ -1,0 +1,92 @@
+"""The reduced benchmark of CI: python tests/ci.py FOLDER makes a copy of this repository with its grid.
+
+Small enough for minutes, and chosen so that the gate sees the damage that tests/faults/planted_damage.py
+plants: variants with and without a critic, more draws than the default grid has, so that the noise of
+the draws is small, and recipes whose results rest on what they are made of (a learning rate so high that
+its decay matters, as many updates of the generator as of the critic).
+
+The baseline is reports/gate/baseline-ci.json; `python tests/ci.py FOLDER --update` makes it anew: it runs the
+grid in FOLDER and accepts the result.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import tiny
+
+BASELINE = tiny.ROOT / "reports/gate/baseline-ci.json"
+GRID = {"datasets": ["digits"], "variants": ["vae", "ns_gan", "wgan_gp"], "seeds": [0, 1, 2, 3]}
+N_IMAGES = 64 * 750
+PROTOCOL = {"draws": 4, "kid_subsets": 10}
+
+
+def make(folder: Path) -> Path:
+    """A copy of this repository in `folder`, cut down to the grid of CI."""
+    tiny.make(folder, **GRID)
+    tiny.change(folder, reduce)
+    return folder
+
+
+def reduce(params: dict[str, Any]) -> None:
+    """Edit the content of params.yaml."""
+    digits = params["datasets"]["digits"]
+    digits["training"].update(n_images=N_IMAGES, n_snapshots=1)
+    digits["protocol"].update(PROTOCOL)
+    recipe = params["variants"]["wgan_gp"][digits["training"]["recipe"]]
+    recipe["updates"] = {"critic": 1, "generator": 1}
+    for optimiser in recipe["optimisers"].values():
+        optimiser.update(lr=2.0e-3, decay="linear")
+    recipe = params["variants"]["vae"][digits["training"]["recipe"]]
+    recipe["optimisers"]["model"].update(lr=1.0e-2, decay="linear")
+
+
+def gm_bench(folder: Path, *arguments: str) -> int:
+    """Run a command of the copy in the copy; its exit code."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environ = os.environ | {"PATH": path, "PYTHONPATH": str(folder), "GM_BENCH_DEVICE": "cpu"}
+    environ.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, "-m", "gm_bench.cli", *arguments]
+    return subprocess.run(command, cwd=folder, env=environ, check=False).returncode
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="a folder that is not there yet, or empty")
+    parser.add_argument("--run", action="store_true", help="run the grid and check it against the baseline")
+    parser.add_argument("--update", action="store_true", help="run the grid and make it the baseline")
+    parser.add_argument("--summary", type=Path, help="write the verdict there as Markdown")
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    make(folder)
+    if not (options.run or options.update):
+        return
+    if gm_bench(folder, "run"):
+        sys.exit(1)
+    if options.update:
+        sys.exit(accept(folder))
+    summary = ["--summary", str(options.summary.resolve())] if options.summary else []
+    sys.exit(gm_bench(folder, "check", "--baseline", str(BASELINE), *summary))
+
+
+def accept(folder: Path) -> int:
+    """Make the leaderboard of a copy the baseline; the revision is the one of this repository."""
+    board = tiny.ROOT / "reports/gate/leaderboard-ci.json"
+    board.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "reports/leaderboard.json", board)
+    command = ["check", "--update", "--baseline", str(BASELINE), "--leaderboard", str(board)]
+    code = gm_bench(tiny.ROOT, *command)
+    board.unlink()
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""`gm-bench check`, `compare` and `show` as a user meets them: exit codes, sentences, Markdown."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from fake_cells import write_cell
+from test_regression import content, row
+from typer.testing import CliRunner
+
+from gm_bench import cli, comparison, runner
+from gm_bench.inspection import parse_cell
+from gm_bench.regression import Comparison, Verdict
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def leaderboard(*rows: dict[str, Any], **changes: Any) -> None:
+    Path("reports").mkdir(exist_ok=True)
+    Path("reports/leaderboard.json").write_text(json.dumps(content(*rows) | changes))
+
+
+def command(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def accepted(*rows: dict[str, Any]) -> None:
+    leaderboard(*rows)
+    assert command("check", "--update").exit_code == 0
+
+
+def test_exit_codes_tell_good_bad_and_incomparable_apart() -> None:
+    accepted()
+    good = command("check")
+    assert good.exit_code == 0
+    assert "Passed: 0 worse, 0 better, 12 within noise." in good.output
+    leaderboard(row("vae", fid=(40.0, 41.0, 42.0)), row("gan"))
+    bad = command("check")
+    assert bad.exit_code == 1
+    assert "Regression: " in bad.output
+    leaderboard(protocol={"digits": {"n_samples": 400}})
+    other = command("check")
+    assert other.exit_code == 2
+    assert (
+        "cannot compare: digits/vae cannot be compared with the baseline: n_samples is 800 against 400"
+        in (other.output)
+    )
+
+
+def test_the_summary_says_what_failed_first(tmp_path: Path) -> None:
+    accepted()
+    leaderboard(row("vae", fid=(40.0, 41.0, 42.0)))
+    assert command("check", "--summary", "summary.md").exit_code == 1
+    text = Path("summary.md").read_text()
+    top, _, folded = text.partition("<details>")
+    assert "- digits/gan is missing: the baseline has it with 3 seeds." in top
+    # Geometric means of the seeds: ∛(40 · 41 · 42 / (10 · 10.5 · 11)) = 3.907.
+    assert "| digits | vae | FID ↓ | 10.50 | 41.00 | +290.7 % |" in top
+    assert "| digits | vae | Recall ↑ | 0.520 | 0.520 | 0.000 |" in folded
+    leaderboard(protocol={"digits": {"n_samples": 400}})
+    assert command("check", "--summary", "summary.md").exit_code == 2
+    assert "Cannot compare: digits/vae cannot be compared" in Path("summary.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "sentence"),
+    [
+        (lambda: None, "reports/leaderboard.json not found"),
+        (leaderboard, "reports/baseline.json is not there: gm-bench check --update makes it"),
+        (lambda: (leaderboard(), Path("reports/baseline.json").write_text("{}")), "is no leaderboard"),
+        (lambda: (leaderboard(), Path("reports/baseline.json").write_text('{"schema"')), "is damaged"),
+    ],
+)
+def test_without_two_sides_there_is_one_sentence_and_code_2(prepare: Any, sentence: str) -> None:
+    prepare()
+    refused = command("check")
+    assert refused.exit_code == 2
+    assert sentence in refused.output
+    assert refused.output.count("\n") == 1
+
+
+def test_a_baseline_of_single_seeds_is_refused() -> None:
+    leaderboard(row("a", (0,), fid=(10.0,), one_nn=(0.7,), precision=(0.6,), recall=(0.5,)))
+    refused = command("check", "--update")
+    assert refused.exit_code == 2
+    assert "needs two seeds or more" in refused.output
+    assert not Path("reports/baseline.json").exists()
+
+
+def git(*arguments: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_revisions_stand_for_their_files() -> None:
+    git("init", "-q")
+    leaderboard()
+    git("add", ".")
+    git("commit", "-qm", "only a leaderboard")
+    bare = git("rev-parse", "HEAD")
+    leaderboard(row("vae", fid=(40.0, 41.0, 42.0)), row("gan"))
+    assert command("check", "--baseline", bare).exit_code == 1
+    assert command("check", "--update").exit_code == 0
+    assert json.loads(Path("reports/baseline.json").read_text())["revision"] == bare
+    git("add", ".")
+    git("commit", "-qm", "accepted")
+    assert command("check", "--baseline", "HEAD").exit_code == 0
+    side_by_side = command("compare", bare, "HEAD")
+    assert side_by_side.exit_code == 0
+    assert "+290.7 %" in side_by_side.output
+    assert "✗ worse" in side_by_side.output
+    unknown = command("check", "--baseline", "nonsense")
+    assert unknown.exit_code == 2
+    assert "'nonsense' is neither a file nor a revision" in unknown.output
+    assert command("check", "--baseline", "--output=stolen").exit_code == 2
+    assert not Path("stolen").exists()
+
+
+def test_variants_and_files_are_compared() -> None:
+    leaderboard(row("vae"), row("gan", fid=(40.0, 41.0, 42.0)))
+    variants = command("compare", "vae", "gan")
+    assert variants.exit_code == 0
+    assert "vae → gan" in variants.output
+    assert "+290.7 %" in variants.output
+    Path("other.json").write_text(json.dumps(content(row("vae"), row("gan"))))
+    files = command("compare", "reports/leaderboard.json", "other.json")
+    assert "✓ better" in files.output
+    mixed = command("compare", "vae", "other.json")
+    assert mixed.exit_code == 1
+    assert "vae is a variant and 'other.json' is not" in mixed.output
+
+
+def test_markup_in_names_stays_text() -> None:
+    hostile = Comparison("digits", "<b>[red]|`x`", "fid", 1.0, 2.0, 0.7, 0.1, 0.2)
+    text = comparison.to_markdown(Verdict([hostile]), "Gate")
+    assert r"\<b\>\[red\]\|\`x\`" in text
+
+
+@pytest.mark.parametrize("words", [["digits/vae/0"], ["digits", "vae", "0"]])
+def test_cells_are_named_with_slashes_or_apart(words: list[str]) -> None:
+    assert parse_cell(words) == ("digits", "vae", 0)
+
+
+@pytest.mark.parametrize(
+    "words", [["digits"], ["digits/vae"], ["digits/vae/x"], ["a", "b", "-1"], ["//0"], ["a", "b"]]
+)
+def test_other_words_are_no_cell(words: list[str]) -> None:
+    with pytest.raises(ValueError, match="is no cell: give DATASET/VARIANT/SEED"):
+        parse_cell(words)
+
+
+def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Path(__file__).resolve().parent.parent
+    Path("params.yaml").write_text((repository / "params.yaml").read_text())
+    write_cell(tmp_path, "vae", 0, (10.0, 11.0, 12.0))
+    write_cell(tmp_path, "vae", 1, diverged_at=412)
+    monkeypatch.setattr(runner, "stale_stages", lambda: {"train@digits-vae-0": []})
+    shown = command("show", "digits/vae/0")
+    assert shown.exit_code == 0, shown.output
+    lines = [" ".join(line.split()) for line in shown.output.splitlines()]
+    assert "digits/vae/0: stale: code, data or parameters changed since" in lines
+    assert "FID ↓ 11 1 10 11 12" in lines
+    assert "optimisers.model.lr 0.001 absent" in lines
+    assert "time 30.1 s" in lines
+    assert "runs/digits/vae/0/samples.safetensors not there" in lines
+    assert any("dvc repro evaluate@digits-vae-0" in line for line in lines)
+    diverged = command("show", "digits", "vae", "1")
+    assert "diverged at step 412 (critic loss): nan" in diverged.output
+    outside = command("show", "digits", "vae", "77")
+    assert outside.exit_code == 0
+    assert "digits/vae/77: not in the grid" in outside.output
+    unknown = command("show", "digits/nothing/0")
+    assert unknown.exit_code == 1
+    assert "variants has no entry 'nothing'" in unknown.output
