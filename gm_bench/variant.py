@@ -104,6 +104,10 @@ class Variant(nn.Module, ABC):
         """Images (n, C, H, W) in [-1, 1] of codes (n, z_dim), where the variant has a latent code."""
         raise ValueError(f"{type(self).__name__} has no latent code")
 
+    def latent(self, n: int, generator: torch.Generator) -> Tensor:
+        """Codes (n, z_dim) as `sample` draws them, on the generator's device, where there is a code."""
+        raise ValueError(f"{type(self).__name__} has no latent code")
+
     def after_update(self, player: str) -> None:
         """Called after each update of `player`, without gradients: weight clipping and the like."""
 
