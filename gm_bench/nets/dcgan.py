@@ -46,25 +46,41 @@ class DCGAN(Network):
 
     def _decoder(self, z_dim: int, n_channels: int) -> nn.Module:
         deepest = self.ladder[-1]
-        layers: list[nn.Module] = [
+        return nn.Sequential(
             nn.Linear(z_dim, deepest * self.base**2, bias=False),
             nn.Unflatten(1, (deepest, self.base, self.base)),
             nn.BatchNorm2d(deepest),
             nn.ReLU(),
-        ]
+            *self._up(n_channels),
+        )
+
+    def _body(self, n_channels: int, norm: Norm) -> tuple[nn.Module, int]:
+        layers = self._down(n_channels, norm)
+        return nn.Sequential(*layers, nn.Flatten()), self.ladder[-1] * self.base**2
+
+    def _map_body(self, n_channels: int) -> tuple[nn.Module, tuple[int, int, int]]:
+        return nn.Sequential(*self._down(n_channels, "batch")), (self.ladder[-1], self.base, self.base)
+
+    def _map_decoder(self, n_channels: int) -> nn.Module:
+        return nn.Sequential(*self._up(n_channels))
+
+    def _up(self, n_channels: int) -> list[nn.Module]:
+        """Layers from (N, ladder[-1], base, base) to (N, n_channels, H, W)."""
+        layers: list[nn.Module] = []
         for n_in, n_out in pairwise(reversed(self.ladder)):
             layers += [
                 nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(n_out),
                 nn.ReLU(),
             ]
-        return nn.Sequential(*layers, nn.ConvTranspose2d(self.ladder[0], n_channels, 4, stride=2, padding=1))
+        return [*layers, nn.ConvTranspose2d(self.ladder[0], n_channels, 4, stride=2, padding=1)]
 
-    def _body(self, n_channels: int, norm: Norm) -> tuple[nn.Module, int]:
+    def _down(self, n_channels: int, norm: Norm) -> list[nn.Module]:
+        """Layers from (N, n_channels, H, W) to (N, ladder[-1], base, base)."""
         layers: list[nn.Module] = []
         for rung, (n_in, n_out) in enumerate(pairwise([n_channels, *self.ladder])):
             layers.append(nn.Conv2d(n_in, n_out, 4, stride=2, padding=1))
             if rung and norm == "batch":
                 layers.append(nn.BatchNorm2d(n_out))
             layers.append(nn.LeakyReLU(0.2))
-        return nn.Sequential(*layers, nn.Flatten()), self.ladder[-1] * self.base**2
+        return layers

@@ -75,6 +75,25 @@ class Network(ABC):
         body, n_features = self._body(n_channels or self.image_shape[0], "batch")
         return self._initialised(nn.Sequential(body, nn.Linear(n_features, n_outputs)))
 
+    def map_encoder(self) -> tuple[nn.Module, tuple[int, int, int]]:
+        """Images (N, C, H, W) → maps of features (N, F, h, w), rectified, with batch norm; and (F, h, w).
+
+        Raises:
+            ValueError: the family has no maps.
+        """
+        body, shape = self._map_body(self.image_shape[0])
+        return self._initialised(body), shape
+
+    def map_decoder(self) -> nn.Module:
+        """Maps of the shape that `map_encoder` gives → images (N, C, H, W) in [-1, 1]."""
+        return nn.Sequential(self._initialised(self._map_decoder(self.image_shape[0])), nn.Tanh())
+
+    def _map_body(self, n_channels: int) -> tuple[nn.Module, tuple[int, int, int]]:
+        raise ValueError(f"network {self.name} has no maps of features; use network dcgan")
+
+    def _map_decoder(self, n_channels: int) -> nn.Module:
+        raise ValueError(f"network {self.name} has no maps of features; use network dcgan")
+
     def discriminator(self, n_outputs: int = 1, n_channels: int | None = None) -> nn.Module:
         """(N, n_channels, H, W) → (N, n_outputs), unbounded, normalised as `critic_norm` says."""
         body, n_features = self._body(n_channels or self.image_shape[0], self.critic_norm)
