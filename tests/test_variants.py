@@ -173,7 +173,7 @@ def test_without_decay_the_final_model_is_reported(params: Params) -> None:
 
 
 def test_wrong_keywords_are_named(digits_network: MLP) -> None:
-    with pytest.raises(ValueError, match="unknown variant 'vqgan'; gm_bench/variants/ holds: .*gan, .*vae"):
+    with pytest.raises(ValueError, match=r"unknown variant 'vqgan'; gm_bench/variants/ holds: .*gan, .*vae"):
         variants.find("vqgan")
     with pytest.raises(
         ValueError, match=r"unknown key 'clib' in the model entry of variants\.wgan; allowed: z_dim"
