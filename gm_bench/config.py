@@ -61,9 +61,9 @@ class Training(Frozen):
 class Protocol(Frozen):
     """Everything that a metric depends on besides the samples.
 
-    `n_train` training images are searched for copies, at least as many as there are samples; `fid_subsets`
-    sizes, N to N / fid_subsets, are what FID∞ is fitted through; a sample nearer to a training image than the `duplicate_quantile`
-    of held-out images is a near duplicate.
+    `n_train` training images are searched for copies, at least as many as there are samples; FID∞ is fitted
+    through `fid_subsets` sizes, N to N / fid_subsets; a sample nearer to a training image than the
+    `duplicate_quantile` of held-out images is a near duplicate.
     """
 
     extractor: Literal["lenet", "inception"]

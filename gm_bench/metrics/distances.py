@@ -31,6 +31,7 @@ CHUNK = 1 << 17
 MANY = 4
 # Lower bounds of which only the least is kept for the k smallest.
 GROUP = 32
+LARGEST = torch.finfo(torch.float32).max
 
 
 @dataclass(frozen=True)
@@ -321,7 +322,8 @@ class _Smallest:
 
     def __init__(self, one: _Set, other: _Set, k: int) -> None:
         self.one, self.other, self.k = one, other, k
-        self.best = torch.full((len(one), k), torch.inf, device=one.rows.device)  # upper bounds, ascending
+        # Upper bounds, ascending; never inf, which is what stands for a row's distance to itself.
+        self.best = torch.full((len(one), k), LARGEST, device=one.rows.device)
         self.undecided = _Pairs(one, other)
 
     def see(self, part: _Block) -> None:
@@ -331,6 +333,7 @@ class _Smallest:
         rows, lower = part.rows[hit], part.of(hit)
         minima = part.least[hit, None] if self.k == 1 else _minima(lower)
         upper = _upwards(minima + (part.slack[hit, None].double() + part.column_slack.amax()))
+        upper.clamp_(max=LARGEST)
         best = torch.cat([self.best[rows], upper], dim=1)
         best = best.amin(dim=1, keepdim=True) if self.k == 1 else best.topk(self.k, largest=False).values
         i, j = _at_most(lower, best[:, -1:])
