@@ -4,12 +4,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: repro audit test ui list readme clean-env
+.PHONY: repro check baseline environment audit test ui list readme clean-env
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make repro   run the benchmark and print the leaderboard"
 	@echo "make audit   test the metrics on real images disturbed on purpose"
+	@echo "make check   compare the leaderboard with the committed baseline: did samples get worse?"
 	@echo "make test    lint, type-check and test"
 	@echo "make ui      open MLflow on the results"
 	@echo "make list    what is in the grid, and what is fresh, stale or missing"
@@ -24,6 +25,16 @@ help:
 
 repro: .venv/.installed
 	$(BIN)/gm-bench run
+
+check: .venv/.installed
+	$(BIN)/gm-bench check
+
+# After a change that is meant to move the numbers: accepts reports/leaderboard.json, runs CI's grid and accepts it.
+baseline: .venv/.installed
+	$(BIN)/gm-bench check --update
+	folder=$$(mktemp -d) && $(BIN)/python tests/ci.py "$$folder" --update && rm -rf "$$folder"
+
+environment: .venv/.installed
 
 audit: .venv/.installed
 	$(BIN)/gm-bench audit

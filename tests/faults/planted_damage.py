@@ -50,7 +50,7 @@ class Damage:
 DAMAGES = [
     Damage(
         "wrong sign in a loss (ns_gan, generator)",
-        "gm_bench/variants/ns_gan.py",
+        "gm_bench/objectives.py",
         "return softplus(-fake).mean()\n",
         "return softplus(fake).mean()\n",
     ),

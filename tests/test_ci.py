@@ -1,0 +1,86 @@
+"""What CI relies on exists and fits together, without running it."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import ci
+import pytest
+import yaml
+
+from gm_bench.config import load_params
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def planted_damage() -> ModuleType:
+    """tests/faults/planted_damage.py, which is a script and no package's module."""
+    spec = importlib.util.spec_from_file_location("planted_damage", ROOT / "tests/faults/planted_damage.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_grid_of_ci_is_one_that_params_allow(tmp_path: Path) -> None:
+    params = load_params()
+    (tmp_path / "params.yaml").write_text(
+        (ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    ci.tiny.change(tmp_path, lambda content: content["grid"].update(ci.GRID))
+    ci.tiny.change(tmp_path, ci.reduce)
+    reduced = load_params(tmp_path / "params.yaml")
+    assert len(reduced.cells()) == len(ci.GRID["variants"]) * len(ci.GRID["seeds"])
+    assert reduced.dataset("digits").training.n_images == ci.N_IMAGES
+    assert reduced.dataset("digits").protocol.draws == ci.PROTOCOL["draws"]
+    decays = {o.decay for o in reduced.recipe("wgan_gp", "digits").optimisers.values()}
+    assert decays == {"linear"}  # else half the decay could not be seen
+    assert reduced.dataset("mnist") == params.dataset("mnist")
+
+
+@pytest.mark.parametrize("damage", planted_damage().DAMAGES, ids=lambda damage: damage.name)
+def test_planted_damage_finds_the_code_that_it_breaks(damage: object, tmp_path: Path) -> None:
+    """Each edit applies to the code as it is, and what comes out is still Python."""
+    file = damage.file  # type: ignore[attr-defined]
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text((ROOT / file).read_text(encoding="utf-8"), encoding="utf-8")
+    planted_damage().plant(damage, tmp_path)
+    broken = (tmp_path / file).read_text(encoding="utf-8")
+    assert broken != (ROOT / file).read_text(encoding="utf-8")
+    compile(broken, file, "exec")
+    with pytest.raises(ValueError, match="not once: adapt the damage"):
+        planted_damage().plant(damage, tmp_path)
+
+
+def test_evidence_is_what_got_worse() -> None:
+    summary = (
+        "## Gate\n\n- digits/vae is missing.\n\n"
+        "| digits | gan | FID ↓ | 1 | 2 | +100.0 % | 1 | 1 | ✗ worse |\n"
+        "| digits | gan | Recall ↑ | 1 | 2 | +1.0 | 1 | 1 | ✓ better |\n"
+        "<details>| digits | gan | KID | 1 | 2 | 3 | 1 | 1 | worse |</details>"
+    )
+    assert planted_damage().evidence(summary) == "digits/vae is missing.; gan FID ↓ +100.0 %"
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_workflows_call_what_there_is(file: Path) -> None:
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert content["permissions"] == {"contents": "read"}
+    steps = [step for job in content["jobs"].values() for step in job["steps"]]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for words in [step["run"].split() for step in steps if "run" in step]:
+        if words[0] == "make":
+            assert set(words[1:]) <= targets
+        for word in words:
+            if word.endswith(".py"):
+                assert (ROOT / word).is_file()
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"]) for step in steps if "uses" in step)
+
+
+def test_there_is_a_workflow_for_pushes_pull_requests_and_the_calendar() -> None:
+    # YAML 1.1 reads the key `on` as true.
+    events = [set(yaml.safe_load(file.read_text(encoding="utf-8"))[True]) for file in WORKFLOWS]
+    assert {"push", "pull_request", "schedule"} <= set().union(*events)
