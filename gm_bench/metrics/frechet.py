@@ -120,7 +120,7 @@ def fid_infinity(fake: Tensor, real: Tensor, subsets: int, seed: int) -> Extrapo
         fmean(fid(fake[i * size :][:size], real[i * size :][:size]) for i in range(n // size))
         for size in sizes
     ]
-    return fit_line(torch.tensor(sizes).double().reciprocal(), torch.tensor(values).double())
+    return fit_line(torch.tensor(sizes).double().reciprocal(), torch.tensor(values, dtype=torch.float64))
 
 
 def fit_line(x: Tensor, y: Tensor) -> Extrapolation:
