@@ -11,6 +11,7 @@ help:
 	@echo "make repro   run the benchmark and print the leaderboard"
 	@echo "make audit   test the metrics on real images disturbed on purpose"
 	@echo "make check   compare the leaderboard with the committed baseline: did samples get worse?"
+	@echo "make baseline  accept the present numbers: the default grid's and, after running it, those of CI's"
 	@echo "make test    lint, type-check and test"
 	@echo "make ui      open MLflow on the results"
 	@echo "make list    what is in the grid, and what is fresh, stale or missing"
