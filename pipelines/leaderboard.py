@@ -1,20 +1,26 @@
-"""leaderboard: every cell of the grid → MLflow, and from there → reports/leaderboard.{md,csv,json,html}."""
+"""leaderboard: every cell of the grid → MLflow, and from there → reports/leaderboard.{md,csv,json,html}.
+
+Beside them the pages of the cells (reports/cells) and the charts with their numbers (reports/figures).
+"""
 
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from gm_bench import io, leaderboard, record, report, tables
+from gm_bench import cell_page, io, leaderboard, record, report, revision, tables
+from gm_bench.charts import charts
 from gm_bench.config import load_params
-from gm_bench.figures import image_grid, png_bytes
+from gm_bench.drawing import standalone
+from gm_bench.exhibit import Exhibit, Json, Pair, page_name
+from gm_bench.leaderboard import Leaderboard
 from gm_bench.record import Record
 from gm_bench.stage import run
 from gm_bench.tracking import Store
 from gm_bench.variant import find
 
 REPORTS = Path("reports")
-N_REAL = 64
+N_SHOWN = 64  # samples on the page of a cell, and real images beside them
 WIDTH_OF_PLAIN_OUTPUT = 150
 
 
@@ -32,21 +38,28 @@ def main() -> None:
         )
 
     board = leaderboard.build(store.rows(datasets), cells)
-    samples = {cell: io.read_bytes(_folder(*cell) / "grid.png") for cell in cells}
+    exhibits = [read_exhibit(*cell) for cell in cells]
+    drawn = {d: charts(board, d, [e for e in exhibits if e.cell[0] == d]) for d in datasets}
+    real = {d: io.read_rows(Path("data", d, "test.safetensors"), "images", N_SHOWN) for d in datasets}
     files = {
         "md": tables.to_markdown(board),
         "csv": leaderboard.to_csv(board),
-        "html": report.render(board, samples, {dataset: _real_images(dataset) for dataset in datasets}),
+        "html": report.render(board, exhibits, real, drawn),
     }
     for suffix, text in files.items():
         io.write_text(REPORTS / f"leaderboard.{suffix}", text)
     io.write_json(REPORTS / "leaderboard.json", leaderboard.to_json(board))
+    for chart in (chart for of_dataset in drawn.values() for chart in of_dataset):
+        io.write_text(REPORTS / "figures" / f"{chart.name}.csv", chart.table)
+        if len(chart.panels) == 1 and not chart.panels[0].label:
+            io.write_text(REPORTS / "figures" / f"{chart.name}.svg", standalone(chart.panels[0].svg))
+    write_cell_pages(board, exhibits)
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
     for table in tables.rich_tables(board):
         console.print(table)
     console.print(f"{len(records)} runs in {store.place}, {n_written} of them new")
-    console.print(f"written: {REPORTS}/leaderboard.html, .md, .csv, .json")
+    console.print(f"written: {REPORTS}/leaderboard.html, .md, .csv, .json, cells/ and figures/")
 
 
 def _folder(dataset: str, variant: str, seed: int) -> Path:
@@ -80,10 +93,58 @@ def read_floor(dataset: str) -> Record:
     return record.of_floor(dataset, floor=io.read_json(file), card=card, file_hashes=[io.sha256_file(file)])
 
 
-def _real_images(dataset: str) -> bytes:
-    """Test images as a grid like those of the samples."""
-    images = io.read_rows(Path("data", dataset, "test.safetensors"), "images", N_REAL)
-    return png_bytes(image_grid(images, columns=8, scale=max(1, 32 // images.shape[-1])))
+def read_exhibit(dataset: str, variant: str, seed: int) -> Exhibit:
+    """What a cell left behind to be looked at."""
+    folder = _folder(dataset, variant, seed)
+    metrics: Json = io.read_json(folder / "metrics.json")
+    samples, pairs = None, []
+    if metrics["status"] == "ok":
+        n = min(N_SHOWN, metrics["protocol"]["n_samples"])
+        samples = io.read_places(folder / "samples.safetensors", "images", [(0, i) for i in range(n)])
+        pairs = metrics["details"]["closest_pairs"][0]
+    snapshots, moments = io.read_tensors(folder / "snapshots.safetensors")
+    return Exhibit(
+        cell=(dataset, variant, seed),
+        metrics=metrics,
+        cost=io.read_json(folder / "cost.json"),
+        history=io.read_csv(folder / "history.csv"),
+        samples=samples,
+        snapshots=snapshots["images"] if len(snapshots["images"]) else None,
+        images_shown=tuple(moments["images_shown"]),
+        pairs=_read_pairs(folder / "samples.safetensors", dataset, pairs),
+    )
+
+
+def _read_pairs(samples: Path, dataset: str, pairs: list[Json]) -> tuple[Pair, ...]:
+    """The images of the pairs that the evaluation names."""
+    if not pairs:
+        return ()
+    drawn = io.read_places(samples, "images", [(0, pair["sample"]) for pair in pairs])
+    trained = io.read_places(
+        Path("data", dataset, "train.safetensors"), "images", [(pair["train"],) for pair in pairs]
+    )
+    return tuple(
+        Pair(sample, train, pair["distance_ratio"])
+        for sample, train, pair in zip(drawn, trained, pairs, strict=True)
+    )
+
+
+def write_cell_pages(board: Leaderboard, exhibits: list[Exhibit]) -> None:
+    """A page for each cell under reports/cells."""
+    now = revision.current()
+    entries = {(e.dataset, e.variant): e for dataset in board.datasets for e in board.entries[dataset]}
+    for exhibit in exhibits:
+        dataset, variant, _ = exhibit.cell
+        entry = entries[dataset, variant]
+        page = cell_page.render(
+            exhibit,
+            family=entry.family,
+            source=entry.source,
+            floor=board.floors[dataset],
+            siblings=[(dataset, variant, seed) for seed in entry.seeds],
+            revision=now,
+        )
+        io.write_text(REPORTS / "cells" / page_name(exhibit.cell), page)
 
 
 if __name__ == "__main__":

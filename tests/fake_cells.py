@@ -22,7 +22,10 @@ PROTOCOL = {
     "score_splits": 1,
     "kid_subsets": 100,
     "kid_subset_size": 400,
+    "n_train": 807,
+    "fid_subsets": 10,
     "neighbours": 3,
+    "duplicate_quantile": 0.01,
     "versions": {"torch": "2.15.0", "torch_fidelity": "0.4.0", "numpy": "2.3.0"},
 }
 METRICS = ("fid", "kid", "classifier_score", "precision", "recall", "one_nn", "one_nn_real", "one_nn_fake")
@@ -34,8 +37,15 @@ def protocol(dataset: str) -> dict:
     return copy.deepcopy(PROTOCOL) | {"dataset": dataset}
 
 
-def write_dataset(root: Path, dataset: str = "digits", fid_floor: float = 0.25) -> None:
-    """Data card, a test split of sixteen images, and the floor."""
+def noise(seed: int, *shape: int) -> torch.Tensor:
+    """What compresses worst: random bytes."""
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def write_dataset(
+    root: Path, dataset: str = "digits", fid_floor: float = 0.25, shape: tuple[int, int, int] = (1, 8, 8)
+) -> None:
+    """Data card, splits of sixteen images each, and the floor."""
     card = {
         "dataset": dataset,
         "n_train": 997,
@@ -44,12 +54,9 @@ def write_dataset(root: Path, dataset: str = "digits", fid_floor: float = 0.25) 
         "sha256": {"train": "00"},
     }
     io.write_json(root / "data" / dataset / "card.json", card)
-    images = torch.randint(
-        0, 256, (16, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
-    )
-    io.write_tensors(
-        root / "data" / dataset / "test.safetensors", {"images": images, "labels": torch.zeros(16).long()}
-    )
+    for seed, split in enumerate(("train", "test")):
+        tensors = {"images": noise(seed, 16, *shape), "labels": torch.zeros(16).long()}
+        io.write_tensors(root / "data" / dataset / f"{split}.safetensors", tensors)
     values = dict.fromkeys(METRICS, 0.5) | {"fid": fid_floor, "classifier_score": 9.5}
     content = {
         "schema": 1,
@@ -73,14 +80,21 @@ def write_cell(
     training_key: str = "cd" * 32,
     history_rows: int = 20,
     images: torch.Tensor | None = None,
+    shape: tuple[int, int, int] = (1, 8, 8),
 ) -> Path:
-    """metrics.json, cost.json, history.csv and grid.png of one cell; `fid` has a value for each draw."""
+    """metrics.json, cost.json, history.csv, pictures and samples of a cell; `fid` has a value a draw."""
     folder = root / "runs" / dataset / variant / str(seed)
     divergence = None
     if diverged_at is not None:
         divergence = {"step": diverged_at, "player": "critic", "term": "loss", "value": "nan"}
     status = "diverged" if divergence else "ok"
     draws = list(fid)
+    moments = [] if divergence else [64_000 * (i + 1) for i in range(10)]
+    curve = {
+        "images": moments,
+        "fid": [100.0 / (i + 1) + seed for i in range(len(moments))],
+        "one_nn": [1.0 - 0.01 * i for i in range(len(moments))],
+    }
     values = {
         metric: [0.9 + 0.01 * seed + 0.001 * i for i in range(len(draws))]
         for metric in METRICS
@@ -92,6 +106,15 @@ def write_cell(
         "status": status,
         "divergence": divergence,
         "values": {} if divergence else {"fid": draws, **values},
+        "details": {
+            "missing_classes": [] if divergence else [[] for _ in draws],
+            "closest_pairs": []
+            if divergence
+            else [
+                [{"sample": i, "train": 15 - i, "distance_ratio": 0.5 + i} for i in range(8)] for _ in draws
+            ],
+        },
+        "curve": curve,
         "protocol": protocol(dataset) | (changes or {}),
         "hashes": {"training_key": training_key, "samples": "ef" * 32},
         "device": "cpu",
@@ -139,5 +162,12 @@ def write_cell(
     io.write_csv(folder / "history.csv", history, columns)
     if images is None:
         images = torch.full((4, 1, 8, 8), 40 * seed, dtype=torch.uint8)
+    n_drawn, n_moments = (0, 0) if divergence else (1, len(moments))
+    io.write_tensors(folder / "samples.safetensors", {"images": noise(seed, n_drawn, 64, *shape)})
+    io.write_tensors(
+        folder / "snapshots.safetensors",
+        {"images": noise(seed, n_moments, 64 if n_moments else 0, *shape)},
+        {"images_shown": moments},
+    )
     io.write_bytes(folder / "grid.png", png_bytes(image_grid(images, columns=8, scale=4)))
     return folder

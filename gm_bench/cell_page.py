@@ -1,0 +1,180 @@
+"""A page for one cell: what it scored, what it was trained with, how to make it again, how it failed."""
+
+import shlex
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gm_bench import pictures
+from gm_bench.charts import losses_of_cell
+from gm_bench.exhibit import Exhibit, Json, page_name
+from gm_bench.figures import image_grid
+from gm_bench.leaderboard import COLUMNS, Cell
+from gm_bench.pictures import Picture, data_uri
+from gm_bench.record import divergence_place
+from gm_bench.tables import NOT_AVAILABLE, duration, number, title
+from gm_bench.template import templates
+
+COLUMNS_OF_GRID = 8
+ENOUGH = 10_000_000  # bytes: pictures of a cell's page are exact
+STAGES = ("train", "sample", "evaluate")
+
+
+def render(
+    exhibit: Exhibit,
+    *,
+    family: str,
+    source: str,
+    floor: Mapping[str, float],
+    siblings: Sequence[Cell],
+    revision: str,
+) -> str:
+    """The page as HTML.
+
+    Args:
+        exhibit: the cell.
+        family, source: what the variant says it is, and where it was published.
+        floor: the floor of the cell's dataset.
+        siblings: cells of the same dataset and variant, this one among them.
+        revision: what Git says about the tree that the page is written from.
+    """
+    dataset, variant, seed = exhibit.cell
+    values = exhibit.metrics["values"]
+    name = f"{dataset} / {variant} / seed {seed}"
+    return (
+        templates()
+        .get_template("cell.html")
+        .render(
+            name=name,
+            dataset=dataset,
+            family=family,
+            source=source,
+            siblings=[
+                (f"seed {cell[2]}", None if cell == exhibit.cell else page_name(cell)) for cell in siblings
+            ],
+            failures=failures(exhibit),
+            n_samples=f"{exhibit.metrics['protocol']['n_samples']:,}",
+            n_draws=max(map(len, values.values()), default=0),
+            scores=[_score(metric, values[metric], floor.get(metric)) for metric in _ordered(values)],
+            samples=_samples(exhibit),
+            pairs=_pairs(exhibit),
+            chart=losses_of_cell(exhibit),
+            commands=commands(exhibit.cell),
+            lists=[
+                ("Cost", _cost(exhibit.cost)),
+                (
+                    "Parameters",
+                    [("budget", f"{exhibit.cost['budget']:,} real images"), *_flat(exhibit.cost["recipe"])],
+                ),
+                ("Protocol", list(_flat(exhibit.metrics["protocol"]))),
+                ("Origin", _origin(exhibit, revision)),
+            ],
+        )
+    )
+
+
+def commands(cell: Cell) -> list[tuple[str, str]]:
+    """What makes a cell again, in words and as a command, to be run from the top of the repository."""
+    name, arguments = shlex.quote("-".join(map(str, cell))), shlex.join(map(str, cell))
+    again = " ".join(f"{stage}@{name}" for stage in STAGES)
+    return [
+        ("up to date, with all it depends on", f"dvc repro evaluate@{name}"),
+        ("from scratch", f"dvc repro --single-item --force {again}"),
+        *((f"{stage} alone, without DVC", f"python -m pipelines.{stage} {arguments}") for stage in STAGES),
+        ("all that is known of it", f"gm-bench show {arguments}"),
+    ]
+
+
+def failures(exhibit: Exhibit) -> list[str]:
+    """What went wrong in one sentence each: divergence, and classes that no sample is taken for."""
+    said = []
+    where = exhibit.metrics["divergence"]
+    if where:
+        shown, budget = exhibit.cost["images"], exhibit.cost["budget"]
+        said.append(
+            f"Training diverged at {divergence_place(where)}: the value was {where['value']}. "
+            f"It had been shown {shown:,} of {budget:,} images; there are no metrics."
+        )
+    draws = (exhibit.metrics.get("details") or {}).get("missing_classes") or []
+    missing = [str(name) for name in (draws[0] if draws else [])]
+    if missing:
+        said.append(f"No sample of the first draw is taken for class {', '.join(missing)}.")
+    return said
+
+
+def _score(metric: str, draws: Sequence[float], floor: float | None) -> dict[str, Any]:
+    return {
+        "title": title(metric),
+        "mean": f"{statistics.fmean(draws):.4g}",
+        "draws": [f"{value:.4g}" for value in draws],
+        "floor": NOT_AVAILABLE if floor is None else f"{floor:.4g}",
+    }
+
+
+def _ordered(values: Mapping[str, Any]) -> list[str]:
+    return [name for name in COLUMNS if name in values] + sorted(set(values) - set(COLUMNS))
+
+
+def _samples(exhibit: Exhibit) -> dict[str, str] | None:
+    if exhibit.samples is None:
+        return None
+    scale = max(1, pictures.SIDE // exhibit.samples.shape[-1])
+    grid = image_grid(exhibit.samples, COLUMNS_OF_GRID, scale)
+    picture = Picture(pictures.webp_bytes(grid), grid.shape[1], grid.shape[0], exact=True)
+    return {"source": data_uri(picture), "text": f"{len(exhibit.samples)} samples of {_named(exhibit)}"}
+
+
+def _pairs(exhibit: Exhibit) -> dict[str, str] | None:
+    if not exhibit.pairs:
+        return None
+    return {
+        "source": data_uri(pictures.pairs_picture(exhibit.pairs, ENOUGH)),
+        "text": f"the {len(exhibit.pairs)} samples of {_named(exhibit)} that are nearest to a training "
+        "image, above those images",
+        "ratios": ", ".join(f"{pair.distance_ratio:.2f}" for pair in exhibit.pairs),
+    }
+
+
+def _named(exhibit: Exhibit) -> str:
+    dataset, variant, seed = exhibit.cell
+    return f"{variant} on {dataset}, seed {seed}"
+
+
+def _cost(cost: Json) -> list[tuple[str, str]]:
+    facts = [
+        ("time", duration(cost["seconds"])),
+        ("images", f"{cost['images']:,} of {cost['budget']:,}"),
+        ("images per second", number(cost["images_per_second"], 0)),
+        ("rounds", number(cost["rounds"], 0)),
+    ]
+    for name in ("updates", "parameters"):
+        facts.append((name, ", ".join(f"{player} {number(n, 0)}" for player, n in cost[name].items())))
+    if cost.get("flops") is not None:
+        facts.append(("floating-point operations", f"{cost['flops']:.3g}"))
+    if cost.get("peak_memory_bytes") is not None:
+        facts.append(("peak memory", f"{number(cost['peak_memory_bytes'] / 2**20, 0)} MiB"))
+    return [*facts, ("device", cost["device"])]
+
+
+def _origin(exhibit: Exhibit, revision: str) -> list[tuple[str, str]]:
+    hashes = [
+        (f"sha256 of the {name}", value)
+        for name, value in exhibit.metrics["hashes"].items()
+        if name == "samples"
+    ]
+    return [
+        ("folder", "/".join(("runs", *map(str, exhibit.cell)))),
+        ("page written from", revision),
+        ("training key", exhibit.cost["training_key"]),
+        *hashes,
+        *((f"{name} in training", version) for name, version in exhibit.cost["versions"].items()),
+    ]
+
+
+def _flat(tree: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Leaves of a tree of mappings, their keys joined by dots."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield prefix + key, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
