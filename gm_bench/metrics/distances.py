@@ -31,6 +31,8 @@ CHUNK = 1 << 17
 MANY = 4
 # Lower bounds of which only the least is kept for the k smallest.
 GROUP = 32
+# Values of a row from which its key is made.
+KEYS = 64
 LARGEST = torch.finfo(torch.float32).max
 
 
@@ -160,9 +162,9 @@ class _Set:
 
     def __init__(self, points: Tensor) -> None:
         points = points.float() + 0.0  # which turns -0 into 0, whose bits are the same then
-        # Rows that differ in a sum of their bits differ; of the others, as a rule few, all bits are compared.
-        bits = points.view(torch.int32).long()
-        odd = 2 * torch.arange(points.shape[1], device=points.device) + 1
+        # Rows that differ in a sum of some of their bits differ; of the others, as a rule few, all are compared.
+        bits = points[:, :: -(-points.shape[1] // KEYS)].contiguous().view(torch.int32).long()
+        odd = 2 * torch.arange(bits.shape[1], device=points.device) + 1
         _, place, times = (bits * odd).sum(dim=1).unique(return_inverse=True, return_counts=True)
         leader = torch.arange(len(points), device=points.device)
         several = (times > 1)[place].nonzero().squeeze(1)
@@ -173,7 +175,7 @@ class _Set:
         ]
         leader[several] = torch.tensor(twins, dtype=torch.int64, device=points.device)
         self.first, self.group, self.count = leader.unique(return_inverse=True, return_counts=True)
-        self.rows = points[self.first]
+        self.rows = points if len(self.first) == len(points) else points[self.first]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -235,18 +237,20 @@ class _Side:
     """One set moved by the joint mean and scaled, with what the bounds need."""
 
     def __init__(self, rows: Tensor, mean: Tensor, scale: Tensor) -> None:
-        self.rows, self.mean, self.scale = rows, mean, scale
+        self.rows, self.scale = rows, scale.float()
+        self.shift = (mean * scale).float()  # one for both sets, so that its rounding moves nothing
         self.places = torch.arange(len(rows), device=rows.device)
         size = BLOCK["cpu"]
-        self.scaled = torch.cat([self.place(part).float() for part in rows.split(size)])
+        self.scaled = (rows * self.scale).sub_(self.shift)
         squares = torch.cat([part.double().square().sum(dim=1) for part in self.scaled.split(size)])
         share = _rounding(rows.shape[1], 2.0**-24)
         vanished = rows.shape[1] * torch.finfo(torch.float32).tiny  # products too small for float32
         self.low = ((1 - share) * squares - vanished).float()
         self.slack = _upwards(2 * share * squares + 2 * vanished)
 
-    def place(self, rows: Tensor) -> Tensor:
-        return (rows - self.mean) * self.scale
+    def exactly(self, places: Tensor) -> Tensor:
+        """Some of the rows moved and scaled in float64."""
+        return self.rows[places].double() * self.scale - self.shift
 
 
 class _Screen:
@@ -280,7 +284,7 @@ class _Screen:
 
     def exactly(self, rows: Tensor, columns: Tensor) -> _Block:
         """The bounds from float64 products."""
-        a, b = self.one.place(self.one.rows[rows]), self.other.place(self.other.rows[columns])
+        a, b = self.one.exactly(rows), self.other.exactly(columns)
         share = _rounding(a.shape[1], 2.0**-53)
         squares, others = a.square().sum(dim=1), b.square().sum(dim=1)
         lower = torch.addmm((1 - share) * others, a, b.T, alpha=-2) + (1 - share) * squares[:, None]
