@@ -16,11 +16,19 @@ def build(name: str, image_shape: tuple[int, int, int], keywords: dict[str, obje
 
 
 def options(name: str) -> dict[str, object]:
-    return NORM | {"mlp": {"width": 32}, "infogan": {}, "dcgan": {"width": 8}}[name]
+    return (
+        NORM
+        | {
+            "mlp": {"width": 32},
+            "infogan": {},
+            "dcgan": {"width": 8},
+            "resnet": {"width": 8, "critic_width": 8},
+        }[name]
+    )
 
 
 @pytest.mark.parametrize(("channels", "size"), SIZES)
-@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan"])
+@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan", "resnet"])
 def test_every_network_fits_every_size(name: str, channels: int, size: int) -> None:
     network = build(name, (channels, size, size), options(name))
     images = network.generator(7)(torch.randn(2, 7))
@@ -60,13 +68,13 @@ def test_convolutional_weights_start_at_the_published_scale() -> None:
     assert weight.std().item() == pytest.approx(0.02, rel=0.01)  # 6.4 million draws: sampling error 0.03 %
 
 
-@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan"])
+@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan", "resnet"])
 def test_critic_norm_none_leaves_no_batch_norm(name: str) -> None:
     critic = build(name, (1, 8, 8), options(name) | {"critic_norm": "none"}).discriminator()
     assert not any("BatchNorm" in type(layer).__name__ for layer in critic.modules())
 
 
-@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan"])
+@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan", "resnet"])
 def test_spectral_norm_divides_by_the_largest_singular_value(name: str) -> None:
     """Each weight as a matrix (outputs, inputs · k · k) ends with largest singular value 1."""
     critic = build(name, (1, 8, 8), options(name) | {"critic_norm": "spectral"}).discriminator()
@@ -107,7 +115,9 @@ def test_a_size_that_does_not_fit_is_refused(name: str) -> None:
 
 
 def test_unknown_names_and_keys_list_what_there_is() -> None:
-    with pytest.raises(ValueError, match="unknown network 'unet'; gm_bench/nets/ holds: dcgan, infogan, mlp"):
+    with pytest.raises(
+        ValueError, match="unknown network 'unet'; gm_bench/nets/ holds: dcgan, infogan, mlp, resnet"
+    ):
         build("unet", (1, 8, 8), {})
     with pytest.raises(
         ValueError, match="unknown key 'widht' in a recipe's network entry for mlp; allowed: width"
