@@ -141,7 +141,7 @@ def _dealt(subject: Subject, config: Protocol, purpose: str, repetition: int) ->
         subject.look(hand.train),
         config,
         subject.device,
-        train_labels=hand.train_labels if subject.labelled and subject.own_classes else None,
+        train_labels=subject.labels if subject.labelled and subject.own_classes else None,
     )
     return hand, reference
 

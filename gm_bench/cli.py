@@ -3,16 +3,23 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gm_bench.stage import Device, guarded
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 N_CORES = os.cpu_count() or 1
 LOOPBACK = "127.0.0.1"
 LEADERBOARD = Path("reports/leaderboard.json")
 BASELINE = "reports/baseline.json"
+
+CellWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or the three apart")]
+SearchSteps = Annotated[int, typer.Option(min=1, help="to find a code where there is no encoder")]
+SearchRate = Annotated[float, typer.Option(min=1e-6, help="learning rate of that search")]
 
 app = typer.Typer(
     add_completion=False,
@@ -58,7 +65,9 @@ def run(
 @app.command()
 @guarded
 def evaluate(
-    images: Annotated[Path, typer.Argument(help="a folder of PNG or JPEG files, a .npz or a .safetensors")],
+    images: Annotated[
+        Path, typer.Argument(metavar="PATH", help="a folder of PNG or JPEG files, a .npz or a .safetensors")
+    ],
     reference: Annotated[str, typer.Option(help="a dataset of params.yaml, or a path of real images")],
     channels: Annotated[str | None, typer.Option(help="convert the images to grey or rgb")] = None,
     resize: Annotated[int | None, typer.Option(min=1, help="resize to so many pixels a side")] = None,
@@ -169,6 +178,78 @@ def show(
         state = "not in the grid"
     n_images = params.dataset(dataset).training.n_images
     Console().print(inspection.describe((dataset, variant, seed), state, recipe, n_images))
+
+
+@app.command()
+@guarded
+def sample(
+    cell: CellWords,
+    label: Annotated[int | None, typer.Option("--class", help="of conditional variants; else all")] = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="how many")] = 64,
+    seed: Annotated[int, typer.Option(help="of the draws")] = 0,
+    out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("samples.png"),
+    device: Device = "auto",
+) -> None:
+    """Draw new samples from a trained cell into a picture."""
+    from gm_bench import inspection, strips
+
+    _write_picture(out, strips.samples(strips.load(inspection.parse_cell(cell), device), n, label, seed))
+
+
+@app.command()
+@guarded
+def interpolate(
+    cell: CellWords,
+    images: Annotated[tuple[int, int] | None, typer.Option(help="two test images, by number")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="from one end to the other")] = 8,
+    rows: Annotated[int, typer.Option(min=1, help="pairs of drawn codes")] = 4,
+    label: Annotated[int | None, typer.Option("--class", help="of drawn codes, conditional")] = None,
+    seed: Annotated[int, typer.Option(help="of the codes, or of the search for them")] = 0,
+    search_steps: SearchSteps = 300,
+    search_rate: SearchRate = 0.05,
+    out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("interpolation.png"),
+    device: Device = "auto",
+) -> None:
+    """Walk from code to code: between two drawn ones, or between those of two test images."""
+    from gm_bench import inspection, strips
+
+    trained = strips.load(inspection.parse_cell(cell), device)
+    if images is None:
+        picture = strips.walks(trained, rows, steps, label, seed)
+    else:
+        search = strips.Search(search_steps, search_rate)
+        picture = strips.walk_between_images(trained, *images, steps, seed, search)
+    _write_picture(out, picture)
+
+
+@app.command()
+@guarded
+def reconstruct(
+    cell: CellWords,
+    n: Annotated[int, typer.Option("-n", min=1, help="how many test images")] = 16,
+    seed: Annotated[int, typer.Option(help="of the search for codes")] = 0,
+    search_steps: SearchSteps = 300,
+    search_rate: SearchRate = 0.05,
+    out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("reconstructions.png"),
+    device: Device = "auto",
+) -> None:
+    """Make test images again from their codes; without an encoder, the codes are searched for."""
+    from gm_bench import inspection, strips
+
+    trained = strips.load(inspection.parse_cell(cell), device)
+    picture, error = strips.reconstructions(trained, n, seed, strips.Search(search_steps, search_rate))
+    _write_picture(out, picture)
+    typer.echo(f"mean squared error per pixel in [-1, 1]: {error:.4f}")
+
+
+def _write_picture(path: Path, picture: "Tensor") -> None:
+    from gm_bench import io
+    from gm_bench.figures import png_bytes
+
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path} is no name for a PNG file: let it end with .png")
+    io.write_bytes(path, png_bytes(picture))
+    typer.echo(f"wrote {path}")
 
 
 @app.command()

@@ -24,17 +24,13 @@ class Hand:
 
     Args:
         real: the held-out images that stand for the real ones, (n, C, H, W).
-        real_labels: int64 (n,).
         train: the images that a model would have been trained on, (n, C, H, W).
-        train_labels: int64 (n,).
         rest: all others, at least n; the first n play the fakes.
         rest_labels: int64, as many.
     """
 
     real: Tensor
-    real_labels: Tensor
     train: Tensor
-    train_labels: Tensor
     rest: Tensor
     rest_labels: Tensor
 
@@ -62,9 +58,8 @@ def deal(images: Tensor, labels: Tensor, n: int, generator: torch.Generator) -> 
     if 3 * n > len(images):
         raise ValueError(f"three sets of {n:,} images cannot be dealt from {len(images):,}: lower n_samples")
     order = torch.randperm(len(images), generator=generator)
-    parts = order[:n], order[n : 2 * n], order[2 * n :]
-    tensors = [chosen for part in parts for chosen in (images[part], labels[part])]
-    return Hand(*tensors)
+    rest = order[2 * n :]
+    return Hand(images[order[:n]], images[order[n : 2 * n]], images[rest], labels[rest])
 
 
 def noise_images(hand: Hand, strength: float, generator: torch.Generator) -> Tensor:

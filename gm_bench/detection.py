@@ -112,7 +112,7 @@ def cell(verdict: Verdict, labels: Sequence[str]) -> str:
     """A verdict in a table: from which strength on it is noticed, or how it is not."""
     if verdict.detected is not None:
         text = labels[verdict.detected]
-        return text if verdict.monotone else f"{text} ≁"
+        return text if verdict.monotone else f"{text} †"
     if verdict.passing:
         return f"only {labels[verdict.passing[0]]} to {labels[verdict.passing[-1]]}"
     if verdict.flattered is not None:

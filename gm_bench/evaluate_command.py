@@ -61,7 +61,15 @@ def main(
         real = _real_images(reference, params, wanted, reference_key)
         check_shape(found, shape_of(real.images), images, reference)
         constants = params.dataset(params.grid.datasets[0]).protocol
-        standard = own_standard(real, Path(reference), len(found.images), extractor, constants, place)
+        standard = own_standard(
+            real,
+            Path(reference),
+            len(found.images),
+            extractor,
+            constants,
+            place,
+            say=lambda sentence: print(sentence, file=sys.stderr),  # noqa: T201
+        )
         found = replace(
             found, warnings=(*found.warnings, *(f"reference: {sentence}" for sentence in real.warnings))
         )

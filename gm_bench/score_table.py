@@ -83,6 +83,6 @@ def _cells(values: Means, names: Sequence[str], digits: Mapping[str, int]) -> li
 
 
 def _digits(values: Sequence[float]) -> int:
-    """Decimals that show the median with three figures."""
-    typical = statistics.median(abs(value) for value in values)
-    return min(max(2 - math.floor(math.log10(typical)), 0), 5) if typical else 3
+    """Decimals that show the largest of them with four figures."""
+    largest = max(abs(value) for value in values)
+    return min(max(3 - math.floor(math.log10(largest)), 0), 5) if largest else 3

@@ -1,7 +1,7 @@
 """Images of another program under the protocol of a dataset, or against real images of one's own."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from gm_bench.data.split import stratified_split
 from gm_bench.evaluation import Reference, all_metrics, floor, make_reference, missing_classes
 from gm_bench.extractors import load_extractor
 from gm_bench.features import PREPROCESSING, Extractor, extract, load_inception
-from gm_bench.inception import SHA256, find_weights
+from gm_bench.inception import SHA256, WeightsError, find_weights
 from gm_bench.nets.lenet import shape_of
 from gm_bench.protocol import build_protocol, same_protocol
 from gm_bench.seeding import derive
@@ -132,7 +132,13 @@ def known_standard(name: str, params: Params, device: torch.device) -> Standard:
 
 
 def own_standard(
-    real: Foreign, path: Path, n_fakes: int, choice: str, constants: Protocol, device: torch.device
+    real: Foreign,
+    path: Path,
+    n_fakes: int,
+    choice: str,
+    constants: Protocol,
+    device: torch.device,
+    say: Callable[[str], None],
 ) -> Standard:
     """Real images of one's own as the standard: half of them held out, half in the place of training images.
 
@@ -145,6 +151,7 @@ def own_standard(
         choice: "auto" (lenet for labelled images, inception for others), "lenet" (trained on the labels of
             the training half), "inception", or a dataset whose extractor is there.
         constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
+        say: told before a classifier is trained, which takes minutes.
 
     Raises:
         ScoringError: too few images, no labels to train on, or no such extractor.
@@ -170,7 +177,7 @@ def own_standard(
     train = train[torch.randperm(len(train), generator=generator)]
     images, seen_images = real.images[held_out], real.images[train]
     if choice in (AUTO, LENET, INCEPTION):
-        info, extractor = _own_extractor(real, train, held_out, config.extractor, path, device)
+        info, extractor = _own_extractor(real, train, held_out, config.extractor, path, device, say)
     else:
         info, extractor = _borrowed_extractor(choice, shape_of(images))
         config = config.model_copy(update={"extractor": info["name"]})
@@ -278,13 +285,26 @@ def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str 
 
 
 def _own_extractor(
-    real: Foreign, train: Tensor, held_out: Tensor, name: str, path: Path, device: torch.device
+    real: Foreign,
+    train: Tensor,
+    held_out: Tensor,
+    name: str,
+    path: Path,
+    device: torch.device,
+    say: Callable[[str], None],
 ) -> tuple[dict[str, Any], Extractor]:
     """Inception, or a LeNet trained on the training half and kept under the hash of that half."""
     shape = shape_of(real.images)
     if name == INCEPTION:
+        try:
+            weights = find_weights()
+        except WeightsError as error:
+            hint = (
+                "" if real.labels is not None else ", or sort the real images into one sub-folder per class"
+            )
+            raise ScoringError(f"{error}; or give --extractor another value{hint}") from None
         info = _info(INCEPTION, SHA256, n_features=2048, comparable="everywhere")
-        return info, load_inception(find_weights(), shape)
+        return info, load_inception(weights, shape)
     if real.labels is None:
         raise ScoringError(
             f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
@@ -296,6 +316,7 @@ def _own_extractor(
     key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
     folder = EXTRACTORS / f"own-{key[:16]}"
     if not (folder / "extractor.json").exists():
+        say(f"training a small classifier on {len(train):,} of {path}, kept in {folder} for the next time")
         trained = train_classifier(split[0], split[1], SEED, device)
         io.write_tensors(folder / "weights.safetensors", trained.weights)
         info = _info(
