@@ -1,9 +1,9 @@
 """The reduced benchmark of CI: python tests/ci.py FOLDER makes a copy of this repository with its grid.
 
 Small enough for minutes, and chosen so that the gate sees the damage that tests/faults/planted_damage.py
-plants: variants with and without a critic, more draws than the default grid has, so that the noise of
-the draws is small, and recipes whose results rest on what they are made of (a learning rate so high that
-its decay matters, as many updates of the generator as of the critic).
+plants: a variant with a critic and one without, more seeds than the default grid has, and for wgan_gp a learning
+rate so high that its samples rest on the decay (at usual rates half the decay does no harm in so short a
+training).
 
 The baseline is reports/gate/baseline-ci.json; `python tests/ci.py FOLDER --update` makes it anew: it runs the
 grid in FOLDER and accepts the result.
@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tiny
 
 BASELINE = tiny.ROOT / "reports/gate/baseline-ci.json"
-GRID = {"datasets": ["digits"], "variants": ["vae", "ns_gan", "wgan_gp"], "seeds": [0, 1, 2, 3]}
+GRID = {"datasets": ["digits"], "variants": ["vae", "wgan_gp"], "seeds": [0, 1, 2, 3]}
 N_IMAGES = 64 * 750
-PROTOCOL = {"draws": 4, "kid_subsets": 10}
+PROTOCOL = {"draws": 3, "kid_subsets": 10}
 
 
 def make(folder: Path, cache: Path | None = None) -> Path:
@@ -45,9 +45,7 @@ def reduce(params: dict[str, Any]) -> None:
     recipe = params["variants"]["wgan_gp"][digits["training"]["recipe"]]
     recipe["updates"] = {"critic": 1, "generator": 1}
     for optimiser in recipe["optimisers"].values():
-        optimiser.update(lr=2.0e-3, decay="linear")
-    recipe = params["variants"]["vae"][digits["training"]["recipe"]]
-    recipe["optimisers"]["model"].update(lr=1.0e-2, decay="linear")
+        optimiser.update(lr=2.0e-2, betas=[0.0, 0.9], decay="linear")
 
 
 def gm_bench(folder: Path, *arguments: str) -> int:

@@ -188,9 +188,16 @@ def test_one_nn_gets_worse_on_either_side_of_one_half() -> None:
 
 def test_what_is_certain_but_small_is_no_regression() -> None:
     """Seeds that do not differ at all: the margin of 1-NN, 0.01, is all that decides."""
-    before = baseline(row("a", one_nn=(0.7, 0.7, 0.7)))
-    assert check(before, board(row("a", one_nn=(0.709, 0.709, 0.709)))).passed
-    assert not check(before, board(row("a", one_nn=(0.711, 0.711, 0.711)))).passed
+
+    def with_one_nn(value: float) -> list[dict[str, Any]]:
+        return [row(name, one_nn=(value,) * 3) for name in ("a", "b")]
+
+    before = baseline(*with_one_nn(0.7))
+    assert check(before, board(*with_one_nn(0.709))).passed
+    worse = check(before, board(*with_one_nn(0.711))).worse
+    assert [(c.variant, c.limit) for c in worse] == [
+        (v, pytest.approx(0.01)) for v in ("a", "b", ALL_VARIANTS)
+    ]
 
 
 def test_a_small_harm_to_every_variant_is_seen_together() -> None:
