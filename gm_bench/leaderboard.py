@@ -8,12 +8,13 @@ import io
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from gm_bench.protocol import same_protocol
+from gm_bench.ranking import intervals, ranks
 from gm_bench.record import FLOOR
 
 SCHEMA = 1
@@ -62,9 +63,17 @@ class LeaderboardError(ValueError):
 
 @dataclass(frozen=True)
 class Score:
-    """A metric over the seeds of one variant."""
+    """A metric over the seeds of one variant.
+
+    Args:
+        values: one per finished seed, each the mean over its draws.
+        draw_sd: standard deviation between the draws of one seed, pooled over seeds; None for a single draw.
+        interval: 95 % interval of the mean over seeds; None where no noise is known.
+    """
 
     values: tuple[float, ...]
+    draw_sd: float | None = None
+    interval: tuple[float, float] | None = None
 
     @property
     def mean(self) -> float:
@@ -84,7 +93,8 @@ class Score:
 class Entry:
     """One row of the table: a variant on a dataset.
 
-    `metrics` are over the seeds that finished, in the order of `seeds`; `divergences` has the others.
+    `metrics` are over the seeds that finished, in the order of `seeds`; `divergences` has the others. `rank`
+    is by FID, shared with rows that cannot be told apart; None where no noise is known or no seed finished.
     """
 
     dataset: str
@@ -95,6 +105,7 @@ class Entry:
     metrics: Mapping[str, Score]
     cost: Mapping[str, Any]
     divergences: Mapping[int, Mapping[str, Any]]
+    rank: int | None = None
 
     @property
     def status(self) -> str:
@@ -145,7 +156,7 @@ def build(rows: pd.DataFrame, cells: Sequence[Cell]) -> Leaderboard:
             _check_protocol(_one(by_cell, (dataset, variant, seed)), floor)
             seeds.setdefault(variant, []).append(seed)
         found = [_entry([by_cell[dataset, v, s][0] for s in sorted(chosen)]) for v, chosen in seeds.items()]
-        entries[dataset] = sorted(found, key=_rank)
+        entries[dataset] = sorted(_judged(found), key=_order)
     return Leaderboard(protocols, floors, entries)
 
 
@@ -159,10 +170,18 @@ def to_json(board: Leaderboard) -> dict[str, Any]:
                 "dataset": entry.dataset,
                 "variant": entry.variant,
                 "family": entry.family,
+                "rank": entry.rank,
                 "seeds": list(entry.seeds),
                 "status": entry.status,
                 "metrics": {
-                    name: {"mean": score.mean, "sd": score.sd, "n": score.n, "values": list(score.values)}
+                    name: {
+                        "mean": score.mean,
+                        "sd": score.sd,
+                        "n": score.n,
+                        "values": list(score.values),
+                        "draw_sd": score.draw_sd,
+                        "interval": list(score.interval) if score.interval else None,
+                    }
                     for name, score in entry.metrics.items()
                 },
                 "cost": dict(entry.cost),
@@ -261,10 +280,16 @@ def _entry(rows: Sequence[Mapping[str, Any]]) -> Entry:
         family=first["family"],
         source=first["source"],
         seeds=tuple(int(row["seed"]) for row in rows),
-        metrics={name: Score(tuple(row[f"eval/{name}"] for row in finished)) for name in names},
+        metrics={name: _score([row for row in finished if f"eval/{name}" in row], name) for name in names},
         cost=_mean_cost(finished or rows),
         divergences={int(row["seed"]): row["divergence"] for row in rows if row["status"] != "ok"},
     )
+
+
+def _score(rows: Sequence[Mapping[str, Any]], name: str) -> Score:
+    spreads = [row[f"eval_draw_sd/{name}"] for row in rows if f"eval_draw_sd/{name}" in row]
+    pooled = math.sqrt(statistics.fmean(sd**2 for sd in spreads)) if spreads else None
+    return Score(tuple(row[f"eval/{name}"] for row in rows), pooled)
 
 
 def _mean_cost(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -287,7 +312,22 @@ def _mean_cost(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _rank(entry: Entry) -> tuple[float, str]:
+def _judged(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of a dataset with what they say about one another: intervals and ranks."""
+    names = dict.fromkeys(name for entry in entries for name in entry.metrics)
+    scores: dict[str, dict[str, Score]] = {entry.variant: dict(entry.metrics) for entry in entries}
+    places: dict[str, int | None] = {}
+    for name in names:
+        values = {entry.variant: entry.metrics[name].values for entry in entries if name in entry.metrics}
+        ratio = name == ORDER_BY and all(value > 0 for each in values.values() for value in each)
+        for variant, interval in intervals(values, ratio).items():
+            scores[variant][name] = replace(scores[variant][name], interval=interval)
+        if name == ORDER_BY:
+            places = ranks(values, ratio)
+    return [replace(e, metrics=scores[e.variant], rank=places.get(e.variant)) for e in entries]
+
+
+def _order(entry: Entry) -> tuple[float, str]:
     score = entry.metrics.get(ORDER_BY)
     return (score.mean if score else math.inf, entry.variant)
 

@@ -136,6 +136,7 @@ def of_cell(
         points=[
             *points,
             *_scores(metrics["values"], ended_ms),
+            *_curve(metrics["curve"], ended_ms),
             *_costs(cost, ended_ms),
             *_divergence(metrics["divergence"], ended_ms),
         ],
@@ -201,12 +202,24 @@ def curves(history: Sequence[Mapping[str, str | float]]) -> list[Point]:
 
 
 def _scores(values: Mapping[str, Sequence[float]], timestamp_ms: int) -> list[Point]:
-    """Each metric as the mean over its draws, and draw by draw as a series of its own."""
+    """Each metric as the mean over its draws, their spread, and draw by draw as a series of its own."""
     points = []
     for metric, draws in values.items():
         points.append(Point(f"eval/{metric}", statistics.fmean(draws), SINGLE, timestamp_ms))
+        if len(draws) > 1:
+            points.append(Point(f"eval_draw_sd/{metric}", statistics.stdev(draws), SINGLE, timestamp_ms))
         points += [Point(f"eval_draws/{metric}", value, i, timestamp_ms) for i, value in enumerate(draws)]
     return points
+
+
+def _curve(curve: Json, timestamp_ms: int) -> list[Point]:
+    """Validation metrics of the snapshots, against images shown."""
+    names = [name for name in curve if name != "images"]
+    return [
+        Point(f"curve/{name}", value, step, timestamp_ms)
+        for name in names
+        for step, value in zip(curve["images"], curve[name], strict=True)
+    ]
 
 
 def _costs(cost: Json, timestamp_ms: int) -> list[Point]:

@@ -10,34 +10,50 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gm_bench.leaderboard import COLUMNS, Entry, Leaderboard, Score
+from gm_bench.leaderboard import COLUMNS, ORDER_BY, Entry, Leaderboard, Score
 from gm_bench.record import FLOOR, divergence_place
 
 NOT_AVAILABLE = "–"
 
 
 def to_markdown(board: Leaderboard) -> str:
-    """A section per dataset: the table, what happened to diverged seeds, and the protocol in words."""
+    """A section per dataset: main table, which seeds diverged, the protocol in words, other metrics."""
     sections = []
     for dataset in board.datasets:
-        header, *lines = _text_table(board, dataset, board.metrics(dataset))
-        rule = ["---", "---"] + ["---:"] * (len(header) - 2)
-        escaped = [list(map(_markdown, line)) for line in (header, *lines)]
-        escaped.insert(1, rule)
-        table = "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+        rest = [name for name in board.metrics(dataset) if name not in main_metrics(board, dataset)]
         facts = "\n".join(
             f"- {_markdown(line)}" for line in (*notes(board, dataset), *protocol_in_words(board, dataset))
         )
-        sections.append(f"## {dataset}\n\n{table}\n\n{facts}\n")
+        parts = [
+            _markdown_table(_text_table(board, dataset, main_metrics(board, dataset)), n_left=3),
+            facts,
+            *(
+                [f"The other metrics:\n\n{_markdown_table(_plain_table(board, dataset, rest), 1)}"]
+                if rest
+                else []
+            ),
+        ]
+        sections.append(f"## {dataset}\n\n" + "\n\n".join(parts) + "\n")
     return "# Leaderboard\n\n" + "\n".join(sections)
+
+
+def main_metrics(board: Leaderboard, dataset: str) -> list[str]:
+    """Names of the metrics that a narrow table shows."""
+    return [name for name in board.metrics(dataset) if name not in COLUMNS or COLUMNS[name].short]
+
+
+def _markdown_table(lines: list[list[str]], n_left: int) -> str:
+    """Lines of cells, the header first; so many columns to the left, the others to the right."""
+    escaped = [list(map(_markdown, line)) for line in lines]
+    escaped.insert(1, ["---"] * n_left + ["---:"] * (len(lines[0]) - n_left))
+    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
 
 
 def rich_tables(board: Leaderboard) -> list[Table]:
     """A table per dataset for the terminal, with the main metrics only."""
     tables = []
     for dataset in board.datasets:
-        main = [name for name in board.metrics(dataset) if name not in COLUMNS or COLUMNS[name].short]
-        header, *lines = _text_table(board, dataset, main)
+        header, *lines = _text_table(board, dataset, main_metrics(board, dataset))
         caption = "\n".join((*notes(board, dataset), *protocol_in_words(board, dataset)[:3]))
         table = Table(
             title=dataset,
@@ -47,7 +63,7 @@ def rich_tables(board: Leaderboard) -> list[Table]:
             box=box.SIMPLE_HEAD,
         )
         for i, name in enumerate(header):
-            table.add_column(Text(name), justify="left" if i < 2 else "right", no_wrap=i < 2)
+            table.add_column(Text(name), justify="left" if i in (1, 2) else "right", no_wrap=i < 3)
         for i, line in enumerate(lines):
             # Without the space that keeps it together elsewhere: rich would break the line there.
             table.add_row(
@@ -96,6 +112,14 @@ def score_text(score: Score | None, digits: int) -> str:
         return NOT_AVAILABLE
     mean = number(score.mean, digits)
     return mean if score.sd is None else f"{mean} ±\u00a0{number(score.sd, digits)}"
+
+
+def interval_text(score: Score | None, digits: int) -> str:
+    """10.1 to 14.5."""
+    if score is None or score.interval is None:
+        return NOT_AVAILABLE
+    low, high = (number(end, digits) for end in score.interval)
+    return f"{low} to {high}"
 
 
 def floor_text(value: float | None, digits: int) -> str:
@@ -161,7 +185,10 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
     return [
         f"N = {n:,}: each value compares {n:,} generated images with {n:,} real ones of the "
         f"{protocol['split']} split and is the mean over {_count(draws, 'independent draw')} per seed.",
-        f"±: standard deviation between seeds (n = {seeds}); without ± there is one seed.",
+        f"±: standard deviation between seeds (n = {seeds}); without ± there is one seed. 95 %: "
+        "interval of the mean FID, from Student's t with variances moderated over the variants (Smyth 2004).",
+        "Rank: by FID, 1 + how many variants are better beyond noise (moderated t-tests of log FID, 5 % over "
+        "all pairs together, Bonferroni); variants that cannot be told apart share a rank.",
         f"{FLOOR}: the same metrics between two disjoint sets of real images at the same N, "
         "the best that a model can be expected to reach.",
         f"Better: {', '.join(title(name) for name in names)} "
@@ -173,7 +200,10 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
         f"TF32 {'on' if protocol['tf32'] else 'off'}.",
         f"Estimates: {score} over {_count(protocol['score_splits'], 'split')}; "
         f"KID over {_count(protocol['kid_subsets'], 'subset')} of {protocol['kid_subset_size']:,}; "
-        f"precision and recall with {_count(protocol['neighbours'], 'neighbour')}.",
+        f"precision, recall, density and coverage with {_count(protocol['neighbours'], 'neighbour')}; "
+        f"FID∞ through {_count(protocol['fid_subsets'], 'size')} of subsets.",
+        f"Memorisation: against {protocol['n_train']:,} images that training was shown; duplicates are "
+        f"nearer to one of them than {protocol['duplicate_quantile']:.0%} of the held-out images are.",
         f"Budget: {budgets} real images shown to each model. Time and parameters: of one seed, on {devices}.",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in protocol["versions"].items()) + ".",
     ]
@@ -184,8 +214,8 @@ def _text_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> lis
     entries = board.entries[dataset]
     digits = {name: decimals(entries, name) for name in metrics}
     floor = board.floors[dataset]
-    header = ["variant", "family", *(title(name) for name in metrics), "seeds", "time", "parameters"]
-    floor_line = [FLOOR, "real images"]
+    header = ["rank", "variant", "family", *(title(name) for name in metrics), "seeds", "time", "parameters"]
+    floor_line = [NOT_AVAILABLE, FLOOR, "real images"]
     floor_line += [floor_text(floor.get(name), digits[name]) for name in metrics]
     lines = [header, [*floor_line, *[NOT_AVAILABLE] * 3]]
     for entry in entries:
@@ -194,7 +224,30 @@ def _text_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> lis
         n, n_bad = len(entry.seeds), len(entry.divergences)
         seeds = f"{n - n_bad} of {n}" if n_bad else str(n)
         size = number(sum(entry.cost["parameters"].values()), 0)
-        lines.append([entry.variant, entry.family, *cells, seeds, duration(entry.cost["seconds"]), size])
+        rank = NOT_AVAILABLE if entry.rank is None else str(entry.rank)
+        time = duration(entry.cost["seconds"])
+        lines.append([rank, entry.variant, entry.family, *cells, seeds, time, size])
+    if ORDER_BY in metrics:
+        place = 4 + metrics.index(ORDER_BY)
+        spans = [interval_text(entry.metrics.get(ORDER_BY), digits[ORDER_BY]) for entry in entries]
+        for line, text in zip(lines, ["95 %", NOT_AVAILABLE, *spans], strict=True):
+            line.insert(place, text)
+    return lines
+
+
+def _plain_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> list[list[str]]:
+    """Header, floor, entries with the given metrics and nothing else; as text."""
+    entries = board.entries[dataset]
+    digits = {name: decimals(entries, name) for name in metrics}
+    floor = board.floors[dataset]
+    lines = [
+        ["variant", *(title(name) for name in metrics)],
+        [FLOOR, *(floor_text(floor.get(name), digits[name]) for name in metrics)],
+    ]
+    for entry in entries:
+        lines.append(
+            [entry.variant, *(score_text(entry.metrics.get(name), digits[name]) for name in metrics)]
+        )
     return lines
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import shutil
 import statistics
 from pathlib import Path
@@ -65,12 +66,16 @@ def test_mean_and_spread_between_seeds():
     (row,) = leaderboard.to_json(
         board_of(floor(), *(cell("gan", s, v) for s, v in enumerate((1.0, 2.0, 6.0))))
     )["rows"]
+    # log values 0, ln 2, ln 6: their sd / √3, times Student's t of 2 degrees at 97.5 %, 4.302653
+    h = 4.3026527 * statistics.stdev([0.0, math.log(2), math.log(6)]) / 3**0.5
     # mean 9/3 = 3; squared deviations 4 + 1 + 9 = 14, divided by n − 1 = 2: sd √7
     assert row["metrics"]["fid"] == {
         "mean": 3.0,
         "sd": pytest.approx(7**0.5, rel=1e-12),  # one rounding of the root
         "n": 3,
         "values": [1.0, 2.0, 6.0],
+        "draw_sd": None,
+        "interval": pytest.approx([3 * math.exp(-h), 3 * math.exp(h)], rel=1e-6),
     }
     assert row["seeds"] == [0, 1, 2]
     assert row["status"] == "ok"
@@ -78,7 +83,31 @@ def test_mean_and_spread_between_seeds():
 
 def test_one_seed_has_no_spread():
     (row,) = leaderboard.to_json(board_of(floor(), cell("gan", 4, 2.5)))["rows"]
-    assert row["metrics"]["fid"] == {"mean": 2.5, "sd": None, "n": 1, "values": [2.5]}
+    assert row["metrics"]["fid"] == {
+        "mean": 2.5,
+        "sd": None,
+        "n": 1,
+        "values": [2.5],
+        "draw_sd": None,
+        "interval": None,
+    }
+    assert row["rank"] is None, "nothing is known of the noise"
+
+
+def test_spread_between_draws_is_pooled_over_seeds():
+    """Root mean square of 3 and 4: √12.5."""
+    rows = [cell("gan", seed, 9.0 + seed) | {"eval_draw_sd/fid": sd} for seed, sd in ((0, 3.0), (1, 4.0))]
+    (row,) = leaderboard.to_json(board_of(floor(), *rows))["rows"]
+    assert row["metrics"]["fid"]["draw_sd"] == pytest.approx(12.5**0.5)
+
+
+def test_rows_within_noise_share_a_rank():
+    values = {"a": (10.0, 10.5, 11.0), "b": (10.2, 10.4, 11.1), "c": (30.0, 31.0, 32.0)}
+    board = board_of(floor(), *(cell(v, s, x) for v, xs in values.items() for s, x in enumerate(xs)))
+    assert [(e.variant, e.rank) for e in board.entries["digits"]] == [("a", 1), ("b", 1), ("c", 3)]
+    text = tables.to_markdown(board)
+    assert "| 1 | a | GAN | 10.5" in text
+    assert "| 3 | c | GAN | 31.0" in text
 
 
 def test_costs_are_means_over_seeds():
@@ -101,7 +130,7 @@ def test_order_is_by_fid_whatever_the_order_of_rows_and_grid():
 def test_floor_stands_first_in_every_form():
     board = board_of(cell("gan", 0, 1.0), floor(fid=2.0))
     table = [line for line in tables.to_markdown(board).splitlines() if line.startswith("| ")]
-    assert table[2].startswith("| floor | real images | 2.0")
+    assert table[2].startswith("| – | floor | real images | 2.0")
     assert next(csv.DictReader(io.StringIO(leaderboard.to_csv(board))))["variant"] == "floor"
     assert plain(board).index("floor") < plain(board).index("gan")
 
@@ -126,7 +155,7 @@ def test_a_variant_that_diverged_in_all_seeds_is_a_row():
     assert [row["variant"] for row in rows] == ["vae", "gan"]
     assert rows[1]["status"] == "diverged"
     assert rows[1]["metrics"] == {}
-    assert "| gan | GAN | diverged at step 7 (critic loss) | – |" in tables.to_markdown(board)
+    assert "| – | gan | GAN | diverged at step 7 (critic loss) | – |" in tables.to_markdown(board)
     assert "gan: 2 of 2 seeds diverged, earliest seed 0 at step 7 (critic loss)." in tables.notes(
         board, "digits"
     )
@@ -275,7 +304,7 @@ def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
     assert told["floors"]["digits"]["fid"] == 0.25
     assert sorted(told["floors"]["digits"]) == sorted(METRICS)
     wgan, vae = told["rows"]
-    assert sorted(vae) == ["cost", "dataset", "family", "metrics", "seeds", "status", "variant"]
+    assert sorted(vae) == ["cost", "dataset", "family", "metrics", "rank", "seeds", "status", "variant"]
     assert (wgan["variant"], wgan["status"]) == ("wgan", "partly diverged")
     assert wgan["metrics"]["fid"]["values"] == [statistics.fmean((20.1, 20.2, 20.4))], "to the last bit"
     assert vae["metrics"]["fid"]["mean"] == 42.5
