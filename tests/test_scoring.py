@@ -1,0 +1,274 @@
+"""gm-bench evaluate: images of other programs get the numbers of a cell, or a sentence that says why not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from typer.testing import CliRunner
+
+from gm_bench import cli, io
+from gm_bench.config import Params
+from gm_bench.data.dataset import load, read_split, save
+from gm_bench.evaluation import Reference, all_metrics
+from gm_bench.extractors import load_extractor
+from gm_bench.features import Features, extract
+from gm_bench.scoring import known_standard, score
+from pipelines import extractor, reference
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+    """Digits with their reference, and a leaderboard of the same protocol with two variants."""
+    path = tmp_path_factory.mktemp("repository")
+    source = params.dataset("digits").source
+    (path / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        save(load(source.loader, **source.options), Path("data", "digits"))
+        extractor.main("digits", device="cpu")
+        reference.main("digits", device="cpu")
+        floor = io.read_json(Path("reference/digits/floor.json"))
+        rows = [
+            {"dataset": "digits", "variant": name, "metrics": {"fid": {"mean": value, "sd": 1.0}}}
+            for name, value in (("better_gan", 3.0), ("worse_gan", 300.0))
+        ]
+        other = {"dataset": "mnist", "variant": "of_another_dataset", "metrics": {"fid": {"mean": 1.0}}}
+        board = {"schema": 1, "protocol": {"digits": floor["protocol"]}, "rows": [*rows, other], "floors": {}}
+        io.write_json(Path("reports/leaderboard.json"), board)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+
+
+@pytest.fixture
+def draws(params: Params) -> Tensor:
+    """Mirrored training images and noise, as many draws as the protocol has: (draws, n, 1, 8, 8)."""
+    protocol = params.dataset("digits").protocol
+    train, _ = read_split(Path("data", "digits"), "train")
+    real = train[torch.arange(protocol.n_samples) % len(train)]
+    noise = torch.randint(0, 256, real.shape, dtype=torch.uint8)
+    return torch.stack([real.flip(3), noise, *[real] * (protocol.draws - 2)])
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(cli.app, ["evaluate", *arguments, "--device", "cpu"])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def refused(*arguments: str) -> str:
+    """The one sentence of a refusal."""
+    output = run(*arguments, code=1).strip()
+    assert "\n" not in output
+    assert output.startswith("error: ")
+    return output
+
+
+def test_the_samples_of_a_cell_get_the_numbers_of_the_cell(
+    draws: Tensor, tmp_path: Path, params: Params
+) -> None:
+    io.write_tensors(tmp_path / "samples.safetensors", {"images": draws})
+    output = run(
+        str(tmp_path / "samples.safetensors"), "--reference", "digits", "--json", str(tmp_path / "row.json")
+    )
+    row: dict[str, Any] = io.read_json(tmp_path / "row.json")
+    tensors, _ = io.read_tensors(Path("reference/digits/features.safetensors"))
+    _, lenet = load_extractor(Path("extractors/digits"), (1, 8, 8))
+    config = params.dataset("digits").protocol
+    expected = [
+        all_metrics(extract(lenet, draw, CPU), draw, Reference.from_tensors(tensors), config, CPU)
+        for draw in draws
+    ]
+    assert row["values"] == {name: [each[name] for each in expected] for name in expected[0]}
+    assert row["floor"] == io.read_json(Path("reference/digits/floor.json"))["values"]
+    assert (row["comparable_with_leaderboard"], row["difference"]) == (True, None)
+    assert len(row["missing_classes"]) == config.draws
+    lines = [line.split()[0] for line in output.splitlines() if line.strip()]
+    places = [lines.index(word) for word in ("floor", "better_gan", "these", "worse_gan")]
+    assert places == sorted(places)  # in order of FID: 3, that of noise and copies, 300
+    assert "of_another_dataset" not in output
+
+
+def test_a_folder_is_dealt_into_draws_of_the_protocol(draws: Tensor, tmp_path: Path, params: Params) -> None:
+    """As many distinct images as one draw and a half: one draw, which may not stand beside three."""
+    config = params.dataset("digits").protocol
+    images = torch.cat([draws[0], draws[1]])[: config.n_samples * 3 // 2]
+    for i, image in enumerate(images):
+        Image.fromarray(image[0].numpy()).save(tmp_path / f"{i:04}.png")
+    output = run(str(tmp_path), "--reference", "digits", "--json", str(tmp_path / "row.json"))
+    row = json.loads((tmp_path / "row.json").read_text())
+    assert {len(values) for values in row["values"].values()} == {1}
+    needed = config.draws * config.n_samples
+    reason = f"draws is 1 against {config.draws}; {needed:,} images make all {config.draws} draws"
+    assert row["difference"] == reason
+    assert f"not beside the leaderboard: {reason}" in " ".join(output.split())
+    assert "better_gan" not in output
+    assert any(f"{config.n_samples:,} of {len(images):,} images were used" in w for w in row["warnings"])
+    # mirrored digits and noise in the same shares as dealt: neither all of one nor all of the other
+    assert 0.2 < row["values"]["precision"][0] < 0.8
+
+
+def test_a_leaderboard_of_another_protocol_is_refused_with_the_first_difference(
+    draws: Tensor, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "a.npz", draws.numpy())
+    board = io.read_json(Path("reports/leaderboard.json"))
+    changed = json.loads(json.dumps(board))
+    changed["protocol"]["digits"]["neighbours"] = 99
+    io.write_json(Path("reports/leaderboard.json"), changed)
+    try:
+        output = run(str(tmp_path / "a.npz"), "--reference", "digits")
+    finally:
+        io.write_json(Path("reports/leaderboard.json"), board)
+    neighbours = board["protocol"]["digits"]["neighbours"]
+    assert f"not beside the leaderboard: neighbours is {neighbours} against 99" in output
+    assert "better_gan" not in output
+    assert "these images" in output
+
+
+def test_colour_images_of_another_size_are_converted_when_asked(
+    draws: Tensor, tmp_path: Path, params: Params
+) -> None:
+    colour = draws[0].repeat(1, 3, 2, 2).permute(0, 2, 3, 1).numpy()
+    np.savez(tmp_path / "a.npz", images=colour)
+    path = str(tmp_path / "a.npz")
+    assert "give --channels grey to convert them" in refused(path, "--reference", "digits")
+    assert "give --resize 8" in refused(path, "--reference", "digits", "--channels", "grey")
+    output = run(path, "--reference", "digits", "--channels", "grey", "--resize", "8")
+    n = params.dataset("digits").protocol.n_samples
+    assert f"converted: {n} of {n} images converted to grey" in output
+    assert "--channels is 'gray'; allowed: grey, rgb" in refused(
+        path, "--reference", "digits", "--channels", "gray"
+    )
+
+
+def test_what_cannot_be_scored_is_one_sentence(draws: Tensor, tmp_path: Path, params: Params) -> None:
+    few = tmp_path / "few.npz"
+    np.savez(few, draws[0, :30].numpy())
+    n, n_draws = params.dataset("digits").protocol.n_samples, params.dataset("digits").protocol.draws
+    sentence = refused(str(few), "--reference", "digits")
+    assert f"holds 30 images but the protocol of digits compares {n:,}" in sentence
+    assert f"{n * n_draws:,} for all {n_draws} draws" in sentence
+    assert "neither a path nor one of digits, mnist" in refused(str(few), "--reference", "no-such")
+    assert "reference/mnist/features.safetensors is missing: python -m pipelines.fetch mnist" in refused(
+        str(few), "--reference", "mnist"
+    )
+    assert "--extractor and --reference-key are for a path" in refused(
+        str(few), "--reference", "digits", "--extractor", "lenet"
+    )
+    unknown = CliRunner().invoke(cli.app, ["evaluate", str(few), "--reference", "digits", "--colour", "grey"])
+    assert unknown.exit_code == 2
+    assert "No such option: --colour" in unknown.output
+
+
+def test_a_dataset_of_the_grid_is_made_by_its_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"features\.safetensors is missing: dvc repro reference@digits"):
+        known_standard("digits", params, CPU)
+
+
+def test_a_reference_of_another_protocol_is_refused(params: Params) -> None:
+    digits = params.dataset("digits")
+    protocol = digits.protocol.model_copy(update={"neighbours": digits.protocol.neighbours + 1})
+    changed = {"digits": digits.model_copy(update={"protocol": protocol})}
+    with pytest.raises(ValueError, match="made under another protocol \\(neighbours is"):
+        known_standard("digits", params.model_copy(update={"datasets": changed}), CPU)
+
+
+def test_features_that_are_not_finite_are_refused(
+    draws: Tensor, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gm_bench import scoring
+    from gm_bench.data.foreign import Foreign
+
+    def broken(*arguments: Any) -> Features:
+        seen = extract(*arguments)
+        seen.features[3, 5] = torch.nan
+        return seen
+
+    standard = known_standard("digits", params, CPU)
+    monkeypatch.setattr(scoring, "extract", broken)
+    with pytest.raises(ValueError, match="fake features hold NaN or inf in 1 of"):
+        score(Foreign(draws[0], None, (), 1, (), ()), tmp_path, standard, CPU)
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """All digits as an array with their labels."""
+    splits = [read_split(Path("data", "digits"), split) for split in ("train", "test")]
+    images, labels = (torch.cat(tensors).numpy() for tensors in zip(*splits, strict=True))
+    np.savez(tmp_path / "real.npz", images=images, labels=labels)
+    return tmp_path / "real.npz"
+
+
+def test_real_images_of_ones_own_are_the_standard(real: Path, tmp_path: Path, draws: Tensor) -> None:
+    """With a known extractor: digits against themselves are at the floor, noise is far away."""
+    for name, images in (("copies", np.load(real)["images"][:600]), ("noise", draws[1, :600].numpy())):
+        np.savez(tmp_path / f"{name}.npz", images)
+        out = tmp_path / f"{name}.json"
+        output = run(
+            str(tmp_path / f"{name}.npz"),
+            "--reference",
+            str(real),
+            "--extractor",
+            "digits",
+            "--json",
+            str(out),
+        )
+        assert "not beside the leaderboard: real images of one's own are the standard" in output
+    copies, noise = (io.read_json(tmp_path / f"{name}.json") for name in ("copies", "noise"))
+    assert copies["protocol"]["n_samples"] == 600
+    assert copies["protocol"]["n_train"] == 899  # 1,797 − 898 held out
+    assert copies["floor"] == noise["floor"]
+    assert (
+        abs(copies["floor"]["one_nn"] - 0.5) < 0.06
+    )  # 1,200 answers in mutual pairs: 0.02 of standard error
+    assert noise["values"]["one_nn"][0] > 0.99
+    assert copies["values"]["fid"][0] < 0.05 * noise["values"]["fid"][0]
+    # half of the 600 lie in the training half, on their own copies
+    assert copies["values"]["duplicates_exact"][0] == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_small_classifier_is_trained_once_where_labels_are(
+    real: Path, tmp_path: Path, draws: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gm_bench.classifier.LEAST_UPDATES", 20)
+    monkeypatch.setattr("gm_bench.classifier.EPOCHS", 1)
+    np.savez(tmp_path / "fake.npz", draws[0, :200].numpy())
+    arguments = (str(tmp_path / "fake.npz"), "--reference", str(real), "--json", str(tmp_path / "row.json"))
+    assert "training a small classifier on 899 of" in run(*arguments)
+    first = io.read_json(tmp_path / "row.json")
+    assert first["protocol"]["extractor"]["comparable"] == "among themselves"
+    assert "class_kl" in first["values"]
+    assert "training a small classifier" not in run(*arguments)
+    assert io.read_json(tmp_path / "row.json")["values"] == first["values"]
+
+
+def test_standards_of_ones_own_that_do_not_do(
+    real: Path, tmp_path: Path, draws: Tensor, params: Params
+) -> None:
+    fake, unlabelled = tmp_path / "fake.npz", tmp_path / "unlabelled.npz"
+    np.savez(fake, draws[0, :200].numpy())
+    np.savez(unlabelled, np.load(real)["images"])
+    assert "has no labels to train a classifier on" in refused(
+        str(fake), "--reference", str(unlabelled), "--extractor", "lenet"
+    )
+    assert "there is no extractor 'emoji'" in refused(
+        str(fake), "--reference", str(real), "--extractor", "emoji"
+    )
+    subsets = params.dataset("digits").protocol.fid_subsets
+    np.savez(tmp_path / "few.npz", draws[0, : 4 * subsets - 1].numpy())
+    sentence = f"too few, FID∞ over {subsets} subsets needs at least {4 * subsets} on either side"
+    assert sentence in refused(str(tmp_path / "few.npz"), "--reference", str(real), "--extractor", "digits")
