@@ -95,10 +95,9 @@ def failures(exhibit: Exhibit) -> list[str]:
             f"Training diverged at {divergence_place(where)}: the value was {where['value']}. "
             f"It had been shown {shown:,} of {budget:,} images; there are no metrics."
         )
-    draws = (exhibit.metrics.get("details") or {}).get("missing_classes") or []
-    missing = [str(name) for name in (draws[0] if draws else [])]
-    if missing:
-        said.append(f"No sample of the first draw is taken for class {', '.join(missing)}.")
+    for i, names in enumerate((exhibit.metrics.get("details") or {}).get("missing_classes", ())):
+        if names:
+            said.append(f"No sample of draw {i} is taken for class {', '.join(map(str, names))}.")
     return said
 
 

@@ -14,7 +14,7 @@ from gm_bench.figures import image_grid
 
 QUALITIES = (95, 85, 75, 60, 45, 30)
 MOST_IMAGES, FEWEST_IMAGES = 36, 9
-FEWEST_MOMENTS = 4
+FEWEST_MOMENTS = 4  # no further moments are left out where there are so few
 GOOD = 75  # below this quality it is better to show less
 SIDE = 32  # images narrower than this are enlarged by whole factors
 

@@ -44,7 +44,7 @@ function filter(section, table, rows) {
       cell.colSpan = all && all.checked ? cell.dataset.wide : cell.dataset.narrow ??= cell.colSpan;
     }
   };
-  form.addEventListener("input", update);
+  for (const kind of ["input", "change"]) form.addEventListener(kind, update);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
   update();

@@ -1,0 +1,102 @@
+"""The page of a cell: what it says of scores, parameters, failures, and how to make the cell again."""
+
+import re
+import shlex
+
+from exhibits import exhibit
+from test_report import HOSTILE, Page
+
+from gm_bench.cell_page import commands, render
+from gm_bench.exhibit import Exhibit, in_file_name, page_name
+
+
+def text_of(shown: Exhibit, **changes) -> str:
+    return " ".join(Page(page_of(shown, **changes)).text.split())
+
+
+def page_of(shown: Exhibit, **changes) -> str:
+    dataset, variant, seed = shown.cell
+    facts = {
+        "family": "GAN",
+        "source": "somebody, some year",
+        "floor": {"fid": 1.5},
+        "siblings": [shown.cell, (dataset, variant, seed + 1)],
+        "revision": "abc123",
+    }
+    return render(shown, **(facts | changes))
+
+
+def test_scores_draw_by_draw_beside_the_floor():
+    text = text_of(exhibit("gan", 0, 10.0))
+    assert "FID ↓ 10 9 11 1.5" in text
+    assert "Precision ↑ 0.6 0.5 0.7 –" in text
+
+
+def test_parameters_protocol_and_origin():
+    text = text_of(exhibit("gan", 0))
+    for fact in (
+        "batch_size 16",
+        "optimisers.critic.betas 0.5, 0.9",
+        "n_samples 800",
+        "extractor.name lenet",
+        "time 10.0 s",
+        "updates critic 50, generator 10",
+        "peak memory 1 MiB",
+        "page written from abc123",
+        "torch in training 2.15.0",
+        "folder runs/digits/gan/0",
+    ):
+        assert fact in text
+    assert "ema" not in text, "what a recipe leaves out is left out"
+
+
+def test_failures_are_said():
+    text = text_of(exhibit("gan", 0, None))
+    assert "Training diverged at step 7 (critic loss): the value was nan" in text
+    assert "400 of 400 images" in text
+    assert "Metrics" not in text
+    assert "No sample of draw 1 is taken for class 3." in text_of(exhibit("gan", 0))
+
+
+def test_commands_name_the_cell():
+    assert dict(commands(("digits", "wgan_gp", 2)))["up to date, with all it depends on"] == (
+        "dvc repro evaluate@digits-wgan_gp-2"
+    )
+    for _, command in commands(("a b", "$(touch x)", 0)):
+        assert "$(touch x)" not in shlex.split(command) or "'$(touch x)'" in command
+        words = shlex.split(command)
+        assert any("$(touch x)" in word for word in words), "one word, as it stands"
+
+
+def test_pictures_and_links():
+    page = Page(page_of(exhibit("gan", 0)))
+    assert [image["alt"] for image in page.all("img")] == [
+        "64 samples of gan on digits, seed 0",
+        "the 3 samples of gan on digits, seed 0 that are nearest to a training image, above those images",
+    ]
+    assert [link["href"] for link in page.all("a")] == ["../leaderboard.html#digits", "digits-gan-1.html"]
+
+
+def test_hostile_text_is_text():
+    shown = exhibit(HOSTILE, 0)
+    shown.cost["recipe"]["note"] = HOSTILE
+    page = Page(page_of(shown, family=HOSTILE, source=HOSTILE, revision=HOSTILE))
+    assert page.text.count(HOSTILE) >= 5
+    assert page.all("script") == []
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+NAMES = ["../x", "a/b", "a b", "a~b", "a-b", "a_b", ".", "ä", "a\x00b", "a~2d.b", "a~2fb"]
+
+
+def test_names_stay_in_their_folder_and_apart():
+    made = [in_file_name(name) for name in NAMES]
+    assert len(set(made)) == len(NAMES)
+    for text in made:
+        assert re.fullmatch(r"[A-Za-z0-9_~][A-Za-z0-9_~.]*", text)
+        assert ".." not in text
+
+
+def test_page_names():
+    assert page_name(("fashion_mnist", "wgan_gp", 2)) == "fashion_mnist-wgan_gp-2.html"
+    assert page_name(("a-b", "c", 1)) != page_name(("a", "b-c", 1))

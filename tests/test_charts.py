@@ -1,0 +1,206 @@
+"""Charts: the numbers that they are drawn from, what they say in words, and that they are safe in a page."""
+
+import csv
+import io
+import math
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from exhibits import MOMENTS, exhibit
+from test_leaderboard import board_of, cell, floor
+
+from gm_bench import drawing
+from gm_bench.charts import charts, losses_of_cell
+from gm_bench.drawing import standalone
+
+HOSTILE = "<b>&$x$</b>"
+NEIGHBOURS = {"eval/one_nn": 0.75, "eval/one_nn_real": 0.7, "eval/one_nn_fake": 0.8, "eval/recall": 0.25}
+
+
+def board_and_cells(name: str = "gan"):
+    rows = [cell(name, s, v, **NEIGHBOURS) for s, v in enumerate((10.0, 12.0, 14.0))]
+    board = board_of(floor(), *rows, cell("vae", 0, 20.0, **NEIGHBOURS), cell("wgan", 0, None))
+    exhibits = [exhibit(name, s, v) for s, v in enumerate((10.0, 12.0, 14.0))]
+    return board, [*exhibits, exhibit("vae", 0, 20.0), exhibit("wgan", 0, None)]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict:
+    board, exhibits = board_and_cells()
+    return {chart.name: chart for chart in charts(board, "digits", exhibits)}
+
+
+def table(chart) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(chart.table)))
+
+
+def places(svg: str, colour: str) -> list[tuple[float, float]]:
+    """Where markers of a colour stand, in the order in which they were drawn."""
+    found = re.findall(r'<use xlink:href="[^"]*" x="([\d.]+)" y="([\d.]+)" style="([^"]*)"', svg)
+    return [(float(x), float(y)) for x, y, style in found if colour in style]
+
+
+def test_which_charts_there_are(drawn):
+    assert list(drawn) == [
+        "digits-fid",
+        "digits-one-nn",
+        "digits-precision-recall",
+        "digits-cost-seconds",
+        "digits-cost-images",
+        "digits-curve-fid",
+        "digits-loss",
+    ], "no curve of 1-NN: nobody measured one"
+
+
+def test_nothing_is_drawn_of_nothing():
+    board = board_of(floor(), cell("wgan", 0, None))
+    assert charts(board, "digits", []) == []
+
+
+def test_the_numbers_of_fid(drawn):
+    board, _ = board_and_cells()
+    low, high = board.entries["digits"][0].metrics["fid"].interval
+    base, gan, vae = table(drawn["digits-fid"])
+    assert (base["variant"], base["mean"]) == ("floor", "1.5")
+    assert (gan["mean"], gan["n_seeds"], gan["seeds"]) == ("12.0", "3", "10.0 12.0 14.0")
+    assert (float(gan["low_95"]), float(gan["high_95"])) == (low, high)
+    assert (vae["variant"], vae["n_seeds"]) == ("vae", "1")
+
+
+def test_marks_stand_where_the_numbers_are(drawn):
+    """On a logarithmic axis equal ratios are equal distances: floor 1.5, seeds 10 to 14, mean 12, vae 20."""
+    svg = drawn["digits-fid"].panels[0].svg
+    dots = places(svg, "var(--family-0")
+    assert len(dots) == 3 + 1 + 1 + 1, "seeds and mean of gan, the one seed of vae and its mean"
+    x = {value: dots[i][0] for i, value in enumerate((10.0, 12.0, 14.0))}
+    assert dots[3][0] == pytest.approx(x[12.0], abs=0.02), "the mean of gan; svg keeps two decimals"
+    scale = (x[14.0] - x[10.0]) / math.log(14 / 10)
+    assert dots[4][0] - x[10.0] == pytest.approx(scale * math.log(2), abs=0.2)
+    assert dots[0][1] == dots[3][1] < dots[4][1], "one row a variant, the best on top"
+
+
+def test_the_line_at_one_half_is_drawn(drawn):
+    chart = drawn["digits-one-nn"]
+    assert ">50 %</text>" in chart.panels[0].svg
+    lines = table(chart)
+    gan = {line["metric"]: line["mean"] for line in lines if line["variant"] == "gan"}
+    assert {name: float(mean) for name, mean in gan.items()} == pytest.approx(
+        {"one_nn": 0.75, "one_nn_real": 0.7, "one_nn_fake": 0.8}
+    )
+
+
+def test_words_for_those_who_do_not_see_it(drawn):
+    assert re.fullmatch(
+        r"FID on digits, lower is better: "
+        r"gan 12 \([\d.]+ to [\d.]+\); vae 20 \([\d.]+ to [\d.]+\); floor 1\.5\.",
+        drawn["digits-fid"].alt,
+    )
+    assert drawn["digits-cost-seconds"].alt == (
+        "FID against seconds of training, one seed on digits: gan 12 after 11; vae 20 after 10."
+    )
+
+
+def test_the_way_there_is_scaled_to_the_cost(drawn):
+    """gan takes 10, 11 and 12 s for 400 images: 11 s on average, so 100 images are 2.75 s."""
+    lines = [line for line in table(drawn["digits-cost-seconds"]) if line["variant"] == "gan"]
+    assert [(float(line["seconds"]), float(line["fid"])) for line in lines if line["part"] == "end"] == [
+        (10.0, 10.0),
+        (11.0, 12.0),
+        (12.0, 14.0),
+    ]
+    way = [(float(line["seconds"]), float(line["fid"])) for line in lines if line["part"] == "way"]
+    assert way == [(2.75, 96.0), (5.5, 48.0), (8.25, 24.0), (11.0, 12.0)], "12 times 8, 4, 2, 1"
+
+
+def test_curves_are_of_every_seed(drawn):
+    chart = drawn["digits-curve-fid"]
+    lines = [line for line in table(chart) if line["variant"] == "gan"]
+    expected = [
+        (s, m, v * k)
+        for s, v in enumerate((10.0, 12.0, 14.0))
+        for m, k in zip(MOMENTS, (8, 4, 2, 1), strict=True)
+    ]
+    assert [(int(line["seed"]), int(line["images"]), float(line["fid"])) for line in lines] == expected
+    assert [panel.label for panel in chart.panels] == ["gan", "vae", "wgan"], (
+        "a diverged one as far as it came"
+    )
+
+
+def test_bands_reach_from_the_lowest_to_the_highest_seed(drawn):
+    lines = [line for line in table(drawn["digits-loss"]) if line["variant"] == "gan"]
+    assert [tuple(map(float, (line["mean"], line["low"], line["high"]))) for line in lines] == [
+        (1.0, 0.0, 2.0),
+        (2.0, 1.0, 3.0),
+        (3.0, 2.0, 4.0),
+        (4.0, 3.0, 5.0),
+    ]
+    assert {line["term"] for line in lines} == {"critic/loss"}, "no score, and no term without a value"
+
+
+def test_losses_of_one_cell():
+    chart = losses_of_cell(exhibit("gan", 2))
+    assert [float(line["value"]) for line in table(chart)] == [2.0, 3.0, 4.0, 5.0]
+    assert chart.alt == "critic/loss ends at 5"
+
+
+def test_names_are_text_in_a_chart():
+    board, exhibits = board_and_cells(HOSTILE)
+    for chart in charts(board, "digits", exhibits):
+        for panel in chart.panels:
+            root = ET.fromstring(panel.svg)  # well formed, and nothing in it but shapes and text
+            kinds = {element.tag.rpartition("}")[2] for element in root.iter()}
+            assert kinds <= {"svg", "defs", "g", "path", "use", "text", "tspan", "clipPath", "rect"}
+            if chart.name == "digits-fid":
+                assert HOSTILE in ["".join(element.itertext()) for element in root.iter()]
+
+
+def test_colours_are_the_pages_own(drawn):
+    for chart in drawn.values():
+        for panel in chart.panels:
+            assert not re.search(r"#01\d{4}", panel.svg), "placeholders are replaced"
+            outside = re.sub(r"var\([^)]*\)", "", panel.svg)
+            assert not re.search(r"#[0-9a-fA-F]{6}", outside), "every colour follows the page"
+            assert not re.search(r"\d\.\d{3}", panel.svg), "two decimals"
+            assert "<style" not in panel.svg, "a rule would reach into the page"
+
+
+def test_a_chart_of_its_own_brings_its_colours(drawn):
+    text = standalone(drawn["digits-fid"].panels[0].svg)
+    assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "prefers-color-scheme:dark" in text
+    assert all(text.count(f"{name}:") >= 2 for name, _, _ in drawing.COLOURS.values())
+
+
+def test_the_same_each_time(drawn):
+    board, exhibits = board_and_cells()
+    assert {chart.name: chart for chart in charts(board, "digits", exhibits)} == drawn
+
+
+def test_labels_keep_clear_of_one_another():
+    """Eight variants at nearly one place: no two labels overlap."""
+    rows = [cell(f"variant{i}", 0, 10.0 + 0.01 * i, **{"eval/recall": 0.5}) for i in range(8)]
+    board = board_of(floor(), *rows)
+    (chart,) = [c for c in charts(board, "digits", []) if c.name == "digits-precision-recall"]
+    found = re.findall(
+        r'<text style="[^"]*" transform="translate\(([\d.]+) ([\d.]+)\)[^>]*>(variant\d)<',
+        chart.panels[0].svg,
+    )
+    found += re.findall(
+        r'<text style="[^"]*" x="([\d.]+)" y="([\d.]+)"[^>]*>(variant\d)<', chart.panels[0].svg
+    )
+    boxes = {name: (float(x), float(y)) for x, y, name in found}
+    assert len(boxes) == 8
+    names = sorted(boxes)
+    for i, one in enumerate(names):
+        for other in names[:i]:
+            apart = abs(boxes[one][1] - boxes[other][1]) >= 9 or abs(boxes[one][0] - boxes[other][0]) >= 44
+            assert apart, (one, other, boxes)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.5"), (2, "2"), (9999, "9999"), (20_000, "20k"), (1.5e6, "1.5M"), (-3e9, "-3G")],
+)
+def test_numbers_at_ticks(value, text):
+    assert drawing.short(value) == text
