@@ -27,16 +27,14 @@ def render(
     source: str,
     floor: Mapping[str, float],
     siblings: Sequence[Cell],
-    revision: str,
 ) -> str:
-    """The page as HTML.
+    """The page as HTML; the same cell always gives the same page.
 
     Args:
         exhibit: the cell.
         family, source: what the variant says it is, and where it was published.
         floor: the floor of the cell's dataset.
         siblings: cells of the same dataset and variant, this one among them.
-        revision: what Git says about the tree that the page is written from.
     """
     dataset, variant, seed = exhibit.cell
     values = exhibit.metrics["values"]
@@ -67,7 +65,7 @@ def render(
                     [("budget", f"{exhibit.cost['budget']:,} real images"), *_flat(exhibit.cost["recipe"])],
                 ),
                 ("Protocol", list(_flat(exhibit.metrics["protocol"]))),
-                ("Origin", _origin(exhibit, revision)),
+                ("Origin", _origin(exhibit)),
             ],
         )
     )
@@ -155,7 +153,7 @@ def _cost(cost: Json) -> list[tuple[str, str]]:
     return [*facts, ("device", cost["device"])]
 
 
-def _origin(exhibit: Exhibit, revision: str) -> list[tuple[str, str]]:
+def _origin(exhibit: Exhibit) -> list[tuple[str, str]]:
     hashes = [
         (f"sha256 of the {name}", value)
         for name, value in exhibit.metrics["hashes"].items()
@@ -163,7 +161,6 @@ def _origin(exhibit: Exhibit, revision: str) -> list[tuple[str, str]]:
     ]
     return [
         ("folder", "/".join(("runs", *map(str, exhibit.cell)))),
-        ("page written from", revision),
         ("training key", exhibit.cost["training_key"]),
         *hashes,
         *((f"{name} in training", version) for name, version in exhibit.cost["versions"].items()),

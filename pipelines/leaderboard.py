@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gm_bench import cell_page, io, leaderboard, record, report, revision, tables
+from gm_bench import cell_page, io, leaderboard, record, report, tables
 from gm_bench.charts import charts
 from gm_bench.config import load_params
 from gm_bench.drawing import standalone
@@ -131,7 +131,6 @@ def _read_pairs(samples: Path, dataset: str, pairs: list[Json]) -> tuple[Pair, .
 
 def write_cell_pages(board: Leaderboard, exhibits: list[Exhibit]) -> None:
     """A page for each cell under reports/cells."""
-    now = revision.current()
     entries = {(e.dataset, e.variant): e for dataset in board.datasets for e in board.entries[dataset]}
     for exhibit in exhibits:
         dataset, variant, _ = exhibit.cell
@@ -142,7 +141,6 @@ def write_cell_pages(board: Leaderboard, exhibits: list[Exhibit]) -> None:
             source=entry.source,
             floor=board.floors[dataset],
             siblings=[(dataset, variant, seed) for seed in entry.seeds],
-            revision=now,
         )
         io.write_text(REPORTS / "cells" / page_name(exhibit.cell), page)
 

@@ -4,13 +4,13 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
 import statistics
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 import yaml
 from fake_cells import METRICS, protocol, write_cell, write_dataset
 from rich.console import Console
@@ -294,6 +294,10 @@ def use_store(monkeypatch, folder) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
     use_store(monkeypatch, finished / "store")
     main()
@@ -315,12 +319,12 @@ def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
     for suffix in ("md", "csv", "html"):
         assert (finished / f"reports/leaderboard.{suffix}").stat().st_size > 500
 
-    first = {path.name: path.read_bytes() for path in (finished / "reports").iterdir()}
+    first = contents(finished / "reports")
     main()
-    assert {path.name: path.read_bytes() for path in (finished / "reports").iterdir()} == first
+    assert contents(finished / "reports") == first
     use_store(monkeypatch, finished / "rebuilt")
     main()
-    assert {path.name: path.read_bytes() for path in (finished / "reports").iterdir()} == first
+    assert contents(finished / "reports") == first
 
 
 def test_the_stage_names_what_is_missing(finished, monkeypatch):
@@ -337,9 +341,18 @@ def test_the_stage_says_where_it_cannot_write(finished, monkeypatch):
         main()
 
 
-def test_samples_and_real_images_are_on_the_page(finished, monkeypatch):
+def test_the_page_has_its_pictures_charts_and_pages_of_cells(finished, monkeypatch):
     use_store(monkeypatch, finished / "store")
-    write_cell(finished, "vae", 0, fid=(1.0,), images=torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
     main()
     page = (finished / "reports/leaderboard.html").read_text()
-    assert page.count('<img src="data:image/png;base64,') == 4, "real images, vae 0 and 1, wgan 0"
+    # Real images, and of vae 0 and wgan 0 a film and the pairs nearest to training images.
+    assert page.count('src="data:image/webp;base64,') == 5
+    assert sorted(path.name for path in (finished / "reports/cells").iterdir()) == [
+        "digits-vae-0.html",
+        "digits-vae-1.html",
+        "digits-wgan-0.html",
+        "digits-wgan-1.html",
+    ]
+    figures = {path.name for path in (finished / "reports/figures").iterdir()}
+    assert set(re.findall(r'href="figures/([^"]+)"', page)) <= figures
+    assert "digits-fid.svg" in figures
