@@ -4,11 +4,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: repro check baseline environment audit test ui list readme clean-env
+.PHONY: repro repro-all check baseline environment audit test ui list readme clean-env
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make repro   run the benchmark and print the leaderboard"
+	@echo "make repro-all  the same for every variant there is (sets grid.variants in params.yaml)"
 	@echo "make audit   test the metrics on real images disturbed on purpose"
 	@echo "make check   compare the leaderboard with the committed baseline: did samples get worse?"
 	@echo "make baseline  accept the present numbers: the default grid's and, after running it, those of CI's"
@@ -39,6 +40,9 @@ environment: .venv/.installed
 
 audit: .venv/.installed
 	$(BIN)/gm-bench audit
+
+repro-all: .venv/.installed
+	$(BIN)/gm-bench run --variants all
 
 test: .venv/.installed
 	$(BIN)/ruff check .

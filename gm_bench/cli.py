@@ -34,13 +34,20 @@ app = typer.Typer(
 def run(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = N_CORES,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
+    datasets_: Annotated[str | None, typer.Option("--datasets", help="a,b: set grid.datasets first")] = None,
+    variants: Annotated[str | None, typer.Option(help="a,b or all: set grid.variants first")] = None,
+    seeds: Annotated[str | None, typer.Option(help="0,1: set grid.seeds first")] = None,
 ) -> None:
-    """Bring every cell of the grid up to date, several side by side, and print the leaderboard."""
+    """Bring every cell of the grid up to date, several side by side, and print the leaderboard.
+
+    The options that set an axis of the grid write it into params.yaml, where Git shows the change.
+    """
     from gm_bench import runner
     from gm_bench.config import load_params
     from gm_bench.live import LiveCurves
     from gm_bench.overview import RunDisplay
 
+    _set_grid(datasets=datasets_, variants=variants, seeds=seeds)
     environ = runner.environment(device)
     datasets, cells, leaderboard = runner.layers(load_params())
     stale = runner.stale_stages()
@@ -266,6 +273,25 @@ def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] =
     # The server's own job queue, eight processes, is for features that a benchmark has no use for.
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *store], os.environ | quiet)
+
+
+def _set_grid(**axes: str | None) -> None:
+    from gm_bench import io
+    from gm_bench.config import PARAMS_FILE, load_params
+    from gm_bench.grid import with_axes
+
+    chosen = {axis: text.split(",") for axis, text in axes.items() if text is not None}
+    if not chosen:
+        return
+    if chosen.get("variants") == ["all"]:
+        chosen["variants"] = list(load_params().variants)
+    before = io.read_text(PARAMS_FILE)
+    io.write_text(PARAMS_FILE, with_axes(before, chosen))
+    try:
+        load_params()
+    except ValueError:
+        io.write_text(PARAMS_FILE, before)
+        raise
 
 
 if __name__ == "__main__":
