@@ -7,19 +7,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from gm_bench import device, io
+from gm_bench import device, evaluation, io
 from gm_bench.config import Params, load_params
 from gm_bench.data.dataset import load, read_split, save
+from gm_bench.data.split import hold_out
 from gm_bench.extractors import load_extractor
-from gm_bench.features import extract
-from gm_bench.metrics.fidelity import classifier_score, fid, kid, precision_recall
-from gm_bench.metrics.neighbours import leave_one_out_1nn
-from gm_bench.protocol import same_protocol
+from gm_bench.features import Features, extract
+from gm_bench.metrics.distances import nearest_squared
+from gm_bench.metrics.fidelity import classifier_score, kid
+from gm_bench.metrics.frechet import fid, fid_infinity
+from gm_bench.metrics.memorisation import memorisation
+from gm_bench.metrics.modes import mode_coverage
+from gm_bench.metrics.neighbours import density_coverage, leave_one_out_1nn, precision_recall
+from gm_bench.metrics.sharpness import laplacian_variance
+from gm_bench.protocol import SEED, same_protocol
 from pipelines import evaluate, extractor, reference
 
 CPU = torch.device("cpu")
 PROTOCOL = load_params().dataset("digits").protocol
-DRAWS, N = PROTOCOL.draws, PROTOCOL.n_samples
+DRAWS, N, N_TRAIN = PROTOCOL.draws, PROTOCOL.n_samples, PROTOCOL.n_train
+N_VALIDATION = load_params().dataset("digits").training.n_validation
 CELL = Path("runs", "digits", "vae", "0")
 METRICS = {
     "fid",
@@ -31,7 +38,19 @@ METRICS = {
     "one_nn_real",
     "one_nn_fake",
     "one_nn_train",
+    "one_nn_gap",
+    "train_distance_ratio",
+    "duplicates",
+    "duplicates_exact",
+    "fid_infinity",
+    "fid_infinity_error",
+    "density",
+    "coverage",
+    "sharpness",
+    "classes_hit",
+    "class_kl",
 }
+MEMORISATION = ("one_nn_train", "one_nn_gap", "train_distance_ratio", "duplicates", "duplicates_exact")
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +72,34 @@ def _inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
 
 
-def sample(images: Tensor, status: str = "ok", divergence: dict[str, Any] | None = None) -> None:
+def sample(
+    images: Tensor,
+    status: str = "ok",
+    divergence: dict[str, Any] | None = None,
+    labels: Tensor | None = None,
+    snapshots: Tensor | None = None,
+) -> None:
     cell = {"dataset": "digits", "variant": "vae", "seed": 0}
     metadata = {"status": status, "divergence": divergence, "cell": cell, "training_key": "c0ffee"}
-    io.write_tensors(CELL / "samples.safetensors", {"images": images}, metadata)
+    io.write_tensors(
+        CELL / "samples.safetensors",
+        {"images": images} if labels is None else {"images": images, "labels": labels},
+        metadata,
+    )
+    seen = {"images": torch.empty(0, 0, 1, 8, 8).byte() if snapshots is None else snapshots}
+    shown = {"images_shown": [64 * (i + 1) for i in range(len(seen["images"]))]}
+    io.write_tensors(CELL / "snapshots.safetensors", seen, shown)
 
 
 def evaluated() -> dict[str, Any]:
     evaluate.main("digits", "vae", 0, device="cpu")
     return io.read_json(CELL / "metrics.json")
+
+
+def choose(split: str, n: int) -> Tensor:
+    images, labels = read_split(Path("data", "digits"), split)
+    places = hold_out(labels, N_VALIDATION)[0] if split == "train" else torch.arange(len(images))
+    return images[reference.choose(places, n, "digits.protocol.n_samples", split)]
 
 
 def split(name: str) -> Tensor:
@@ -74,21 +112,55 @@ def test_floor_is_every_metric_of_training_images_against_held_out_ones() -> Non
     assert {name: tuple(tensor.shape) for name, tensor in kept.items()} == {
         "test_features": (N, 128),
         "test_logits": (N, 10),
-        "train_features": (N, 128),
-        "train_logits": (N, 10),
+        "train_features": (N_TRAIN, 128),
+        "train_logits": (N_TRAIN, 10),
+        "train_places": (N_TRAIN,),
+        "test_sharpness": (),
+        "test_mean": (128,),
+        "test_factor": (128, 128),
+        "test_within_squared": (N, PROTOCOL.neighbours),
+        "test_within_ties": (N,),
+        "train_within_squared": (N, 1),
+        "train_within_ties": (N,),
+        "test_to_train_squared": (N,),
+        "class_counts": (10,),
+        "validation_features": (N_VALIDATION, 128),
+        "validation_logits": (N_VALIDATION, 10),
     }
-    train, test = kept["train_features"], kept["test_features"]
+    images, labels = read_split(Path("data", "digits"), "train")
+    chosen = images[kept["train_places"]]
+    shown, held_back = hold_out(labels, N_VALIDATION)
+    assert torch.equal(kept["class_counts"], torch.bincount(labels[shown]))
+    assert not set(kept["train_places"].tolist()) & set(held_back.tolist())
+    train, test = kept["train_features"][:N], kept["test_features"]
+    line = fid_infinity(train, test, PROTOCOL.fid_subsets, SEED)
+    balls = density_coverage(train, test, PROTOCOL.neighbours)
+    modes = mode_coverage(kept["train_logits"][:N], kept["class_counts"])
+    held_out = nearest_squared(test, kept["train_features"])
+    near = memorisation(held_out, held_out, PROTOCOL.duplicate_quantile)
+    assert near.duplicates == pytest.approx(PROTOCOL.duplicate_quantile, abs=1 / N)
     nearest, both = leave_one_out_1nn(train, test), precision_recall(train, test, PROTOCOL.neighbours)
     assert floor["values"] == {
         "fid": fid(train, test),
         "kid": kid(train, test, PROTOCOL.kid_subsets, PROTOCOL.kid_subset_size),
-        "classifier_score": classifier_score(kept["train_logits"], PROTOCOL.score_splits),
+        "classifier_score": classifier_score(kept["train_logits"][:N], PROTOCOL.score_splits),
         "precision": both.precision,
         "recall": both.recall,
         "one_nn": nearest.overall,
         "one_nn_real": nearest.real,
         "one_nn_fake": nearest.fake,
         "one_nn_train": leave_one_out_1nn(test, train).overall,
+        "one_nn_gap": 0.0,
+        "train_distance_ratio": 1.0,
+        "duplicates": near.duplicates,
+        "duplicates_exact": near.exact,
+        "fid_infinity": line.value,
+        "fid_infinity_error": line.error,
+        "density": balls.density,
+        "coverage": balls.coverage,
+        "sharpness": laplacian_variance(chosen[:N]) / laplacian_variance(choose("test", N)),
+        "classes_hit": modes.hit,
+        "class_kl": modes.divergence,
     }
     assert (floor["schema"], floor["dataset"], floor["device"]) == (1, "digits", "cpu")
     assert floor["protocol"] == made["protocol"]
@@ -103,8 +175,13 @@ def test_floor_is_low_since_the_extractor_does_not_know_its_training_images_by_h
 
 
 def test_reference_features_are_a_choice_without_repetition() -> None:
-    chosen = reference.choose("digits", "train", N)
-    assert torch.equal(chosen, reference.choose("digits", "train", N))
+    chosen = choose("train", N)
+    assert torch.equal(chosen, choose("train", N))
+    assert torch.equal(choose("train", N_TRAIN)[:N], chosen)  # the first n of n_train are those of n_samples
+    places = reference.choose(torch.arange(10, 910), 800, "", "train")
+    assert len(places.unique()) == 800
+    assert (int(places.min()), int(places.max())) == (10, 909)
+    assert places.tolist() != sorted(places.tolist())
     rows = [row.numpy().tobytes() for row in chosen]
     available = [row.numpy().tobytes() for row in split("train")]
     assert all(rows.count(row) <= available.count(row) for row in set(rows))
@@ -121,7 +198,11 @@ def test_protocol_is_the_whole_of_it() -> None:
         "n_samples": N,
         "draws": DRAWS,
         "split": "test",
-        "images_sha256": io.sha256_tensor(reference.choose("digits", "test", N)),
+        "n_train": N_TRAIN,
+        "images_sha256": {
+            "test": io.sha256_tensor(choose("test", N)),
+            "train": io.sha256_tensor(choose("train", N_TRAIN)),
+        },
         "extractor": {
             "name": "lenet",
             "sha256": info["sha256"],
@@ -135,6 +216,9 @@ def test_protocol_is_the_whole_of_it() -> None:
         "kid_subsets": PROTOCOL.kid_subsets,
         "kid_subset_size": PROTOCOL.kid_subset_size,
         "neighbours": PROTOCOL.neighbours,
+        "fid_subsets": PROTOCOL.fid_subsets,
+        "duplicate_quantile": PROTOCOL.duplicate_quantile,
+        "seed": 2020,
     }
 
 
@@ -142,7 +226,7 @@ def test_cell_gets_every_metric_for_every_draw_under_the_protocol_of_the_floor()
     train = split("train")
     noise = torch.randint(0, 256, (N, 1, 8, 8), dtype=torch.uint8)
     mirrored = train[:N].flip(3)
-    images = torch.stack([reference.choose("digits", "train", N), mirrored, *[noise] * (DRAWS - 2)])
+    images = torch.stack([choose("train", N), mirrored, *[noise] * (DRAWS - 2)])
     sample(images)
     result = evaluated()
     assert {name: len(values) for name, values in result["values"].items()} == dict.fromkeys(METRICS, DRAWS)
@@ -150,8 +234,14 @@ def test_cell_gets_every_metric_for_every_draw_under_the_protocol_of_the_floor()
     copied = {name: values[0] for name, values in result["values"].items()}
     # the very images of the floor, through the stage of the cells: the same numbers, but for the training
     # set, where every image lies on its own copy
-    assert {**copied, "one_nn_train": floor["values"]["one_nn_train"]} == floor["values"]
-    assert copied["one_nn_train"] < 0.01
+    memorised = {name: copied.pop(name) for name in MEMORISATION}
+    # FID reads the moments that were kept, sums are made in the same order: equal to the bit
+    assert copied == {name: value for name, value in floor["values"].items() if name not in MEMORISATION}
+    assert memorised["one_nn_train"] < 0.01
+    assert memorised["one_nn_gap"] == memorised["one_nn_train"] - copied["one_nn"]
+    assert (memorised["duplicates"], memorised["duplicates_exact"]) == (1, 1)
+    assert memorised["train_distance_ratio"] == 0
+    assert result["values"]["duplicates_exact"][1:] == [0] * (DRAWS - 1)
     assert result["values"]["fid"][0] < result["values"]["fid"][1] < result["values"]["fid"][2]
     assert result["values"]["one_nn"][2] > 0.99
     assert result["values"]["precision"][2] < 0.01
@@ -225,7 +315,101 @@ def test_too_many_samples_name_the_key_and_the_maximum() -> None:
     with pytest.raises(
         ValueError, match=r"digits\.protocol\.n_samples is 801 but the test split has 800.* at most 800"
     ):
-        reference.choose("digits", "test", 801)
+        choose("test", 801)
+
+
+def test_memorisation_looks_at_all_chosen_training_images() -> None:
+    """Copies of images beyond the first n of them, which alone 1-NN against training images reads."""
+    beyond = choose("train", N_TRAIN)[N:]
+    assert len(beyond) > 0
+    images = torch.stack([choose("test", N)] * DRAWS)
+    images[:, : len(beyond)] = beyond
+    sample(images)
+    result = evaluated()
+    share = len(beyond) / N
+    assert result["values"]["duplicates_exact"] == pytest.approx([share] * DRAWS, abs=1e-12)
+    assert result["values"]["duplicates"][0] == pytest.approx(share + 0.01 * (1 - share), abs=0.01)
+    for pair in result["details"]["closest_pairs"][0][: len(beyond)]:
+        assert pair["distance_ratio"] == 0
+        assert torch.equal(split("train")[pair["train"]], images[0, pair["sample"]])
+
+
+def test_pairs_are_the_nearest_ones_in_units_of_held_out_distances() -> None:
+    kept, _ = io.read_tensors(Path("reference/digits/features.safetensors"))
+    real = evaluation.Reference.from_tensors(kept)
+    squared = torch.cdist(kept["test_features"].double(), kept["train_features"].double())
+    pairs = evaluation.closest_pairs(Features(kept["test_features"], kept["test_logits"]), real, 5)
+    least = squared.amin(dim=1)
+    middle = float(torch.quantile(least, 0.5))
+    assert [pair["sample"] for pair in pairs] == least.argsort()[:5].tolist()
+    assert [pair["train"] for pair in pairs] == squared[least.argsort()[:5]].argmin(dim=1).tolist()
+    assert [pair["distance_ratio"] for pair in pairs] == pytest.approx(
+        (least.sort().values[:5] / middle).tolist(), rel=1e-6
+    )
+
+
+def test_classes_that_are_missing_are_named_and_labels_asked_for_are_compared() -> None:
+    images, labels = read_split(Path("data", "digits"), "train")
+    kept = (labels != 3) & (labels != 8)
+    chosen = torch.arange(N) % int(kept.sum())
+    images, labels = images[kept][chosen], labels[kept][chosen]
+    asked = torch.stack([labels, (labels + 1) % 10, *[labels] * (DRAWS - 2)])
+    sample(torch.stack([images] * DRAWS), labels=asked)
+    result = evaluated()
+    # the classifier takes about one image in a hundred for another class
+    missing = result["details"]["missing_classes"][0]
+    assert set(missing) <= {"3", "8"}
+    assert result["values"]["classes_hit"][0] == 10 - len(missing)
+    # two classes of ten are gone: ln(10/8), were all of them equally frequent
+    assert result["values"]["class_kl"][0] == pytest.approx(0.223, abs=0.05)
+    assert result["values"]["class_accuracy"][0] > 0.97
+    assert result["values"]["class_accuracy"][1] < 0.03
+    assert set(result["values"]) == METRICS | {"class_accuracy"}
+
+
+def test_the_curve_is_read_from_validation_images() -> None:
+    images, labels = read_split(Path("data", "digits"), "train")
+    _, held_back = hold_out(labels, N_VALIDATION)
+    noise = torch.randint(0, 256, (N_VALIDATION, 1, 8, 8), dtype=torch.uint8)
+    sample(torch.stack([choose("train", N)] * DRAWS), snapshots=torch.stack([noise, images[held_back]]))
+    curve = evaluated()["curve"]
+    assert curve["images"] == [64, 128]
+    # the validation images themselves: no distance, and each has its own copy at distance 0
+    assert curve["fid"][1] == pytest.approx(0, abs=1e-6)
+    assert curve["one_nn"][1] == 0
+    assert curve["fid"][0] > 10
+    assert curve["one_nn"][0] > 0.95
+
+
+def test_a_reference_is_the_same_after_it_was_written() -> None:
+    tensors, made = io.read_tensors(Path("reference/digits/features.safetensors"))
+    real = evaluation.Reference.from_tensors(tensors)
+    again = real.tensors()
+    assert {name: again[name].tolist() for name in again} == {name: tensors[name].tolist() for name in again}
+    assert made["classes"] == [str(i) for i in range(10)]
+    del tensors["test_factor"]
+    with pytest.raises(ValueError, match=r"holds no 'test_factor': .* run the reference stage again"):
+        evaluation.Reference.from_tensors(tensors)
+
+
+def test_without_labels_there_is_no_mode_coverage_and_a_poor_reference_is_refused() -> None:
+    tensors, _ = io.read_tensors(Path("reference/digits/features.safetensors"))
+    test = Features(tensors["test_features"], tensors["test_logits"])
+    train = Features(tensors["train_features"], tensors["train_logits"])
+    images = choose("test", N)
+    real = evaluation.make_reference(images, test, train, PROTOCOL, CPU)
+    assert set(evaluation.all_metrics(test, images, real, PROTOCOL, CPU)) == METRICS - {
+        "classes_hit",
+        "class_kl",
+    }
+    assert evaluation.missing_classes(test, real) == []
+    with pytest.raises(ValueError, match="799 held-out images but features of 800"):
+        evaluation.make_reference(images[1:], test, train, PROTOCOL, CPU)
+    few = Features(train.features[: N - 1], train.logits[: N - 1])
+    with pytest.raises(ValueError, match="799 training images are fewer than the 800 held-out ones"):
+        evaluation.make_reference(images, test, few, PROTOCOL, CPU)
+    with pytest.raises(ValueError, match="all of one colour"):
+        evaluation.make_reference(torch.zeros_like(images), test, train, PROTOCOL, CPU)
 
 
 @pytest.mark.parametrize(

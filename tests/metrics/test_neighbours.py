@@ -1,4 +1,4 @@
-"""Leave-one-out 1-NN accuracy against scikit-learn, loops, its expectation, and what it is meant to show."""
+"""1-NN accuracy, precision, recall, density and coverage against other code, loops and expectations."""
 
 from fractions import Fraction
 
@@ -7,9 +7,19 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
+from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gm_bench.metrics.arithmetic import full_float32
-from gm_bench.metrics.neighbours import NearestNeighbourAccuracy, leave_one_out_1nn
+from gm_bench.metrics.distances import within
+from gm_bench.metrics.neighbours import (
+    DensityCoverage,
+    NearestNeighbourAccuracy,
+    PrecisionRecall,
+    compare,
+    density_coverage,
+    leave_one_out_1nn,
+    precision_recall,
+)
 
 
 def by_scikit_learn(fake: Tensor, real: Tensor) -> tuple[float, float, float]:
@@ -111,7 +121,7 @@ def test_neither_squares_overflow_nor_vanish(scale: float) -> None:
     assert leave_one_out_1nn(fake * scale, real * scale) == leave_one_out_1nn(fake, real)
 
 
-@pytest.mark.parametrize("block", [1, 13, 80, 4096])
+@pytest.mark.parametrize("block", [3, 13, 80, 4096])
 def test_the_block_size_changes_nothing(block: int) -> None:
     fake, real = torch.randn(40, 6), torch.randn(40, 6)
     assert leave_one_out_1nn(fake, real, block) == leave_one_out_1nn(fake, real)
@@ -127,13 +137,11 @@ def test_the_order_of_rows_and_of_sets_changes_nothing() -> None:
 
 
 def test_null_expectation() -> None:
-    n, repeats = 5, 600
-    mean = (
-        sum(leave_one_out_1nn(torch.randn(n, 3), torch.randn(n, 3)).overall for _ in range(repeats)) / repeats
-    )
-    # One run is the mean of 10 dependent answers, with a spread of at most 0.25: 4 standard errors. The
-    # expectation without the exclusion of the row itself, ½, is twice as far away.
-    assert mean == pytest.approx((n - 1) / (2 * n - 1), abs=4 * 0.25 / repeats**0.5)
+    n, repeats = 2, 160
+    runs = [leave_one_out_1nn(torch.randn(n, 3), torch.randn(n, 3)).overall for _ in range(repeats)]
+    error = float(torch.tensor(runs).std()) / repeats**0.5
+    assert sum(runs) / repeats == pytest.approx((n - 1) / (2 * n - 1), abs=4 * error)
+    assert 4 * error < 1 / 2 - 1 / 3  # the expectation without the exclusion of the row itself is ½
 
 
 @pytest.mark.parametrize(
@@ -189,3 +197,120 @@ def test_full_float32_switches_tf32_off_and_back() -> None:
 def test_a_gpu_gives_the_same() -> None:
     fake, real = torch.randint(0, 4, (300, 5)).float(), torch.randint(0, 4, (300, 5)).float()
     assert leave_one_out_1nn(fake.cuda(), real.cuda()) == leave_one_out_1nn(fake, real)
+
+
+def loop_density_coverage(fake: Tensor, real: Tensor, k: int) -> tuple[float, float]:
+    """The definition, ball by ball."""
+    held, hit = 0, 0
+    for i, centre in enumerate(real.double()):
+        others = [float((centre - other).norm()) for j, other in enumerate(real.double()) if j != i]
+        radius = sorted(others)[k - 1]
+        inside = sum(float((centre - point).norm()) <= radius for point in fake.double())
+        held += inside
+        hit += inside > 0
+    return held / (k * len(fake)), hit / len(real)
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(25, 31, 1), (40, 17, 3)])
+def test_density_and_coverage_are_those_of_a_loop(n: int, m: int, k: int) -> None:
+    fake, real = 0.3 * torch.randn(n, 3) + 1.5, torch.randn(m, 3)
+    result = density_coverage(fake, real, k)
+    assert (result.density, result.coverage) == pytest.approx(loop_density_coverage(fake, real, k), rel=1e-12)
+    assert result.density != 1
+    assert 0 < result.coverage < 1
+
+
+def test_density_and_coverage_by_hand() -> None:
+    real = torch.tensor([[0.0], [1.0], [10.0]])  # radii 1, 1, 9 for k = 1
+    fake = torch.tensor([[-1.0], [0.5], [0.5], [30.0]])
+    # -1 lies on the surface of one ball, 0.5 in two, 30 in none: 1 + 2 + 2 of 4 fakes; two balls of three are
+    # hit, since 0.5 is 9.5 away from 10
+    assert density_coverage(fake, real, 1) == DensityCoverage(5 / 4, 2 / 3)
+
+
+def test_copies_count_as_often_as_they_are_given() -> None:
+    real = torch.tensor([[0.0], [0.0], [1.0], [4.0]])  # radii for k = 2: 1, 1, 1, 4
+    fake = torch.tensor([[0.5], [0.5], [9.0]])
+    # both 0.5 lie in the balls of 0, 0, 1 and of 4, whose radius is 4 and which is 3.5 away; 9 is 5 from 4
+    assert density_coverage(fake, real, 2) == DensityCoverage(8 / (2 * 3), 1.0)
+    assert precision_recall(fake, real, 2) == PrecisionRecall(2 / 3, 1.0)  # fake balls of radius 8.5
+
+
+def test_null_density_is_one_and_coverage_follows_its_formula() -> None:
+    n, k, repeats = 60, 5, 60
+    results = [density_coverage(torch.randn(n, 4), torch.randn(n, 4), k) for _ in range(repeats)]
+    density, coverage = (
+        torch.tensor([getattr(result, name) for result in results], dtype=torch.float64)
+        for name in ("density", "coverage")
+    )
+    chance = 1.0
+    for i in range(k):
+        chance *= (n - 1 - i) / (2 * n - 1 - i)  # that the next nearest of a real row is a real one as well
+    assert float(density.mean()) == pytest.approx(1, abs=4 * float(density.std()) / repeats**0.5)
+    # a neighbour more or less would move it by about 0.016, twelve standard errors
+    assert float(coverage.mean()) == pytest.approx(1 - chance, abs=4 * float(coverage.std()) / repeats**0.5)
+    assert float(coverage.std()) / repeats**0.5 < 0.004
+
+
+def test_published_anchors_of_precision_recall_density_and_coverage() -> None:
+    """Naeem et al. 2020, the example of their code: N(0, I) twice, D = 1,000, k = 5.
+
+    Theirs are 10,000 rows of another draw; 5,000 take a quarter of the time and score the same: the null
+    coverage is .969 at both. Rows near the centre lie in many balls at once, so that draws spread by more than
+    independent answers would: four draws of 10,000 by .003 in coverage, .05 in density, .01 in the others.
+    """
+    random = np.random.default_rng(0)
+    fake, real = (torch.from_numpy(random.standard_normal((5000, 1000), dtype=np.float32)) for _ in range(2))
+    result = compare(fake, real, 5)
+    assert result.balls.coverage == pytest.approx(0.9735, abs=0.015)
+    assert result.balls.density == pytest.approx(1.0555, abs=0.25)
+    assert result.manifold.precision == pytest.approx(0.4772, abs=0.06)
+    assert result.manifold.recall == pytest.approx(0.4705, abs=0.06)
+
+
+def test_dropped_modes_show_in_recall_and_coverage_and_noise_in_precision_and_density() -> None:
+    centres = 20 * torch.eye(8)
+    real, fake = (centres.repeat(100, 1) + torch.randn(800, 8) for _ in "rf")
+    clean = compare(fake, real, 3)
+    dropped = compare(centres[:4].repeat(200, 1) + torch.randn(800, 8), real, 3)
+    assert dropped.manifold.recall < 0.6 < clean.manifold.recall
+    assert dropped.balls.coverage < 0.55 < clean.balls.coverage
+    assert dropped.manifold.precision == pytest.approx(clean.manifold.precision, abs=0.05)
+    noisy = compare(torch.where(torch.rand(800, 1) < 0.5, fake, 40 * torch.randn(800, 8)), real, 3)
+    assert noisy.manifold.precision < 0.6 < clean.manifold.precision
+    assert noisy.balls.density < 0.6 < clean.balls.density
+
+
+def test_the_order_of_sets_swaps_precision_and_recall() -> None:
+    fake, real = torch.randn(60, 5), 1.4 * torch.randn(80, 5)
+    one, other = precision_recall(fake, real, 3), precision_recall(real, fake, 3)
+    assert (one.precision, one.recall) == (other.recall, other.precision)
+    assert one.precision > one.recall
+
+
+def test_one_sweep_says_what_each_metric_says_alone() -> None:
+    fake, real = torch.randint(0, 4, (120, 4)).float(), torch.randint(0, 5, (120, 4)).float()
+    together = compare(fake, real, 3)
+    assert together.accuracy == leave_one_out_1nn(fake, real)
+    assert together.manifold == precision_recall(fake, real, 3)
+    assert together.balls == density_coverage(fake, real, 3)
+    assert compare(fake, real, 3, within(fake, 3), within(real, 3)) == together
+    assert together.manifold.precision != together.manifold.recall
+
+
+@pytest.mark.parametrize("d", [3, 300])
+def test_precision_and_recall_are_those_of_torch_fidelity(d: int) -> None:
+    fake, real = 0.9 * torch.randn(700, d) + 0.05, torch.randn(600, d)
+    theirs = prc_features_to_metric(
+        fake.double(),
+        real.double(),
+        prc_neighborhood=3,
+        prc_batch_size=1000,
+        save_cpu_ram=True,
+        verbose=False,
+    )
+    ours = precision_recall(fake, real, 3)
+    # shares that torch-fidelity averages in float32
+    assert (ours.precision, ours.recall) == pytest.approx((theirs["precision"], theirs["recall"]), abs=1e-6)
+    assert 0 < ours.precision < 1
+    assert 0 < ours.recall < 1
