@@ -154,7 +154,7 @@ def report(rows: list[dict[str, Any]], n_runs: int) -> str:
     for n_seeds, n_baseline, n_earlier in ((3, 3, 0), (3, 3, 4), (3, 10, 0), (10, 10, 0)):
         for worse in (1.1, 1.2, 1.5, 2.0):
             run = functools.partial(rates, half, n_seeds=n_seeds, n_baseline=n_baseline, n_earlier=n_earlier)
-            n = max(n_runs // 4, N_VARIANTS)
+            n = max(n_runs // 8, N_VARIANTS)
             each = [
                 run(n // N_VARIANTS, shift=math.log(worse) * (np.arange(N_VARIANTS) == i)).any
                 for i in range(N_VARIANTS)
@@ -165,7 +165,7 @@ def report(rows: list[dict[str, Any]], n_runs: int) -> str:
                 f"| {n_seeds} | {n_baseline} seeds{earlier} | {100 * (worse - 1):.0f} % | "
                 f"{percent(statistics.fmean(each), n)} | {percent(everywhere.any, n)} |"
             )
-    lines += ["", "## The same with other sets of judged metrics", "", *_metric_sets(half, n_runs // 4)]
+    lines += ["", "## The same with other sets of judged metrics", "", *_metric_sets(half, n_runs // 8)]
     return "\n".join(lines) + "\n"
 
 

@@ -331,7 +331,7 @@ def test_two_variants_of_a_board() -> None:
 
 
 def test_noise_alone_seldom_fails() -> None:
-    """Normal noise, 8 variants, 3 seeds: at most 2 % of runs. At the set 0.5 % more are 0.1 % likely."""
+    """Normal noise, 8 variants, 3 seeds. At the set rate, more than 4 of 300 have a chance of 0.1 %."""
     rng = np.random.default_rng(0)
     spreads = {"fid": 0.15, "one_nn": 0.006, "precision": 0.02, "recall": 0.03}
 
@@ -344,6 +344,6 @@ def test_noise_alone_seldom_fails() -> None:
         return board(*rows)
 
     n_failed = sum(not check(of_board(drawn(), "x"), drawn()).passed for _ in range(300))
-    assert FALSE_ALARM_RATE == 0.005
-    assert n_failed <= 6
+    assert FALSE_ALARM_RATE == 0.0025
+    assert n_failed <= 4
     assert regression.GATED.keys() == spreads.keys()
