@@ -256,8 +256,8 @@ def test_published_anchors_of_precision_recall_density_and_coverage() -> None:
     """Naeem et al. 2020, the example of their code: N(0, I) twice, D = 1,000, k = 5.
 
     Theirs are 10,000 rows of another draw; 5,000 take a quarter of the time and score the same: the null
-    coverage is .969 at both. Rows near the centre lie in many balls at once, so that draws spread by more than
-    independent answers would: four draws of 10,000 by .003 in coverage, .05 in density, .01 in the others.
+    coverage is .969 at both. Rows near the centre lie in many balls at once, so that draws spread by more
+    than independent answers would: four draws of 10,000 by .003 in coverage, .05 in density, .01 in the rest.
     """
     random = np.random.default_rng(0)
     fake, real = (torch.from_numpy(random.standard_normal((5000, 1000), dtype=np.float32)) for _ in range(2))
