@@ -175,14 +175,19 @@ def test_hardly_any_contrast_is_refused_unless_meant(tmp_path: Path) -> None:
     ):
         read_images(tmp_path / "a.npz", AS_IS)
     assert int(read_images(tmp_path / "a.npz", AS_IS, allow_low_range=True).images.max()) == 16
+    np.savez(tmp_path / "b.npz", low + 200)
+    with pytest.raises(DataError, match="use only the values 200 to 216"):
+        read_images(tmp_path / "b.npz", AS_IS)
 
 
 def test_lossy_files_are_known_by_their_content(tmp_path: Path) -> None:
     save_png(tmp_path / "0.png", ramp(1)[0])
-    Image.fromarray(ramp(1)[0, ..., 0]).save(tmp_path / "1.png", "jpeg")
-    Image.fromarray(ramp(1)[0, ..., 0]).save(tmp_path / "2.webp", lossless=True)
+    for name in ("1.png", "2.jpg"):
+        Image.fromarray(ramp(1)[0, ..., 0]).save(tmp_path / name, "jpeg")
+    Image.fromarray(ramp(1)[0, ..., 0]).save(tmp_path / "3.webp", lossless=True)
+    Image.fromarray(ramp(1)[0, ..., 0]).save(tmp_path / "4.webp", lossless=False)
     (warning,) = read_images(tmp_path, Wanted(channels=1)).warnings
-    assert "1 of 3 files are stored lossily" in warning
+    assert "3 of 5 files are stored lossily" in warning
 
 
 def test_transparency_and_other_files_are_told(tmp_path: Path) -> None:
