@@ -142,14 +142,16 @@ def own_standard(
 ) -> Standard:
     """Real images of one's own as the standard: half of them held out, half in the place of training images.
 
-    Their numbers compare only with those of other images against the same standard.
+    Where a classifier is trained for it, that takes half of the images and they are compared with nothing: a
+    small set is soon known by heart, and what the extractor knows by heart looks unlike everything else.
+    The numbers compare only with those of other images against the same standard.
 
     Args:
-        real: at least twice as many as are compared.
+        real: at least twice as many as are compared, four times where a classifier is trained.
         path: where they came from.
         n_fakes: how many images there are to be judged; so many are compared, or all held-out ones.
         choice: "auto" (lenet for labelled images, inception for others), "lenet" (trained on the labels of
-            the training half), "inception", or a dataset whose extractor is there.
+            half of the images), "inception", or a dataset whose extractor is there.
         constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
         say: told before a classifier is trained, which takes minutes.
 
@@ -158,42 +160,46 @@ def own_standard(
     """
     labels = real.labels
     strata = labels if labels is not None else torch.full((len(real.images),), UNLABELLED)
-    if len(real.images) < 2:
-        raise ScoringError(f"{path} holds {len(real.images)} image: real images are split into two halves")
-    train, held_out = stratified_split(strata, len(real.images) // 2, SEED)
+    trains = choice == LENET or (choice == AUTO and labels is not None)
+    if len(real.images) < (4 if trains else 2):
+        raise ScoringError(f"{path} holds {len(real.images)} images: real images are split into parts")
+    compared = torch.arange(len(real.images))
+    taught = compared[:0]
+    if trains:
+        compared, taught = stratified_split(strata, len(real.images) // 2, SEED)
+    train, held_out = (compared[p] for p in stratified_split(strata[compared], len(compared) // 2, SEED))
     n = min(n_fakes, len(held_out))
     config = constants.model_copy(
         update={
-            "extractor": INCEPTION if choice == INCEPTION or (choice == AUTO and labels is None) else LENET,
+            "extractor": LENET if trains else INCEPTION,
             "n_samples": n,
             "n_train": len(train),
             "draws": 1,
             "kid_subset_size": min(constants.kid_subset_size, n // 2),
         }
     )
-    check_enough(n, config, f"{n_fakes:,} images against {len(held_out):,} held-out ones (half of {path})")
+    check_enough(n, config, f"{n_fakes:,} images against {len(held_out):,} held-out ones of {path}")
     generator = torch.Generator().manual_seed(derive(SEED, "scoring/real"))
     held_out = held_out[torch.randperm(len(held_out), generator=generator)[:n]]
     train = train[torch.randperm(len(train), generator=generator)]
     images, seen_images = real.images[held_out], real.images[train]
     if choice in (AUTO, LENET, INCEPTION):
-        info, extractor = _own_extractor(real, train, held_out, config.extractor, path, device, say)
+        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say)
     else:
         info, extractor = _borrowed_extractor(choice, shape_of(images))
         config = config.model_copy(update={"extractor": info["name"]})
-    own_classes = labels is not None and info["name"] == LENET and choice in (AUTO, LENET)
-    reference = make_reference(
-        images,
-        extract(extractor, images, device),
-        extract(extractor, seen_images, device),
-        config,
-        device,
-        labels[train] if own_classes and labels is not None else None,
-    )
+        reference = make_reference(
+            images,
+            extract(extractor, images, device),
+            extract(extractor, seen_images, device),
+            config,
+            device,
+            labels if trains else None,
+        )
     hashes = {"test": io.sha256_tensor(images), "train": io.sha256_tensor(seen_images)}
     protocol = build_protocol(str(path), config, info, PREPROCESSING[info["name"]], hashes)
     values = floor(seen_images, reference, config, device)
-    classes = real.classes if own_classes else ()
+    classes = real.classes if trains else ()
     return Standard(str(path), False, config, protocol, extractor, reference, values, classes)
 
 
@@ -286,14 +292,14 @@ def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str 
 
 def _own_extractor(
     real: Foreign,
-    train: Tensor,
-    held_out: Tensor,
+    taught: Tensor,
+    others: Tensor,
     name: str,
     path: Path,
     device: torch.device,
     say: Callable[[str], None],
 ) -> tuple[dict[str, Any], Extractor]:
-    """Inception, or a LeNet trained on the training half and kept under the hash of that half."""
+    """Inception, or a LeNet taught with some of the images, tested on the others, kept under their hash."""
     shape = shape_of(real.images)
     if name == INCEPTION:
         try:
@@ -312,11 +318,13 @@ def _own_extractor(
         )
     from gm_bench.classifier import train_classifier
 
-    split = [(real.images[places], real.labels[places]) for places in (train, held_out)]
+    split = [(real.images[places], real.labels[places]) for places in (taught, others)]
     key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
     folder = EXTRACTORS / f"own-{key[:16]}"
     if not (folder / "extractor.json").exists():
-        say(f"training a small classifier on {len(train):,} of {path}, kept in {folder} for the next time")
+        say(
+            f"training a small classifier on {len(taught):,} images of {path}, kept in {folder} for the next time"
+        )
         trained = train_classifier(split[0], split[1], SEED, device)
         io.write_tensors(folder / "weights.safetensors", trained.weights)
         info = _info(

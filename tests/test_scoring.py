@@ -248,10 +248,12 @@ def test_a_small_classifier_is_trained_once_where_labels_are(
     monkeypatch.setattr("gm_bench.classifier.EPOCHS", 1)
     np.savez(tmp_path / "fake.npz", draws[0, :200].numpy())
     arguments = (str(tmp_path / "fake.npz"), "--reference", str(real), "--json", str(tmp_path / "row.json"))
-    assert "training a small classifier on 899 of" in run(*arguments)
+    assert "training a small classifier on 898 images of" in run(*arguments)
     first = io.read_json(tmp_path / "row.json")
     assert first["protocol"]["extractor"]["comparable"] == "among themselves"
     assert "class_kl" in first["values"]
+    # what the classifier has seen is compared with nothing: 899 others, 449 of them held out
+    assert (first["protocol"]["n_samples"], first["protocol"]["n_train"]) == (200, 450)
     assert "training a small classifier" not in run(*arguments)
     assert io.read_json(tmp_path / "row.json")["values"] == first["values"]
 
