@@ -185,6 +185,7 @@ def train(
             state.divergence = _not_finite(state)
             if state.divergence:
                 return
+            state.reported.finish(images)  # what is fitted to the trained model belongs to its samples
             state.snapshots[state.images] = _snapshot(state.reported, job, labels)
             model.train()
         if stop_asked() or time.monotonic() - saved_at > save_every:

@@ -115,7 +115,10 @@ class Variant(nn.Module, ABC):
         """Called once before training with all training images (N, C, H, W), uint8: closed-form fits."""
 
     def finish(self, images: Tensor) -> None:
-        """Called once after training with all training images: fits that need the trained model."""
+        """Called before samples are drawn in or after training, with all training images: fits to the model.
+
+        It may leave the model in eval mode, but changes nothing that training goes on with.
+        """
 
 
 def names() -> list[str]:

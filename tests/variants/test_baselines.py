@@ -7,11 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from gm_bench import training
+from gm_bench import sampling, training
 from gm_bench.config import Params
 from gm_bench.nets.mlp import MLP
+from gm_bench.seeding import derive
 from gm_bench.variant import Batch
 from gm_bench.variants import autoencoder, classifier_ascent, kde, pca
+
+CPU = torch.device("cpu")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -239,3 +242,31 @@ def test_fitted_variants_are_not_trained(params: Params, blobs: Tensor) -> None:
         assert state.model.players == ()
         with pytest.raises(ValueError, match=f"{name} has no player to train"):
             state.model.loss("model", None)
+
+
+def test_snapshots_of_an_autoencoder_are_drawn_from_its_codes_of_the_moment(
+    params: Params, blobs: Tensor
+) -> None:
+    """The last one is what the finished model draws; what is learnt does not depend on them."""
+    states = []
+    for n_snapshots in (2, 0):
+        recipe = params.variants["autoencoder"]["tiny"]
+        job = training.Job(
+            "blobs", "autoencoder", 0, recipe, 640, n_snapshots=n_snapshots, n_snapshot_samples=6
+        )
+        states.append(training.start(job, (1, 8, 8), 10, CPU))
+        training.train(
+            states[-1],
+            job,
+            blobs,
+            torch.zeros(256, dtype=torch.int64),
+            on_row=lambda progress: None,
+            save=lambda state: None,
+            save_every=1e9,
+            stop_asked=lambda: False,
+        )
+    first, second = states
+    seed = derive(0, "snapshot")
+    assert torch.equal(first.snapshots[640], sampling.draw(first.model, None, 6, seed, CPU))
+    for a, b in zip(first.model.state_dict().values(), second.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
