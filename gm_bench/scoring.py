@@ -188,14 +188,14 @@ def own_standard(
     else:
         info, extractor = _borrowed_extractor(choice, shape_of(images))
         config = config.model_copy(update={"extractor": info["name"]})
-        reference = make_reference(
-            images,
-            extract(extractor, images, device),
-            extract(extractor, seen_images, device),
-            config,
-            device,
-            labels if trains else None,
-        )
+    reference = make_reference(
+        images,
+        extract(extractor, images, device),
+        extract(extractor, seen_images, device),
+        config,
+        device,
+        labels if trains else None,
+    )
     hashes = {"test": io.sha256_tensor(images), "train": io.sha256_tensor(seen_images)}
     protocol = build_protocol(str(path), config, info, PREPROCESSING[info["name"]], hashes)
     values = floor(seen_images, reference, config, device)
@@ -322,9 +322,7 @@ def _own_extractor(
     key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
     folder = EXTRACTORS / f"own-{key[:16]}"
     if not (folder / "extractor.json").exists():
-        say(
-            f"training a small classifier on {len(taught):,} images of {path}, kept in {folder} for the next time"
-        )
+        say(f"training a small classifier on {len(taught):,} images of {path}, once: it is kept in {folder}")
         trained = train_classifier(split[0], split[1], SEED, device)
         io.write_tensors(folder / "weights.safetensors", trained.weights)
         info = _info(
