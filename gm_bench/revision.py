@@ -21,7 +21,7 @@ def content_at(revision: str, path: Path) -> str | None:
     Raises:
         ValueError: there is no such revision.
     """
-    if revision.startswith("-") or _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+    if _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
         raise ValueError(f"'{revision}' is neither a file nor a revision that Git knows here")
     return _git("show", f"{revision}:./{path.as_posix()}")
 

@@ -200,6 +200,17 @@ def test_what_is_certain_but_small_is_no_regression() -> None:
     ]
 
 
+def test_the_margin_does_not_add_to_the_noise() -> None:
+    """Where noise is larger than the margin, the limit is that of the noise alone."""
+    before = baseline(row("a", recall=(0.3, 0.5, 0.7)), row("b", recall=(0.3, 0.5, 0.7)))
+    after = board(row("a", recall=(0.3, 0.5, 0.7)), row("b", recall=(0.3, 0.5, 0.7)))
+    limits = {c.variant: c.limit for c in check(before, after).comparisons if c.metric == "recall"}
+    # Four metrics of two variants and of both: 12 comparisons. 8 degrees, sd 0.2.
+    per_noise = stats.t.isf(FALSE_ALARM_RATE / 12, 8)
+    assert limits["a"] == pytest.approx(per_noise * 0.2 * math.sqrt(2 / 3))
+    assert limits[ALL_VARIANTS] == pytest.approx(per_noise * 0.2 * math.sqrt(1 / 3))
+
+
 def test_a_small_harm_to_every_variant_is_seen_together() -> None:
     names = [f"v{i}" for i in range(8)]
     spread = np.array([-0.03, 0.0, 0.03])
