@@ -243,7 +243,7 @@ def cost(board: Leaderboard, dataset: str, exhibits: Sequence[Exhibit], unit: st
         "Lower left is better. Bars: upright the 95 % interval, lying the range of costs over seeds; "
         "dashed: the floor."
         + (
-            " Lines: the way there, judged on fewer validation images and so at higher values."
+            " Lines: the way there, on a few validation images, so that their level is not that of the dots."
             if drawn
             else ""
         ),
