@@ -39,7 +39,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path
             {"dataset": "digits", "variant": name, "metrics": {"fid": {"mean": value, "sd": 1.0}}}
             for name, value in (("better_gan", 3.0), ("worse_gan", 300.0))
         ]
-        other = {"dataset": "mnist", "variant": "of_another_dataset", "metrics": {"fid": {"mean": 1.0}}}
+        other = {"dataset": "mnist", "variant": "alien", "metrics": {"fid": {"mean": 1.0}}}
         board = {"schema": 1, "protocol": {"digits": floor["protocol"]}, "rows": [*rows, other], "floors": {}}
         io.write_json(Path("reports/leaderboard.json"), board)
     return path
@@ -96,7 +96,7 @@ def test_the_samples_of_a_cell_get_the_numbers_of_the_cell(
     lines = [line.split()[0] for line in output.splitlines() if line.strip()]
     places = [lines.index(word) for word in ("floor", "better_gan", "these", "worse_gan")]
     assert places == sorted(places)  # in order of FID: 3, that of noise and copies, 300
-    assert "of_another_dataset" not in output
+    assert "alien" not in output
 
 
 def test_a_folder_is_dealt_into_draws_of_the_protocol(draws: Tensor, tmp_path: Path, params: Params) -> None:
