@@ -41,7 +41,7 @@ def to_markdown(measured: Mapping[str, Any], verdicts: Verdicts, noise_multiple:
         _markdown_table(head, rows),
         "- **blind**: no strength moves it beyond the noise.\n"
         "- **praised from**: from there on it calls disturbed images better than clean ones.\n"
-        "- **only a to b**: it notices these strengths but not the greatest.\n"
+        "- **only a to b**: it notices these strengths, but not the greatest.\n"
         "- **†**: it notices, but steps back on the way by more than the noise.\n"
         "- Strengths: "
         + "; ".join(f"{FAILURES[name].title}: {FAILURES[name].meaning}" for name in labels)

@@ -114,7 +114,8 @@ def cell(verdict: Verdict, labels: Sequence[str]) -> str:
         text = labels[verdict.detected]
         return text if verdict.monotone else f"{text} †"
     if verdict.passing:
-        return f"only {labels[verdict.passing[0]]} to {labels[verdict.passing[-1]]}"
+        first, last = labels[verdict.passing[0]], labels[verdict.passing[-1]]
+        return f"only {first}" if first == last else f"only {first} to {last}"
     if verdict.flattered is not None:
         return f"praised from {labels[verdict.flattered]}"
     return "blind"

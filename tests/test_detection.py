@@ -57,6 +57,7 @@ def test_a_metric_that_comes_back_is_said_to() -> None:
         False,
     )
     assert cell(verdict, ["a", "b", "c"]) == "only a to b"
+    assert cell(judge(CLEAN, curve(10, 20, 10), "↓", 3.0), ["a", "b", "c"]) == "only b"
     back = judge(CLEAN, curve(14, 40, 20), "↓", 3.0)
     assert (back.detected, back.monotone) == (0, False)
     assert cell(back, ["a", "b", "c"]) == "a †"
