@@ -1,7 +1,7 @@
 """How charts are drawn: axes, marks, labels, and SVG in a page's own colours.
 
-Colours are names of CSS variables with a fallback, so that a page shows a chart in its own colours, light or
-dark, and a file of its own still looks right. Same input, same bytes.
+Colours are names of CSS variables, so that a page shows a chart in its own colours, light or dark;
+`standalone` gives a chart that is a file of its own what the page would. Same input, same bytes.
 """
 
 import io
@@ -108,11 +108,14 @@ def to_svg(figure: Figure, name: str) -> str:
     text = re.sub(r"(<svg[^>]*?) height=\"[^\"]*\"", r"\1", text, count=1)
     text = re.sub(r"<g id=\"[^\"]*\"", "<g", text)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.S)
-    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = re.sub(r" font-family: [^;\"]*;", "", text)  # that of the page
+    text = re.sub(r" transform=\"rotate\(-0 [^\"]*\"", "", text)
+    text = re.sub(r"<path d=\"[^\"]*\" style=\"fill: none\"/>", "", text)  # grounds that are not painted
     text = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), text)
-    for colour, (variable, light, _) in COLOURS.items():
-        text = text.replace(colour, f"var({variable}, {light})")
-    return re.sub(r">\s+<", "><", text).strip()
+    for colour, (variable, _, _) in COLOURS.items():
+        text = text.replace(colour, f"var({variable})")
+    text = re.sub(r"<g>\s*</g>|<g/>", "", re.sub(r">\s+<", "><", text))
+    return re.sub(r"\s+", " ", text).strip()
 
 
 def standalone(svg: str) -> str:

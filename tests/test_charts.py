@@ -78,11 +78,19 @@ def test_marks_stand_where_the_numbers_are(drawn):
     scale = (x[14.0] - x[10.0]) / math.log(14 / 10)
     assert dots[4][0] - x[10.0] == pytest.approx(scale * math.log(2), abs=0.2)
     assert dots[0][1] == dots[3][1] < dots[4][1], "one row a variant, the best on top"
+    low, high = board_and_cells()[0].entries["digits"][0].metrics["fid"].interval
+    (bar,) = re.findall(rf'd="M ([\d.]+) {dots[3][1]:g} L ([\d.]+) {dots[3][1]:g}', svg)[:1]
+    assert float(bar[1]) - float(bar[0]) == pytest.approx(scale * math.log(high / low), abs=0.3)
 
 
 def test_the_line_at_one_half_is_drawn(drawn):
     chart = drawn["digits-one-nn"]
-    assert ">50 %</text>" in chart.panels[0].svg
+    svg = chart.panels[0].svg
+    ((tick, _), _) = re.findall(r'x="([\d.]+)" y="([\d.]+)">50 %</text>', svg)
+    (line,) = re.findall(
+        r'<path d="M ([\d.]+) [\d.]+ L ([\d.]+) [^"]*"[^>]*stroke-dasharray[^>]*--accent', svg
+    )
+    assert line == (tick, tick), "upright, at the tick of 50 %"
     lines = table(chart)
     gan = {line["metric"]: line["mean"] for line in lines if line["variant"] == "gan"}
     assert {name: float(mean) for name, mean in gan.items()} == pytest.approx(
