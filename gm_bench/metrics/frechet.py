@@ -157,7 +157,8 @@ def _trace_of_root(centred: Tensor, factor: Tensor) -> Tensor:
     if n > d:
         product = factor.T @ (centred.T @ centred / (n - 1)) @ factor
         eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2)
-        # Of a regular product all are above rounding; else the roots of those that are not would be noise.
-        if eigenvalues[0] > len(eigenvalues) * torch.finfo(torch.float64).eps * eigenvalues[-1]:
+        # Of a regular product all are above rounding; of a singular one the roots of those that are not would
+        # be noise, and they are taken the slower way.
+        if eigenvalues[0] > torch.finfo(torch.float64).eps * eigenvalues[-1]:
             return eigenvalues.sqrt().sum()
     return torch.linalg.svdvals(_factor(centred).T @ factor).sum()

@@ -82,6 +82,17 @@ def test_fid_of_singular_covariances_is_the_formula_still(pair: tuple[Tensor, Te
     assert fid(*pair) == pytest.approx(nuclear(*pair), rel=1e-10)
 
 
+@pytest.mark.parametrize("steepness", [0.5, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("n", [129, 640])
+def test_fid_of_spectra_that_fall_steeply_is_the_formula_still(n: int, steepness: float) -> None:
+    """Down to where the least eigenvalue of the product is lost beside the largest."""
+    d = 128
+    basis, _ = torch.linalg.qr(torch.randn(d, d).double())
+    deviation = torch.arange(1, d + 1).double() ** -steepness
+    fake, real = (torch.randn(n, d).double() * deviation @ basis for _ in "fr")
+    assert fid(fake, real) == pytest.approx(nuclear(fake, real), rel=1e-9)
+
+
 def test_fid_of_a_set_with_itself_is_nothing_and_the_order_of_sets_does_not_matter() -> None:
     fake, real = torch.randn(300, 30), 2 * torch.randn(200, 30) + 1
     assert fid(fake, fake) == pytest.approx(0, abs=1e-12 * float(fake.square().sum()))
