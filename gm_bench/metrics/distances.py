@@ -162,7 +162,7 @@ class _Set:
 
     def __init__(self, points: Tensor) -> None:
         points = points.float() + 0.0  # which turns -0 into 0, whose bits are the same then
-        # Rows that differ in a sum of some of their bits differ; of the others, as a rule few, all are compared.
+        # Rows that differ in a sum of some of their bits differ; of the others, as a rule few, all count.
         bits = points[:, :: -(-points.shape[1] // KEYS)].contiguous().view(torch.int32).long()
         odd = 2 * torch.arange(bits.shape[1], device=points.device) + 1
         _, place, times = (bits * odd).sum(dim=1).unique(return_inverse=True, return_counts=True)

@@ -159,6 +159,7 @@ def _trace_of_root(centred: Tensor, factor: Tensor) -> Tensor:
         eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2)
         # Of a regular product all are above rounding; of a singular one the roots of those that are not would
         # be noise, and they are taken the slower way.
-        if eigenvalues[0] > torch.finfo(torch.float64).eps * eigenvalues[-1]:
+        rounding = 4 * sqrt(len(eigenvalues)) * torch.finfo(torch.float64).eps * eigenvalues[-1]
+        if eigenvalues[0] > rounding:
             return eigenvalues.sqrt().sum()
     return torch.linalg.svdvals(_factor(centred).T @ factor).sum()
