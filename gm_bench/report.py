@@ -28,7 +28,7 @@ from gm_bench.template import templates
 
 STRIP_WIDTH, STRIP_MARGIN = 120, 6
 # What all sample pictures of the page may take together, before they are written as text a third longer.
-PICTURE_BYTES = 2_400_000
+PICTURE_BYTES = 2_000_000
 SHARE_OF_FILMS = 0.8
 
 
