@@ -24,5 +24,6 @@ def with_axes(text: str, axes: Mapping[str, Sequence[str | int]]) -> str:
                 f"params.yaml: grid.{axis} is not one line of the form [a, b]: change it by hand"
             )
         head, tail = text[: start.end()], text[start.end() :]
-        text = head + line.sub(lambda found, v=values: f"{found[1]}[{', '.join(map(str, v))}]", tail, count=1)
+        written = ", ".join(map(str, values)).replace("\\", r"\\")
+        text = head + line.sub(rf"\g<1>[{written}]", tail, count=1)
     return text

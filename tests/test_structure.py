@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+
 def stages(file: str) -> dict[str, dict]:
     return yaml.safe_load(Path(file).read_text(encoding="utf-8"))["stages"]
 
