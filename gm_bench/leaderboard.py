@@ -33,7 +33,7 @@ class Column:
 
 COLUMNS = {
     "fid": Column("FID", "↓"),
-    "fid_infinity": Column("FID∞", "↓"),
+    "fid_infinity": Column("FID∞", "↓", short=False),
     "fid_infinity_error": Column("FID∞ fit error", "↓", short=False),
     "kid": Column("KID", "↓"),
     "classifier_score": Column("Classifier score", "↑"),
@@ -41,7 +41,7 @@ COLUMNS = {
     "precision": Column("Precision", "↑"),
     "recall": Column("Recall", "↑"),
     "density": Column("Density", "→1", short=False),
-    "coverage": Column("Coverage", "↑"),
+    "coverage": Column("Coverage", "↑", short=False),
     "one_nn": Column("1-NN", "→0.5"),
     "one_nn_real": Column("1-NN real", "→0.5", short=False),
     "one_nn_fake": Column("1-NN fake", "→0.5", short=False),
