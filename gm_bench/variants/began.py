@@ -13,7 +13,9 @@ The critic's score is low for real images, unlike that of its relatives. k moves
 generator, by the errors of that update and of the critic's last one.
 
 Deviates from the paper: the critic's decoder is that of the network's family, with its batch norm and without
-the paper's skip connections; the generator has an architecture of its own kind, ending in tanh.
+the paper's skip connections; the generator has an architecture of its own kind, ending in tanh. λ is a matter
+of how many updates there are: at the paper's 0.001 k would move by a few hundredths in a budget of some
+thousand updates.
 """
 
 from typing import ClassVar, Literal
