@@ -25,10 +25,12 @@ def test_the_repositorys_own_file_is_valid(params: Params) -> None:
     assert params.cells()[0] == (grid.datasets[0], grid.variants[0], grid.seeds[0])
 
 
-def test_every_variant_has_a_recipe_for_every_network_in_use(params: Params) -> None:
-    for dataset in params.datasets:
+def test_every_variant_has_a_recipe_for_grey_images(params: Params) -> None:
+    """Colour only where a published recipe is known: asking for another is one sentence (below)."""
+    for dataset in ("digits", "mnist", "fashion_mnist", "kmnist"):
         for variant in params.variants:
             assert params.recipe(variant, dataset).batch_size > 1
+    assert all("grey_cpu" in recipes for recipes in params.variants.values())
 
 
 WRONG = {
@@ -79,7 +81,7 @@ WRONG = {
     ),
     "unknown variant in the grid": (
         lambda p: p["grid"].update(variants=["vqgan"]),
-        "variants has no entry 'vqgan'; known: gan",
+        "variants has no entry 'vqgan'; known: acgan",
     ),
     "no recipe for the dataset's network": (
         lambda p: p["variants"]["gan"].pop("tiny"),
