@@ -170,7 +170,7 @@ def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "FID ↓ 11 1 10 11 12" in lines
     assert "optimisers.model.lr 0.001 absent" in lines
     assert "time 30.1 s" in lines
-    assert "runs/digits/vae/0/samples.safetensors not there" in lines
+    assert "runs/digits/vae/0/model.safetensors not there" in lines
     assert any("dvc repro evaluate@digits-vae-0" in line for line in lines)
     diverged = command("show", "digits", "vae", "1")
     assert "diverged at step 412 (critic loss): nan" in diverged.output
