@@ -27,7 +27,7 @@ def gm_bench(folder: Path, *arguments: str, check: bool = True) -> subprocess.Co
 
 
 def stale(folder: Path) -> set[str]:
-    return set(json.loads(command(folder, "dvc", "status", "--json").stdout))
+    return set(json.loads(command(folder, "dvc", "status", "--json", "dvc.yaml").stdout))
 
 
 def board(folder: Path) -> dict:

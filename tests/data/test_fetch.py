@@ -16,6 +16,7 @@ PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
 def repository(tmp_path: Path) -> Path:
     """A folder whose params.yaml calls the digits by another name."""
     text = PARAMS.replace("  digits:\n", "  small_digits:\n", 1).replace("[digits]", "[small_digits]")
+    text = text.replace("    digits: {n_samples", "    small_digits: {n_samples")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     return tmp_path
 
