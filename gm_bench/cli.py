@@ -90,7 +90,7 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score images that another program made, and show them beside the leaderboard."""
-    from gm_bench import evaluate_command
+    from gm_bench.scoring import command as evaluate_command
 
     evaluate_command.main(
         images,
@@ -147,7 +147,7 @@ def check(
     summary: Annotated[Path | None, typer.Option(help="write the verdict there as Markdown")] = None,
 ) -> None:
     """Compare the leaderboard with the baseline: exit 1 where samples got worse, 2 where none can tell."""
-    from gm_bench import gate
+    from gm_bench.gate import command as gate
 
     sys.exit(gate.check(baseline, leaderboard, update, summary))
 
@@ -160,7 +160,7 @@ def compare(
     leaderboard: Annotated[Path, typer.Option(help="where variants are looked up")] = LEADERBOARD,
 ) -> None:
     """Show how two variants, files or revisions differ, and where that is more than noise."""
-    from gm_bench import gate
+    from gm_bench.gate import command as gate
 
     gate.compare(first, second, leaderboard)
 

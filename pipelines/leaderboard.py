@@ -8,13 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gm_bench import cell_page, io, leaderboard, record, report, tables
-from gm_bench.charts import charts
+from gm_bench import io, leaderboard, record, tables
 from gm_bench.config import load_params
-from gm_bench.drawing import standalone
-from gm_bench.exhibit import Exhibit, Json, Pair, page_name
 from gm_bench.leaderboard import Leaderboard
 from gm_bench.record import Record
+from gm_bench.report import cell_page, page
+from gm_bench.report.charts import charts
+from gm_bench.report.drawing import standalone
+from gm_bench.report.exhibit import Exhibit, Json, Pair, page_name
 from gm_bench.stage import run
 from gm_bench.tracking import Store
 from gm_bench.variant import find
@@ -44,7 +45,7 @@ def main() -> None:
     files = {
         "md": tables.to_markdown(board),
         "csv": leaderboard.to_csv(board),
-        "html": report.render(board, exhibits, real, drawn),
+        "html": page.render(board, exhibits, real, drawn),
     }
     for suffix, text in files.items():
         io.write_text(REPORTS / f"leaderboard.{suffix}", text)
@@ -135,14 +136,14 @@ def write_cell_pages(board: Leaderboard, exhibits: list[Exhibit]) -> None:
     for exhibit in exhibits:
         dataset, variant, _ = exhibit.cell
         entry = entries[dataset, variant]
-        page = cell_page.render(
+        rendered = cell_page.render(
             exhibit,
             family=entry.family,
             source=entry.source,
             floor=board.floors[dataset],
             siblings=[(dataset, variant, seed) for seed in entry.seeds],
         )
-        io.write_text(REPORTS / "cells" / page_name(exhibit.cell), page)
+        io.write_text(REPORTS / "cells" / page_name(exhibit.cell), rendered)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from fake_cells import noise, protocol
 
-from gm_bench.exhibit import Exhibit, Pair
+from gm_bench.report.exhibit import Exhibit, Pair
 
 MOMENTS = (100, 200, 300, 400)
 

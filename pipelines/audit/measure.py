@@ -7,7 +7,7 @@ import torch
 import typer
 
 from gm_bench import io
-from gm_bench.audit import Subject, config_at, measure
+from gm_bench.audit.measuring import Subject, config_at, measure
 from gm_bench.config import load_params
 from gm_bench.data.dataset import read_split
 from gm_bench.determinism import make_deterministic

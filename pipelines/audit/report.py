@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from gm_bench import io
-from gm_bench.audit_report import figure, to_json, to_markdown
+from gm_bench.audit.detection import judge_all
+from gm_bench.audit.report import figure, to_json, to_markdown
 from gm_bench.config import load_params
-from gm_bench.detection import judge_all
 from gm_bench.stage import run
 
 REPORTS = Path("reports", "audit")

@@ -12,8 +12,8 @@ from gm_bench.data.foreign import CHANNELS, Foreign, Wanted, check_shape, read_i
 from gm_bench.determinism import make_deterministic
 from gm_bench.device import resolve
 from gm_bench.nets.lenet import shape_of
-from gm_bench.score_table import other_metrics, score_table
-from gm_bench.scoring import ScoringError, difference_to_board, known_standard, own_standard, score
+from gm_bench.scoring.score import ScoringError, difference_to_board, known_standard, own_standard, score
+from gm_bench.scoring.table import other_metrics, score_table
 
 LEADERBOARD = Path("reports", "leaderboard.json")
 WIDTH_OF_PLAIN_OUTPUT = 150

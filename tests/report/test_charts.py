@@ -10,9 +10,9 @@ import pytest
 from exhibits import MOMENTS, exhibit
 from test_leaderboard import board_of, cell, floor
 
-from gm_bench import drawing
-from gm_bench.charts import charts, losses_of_cell
-from gm_bench.drawing import standalone
+from gm_bench.report import drawing
+from gm_bench.report.charts import charts, losses_of_cell
+from gm_bench.report.drawing import standalone
 
 HOSTILE = "<b>&$x$</b>"
 NEIGHBOURS = {"eval/one_nn": 0.75, "eval/one_nn_real": 0.7, "eval/one_nn_fake": 0.8, "eval/recall": 0.25}

@@ -17,7 +17,7 @@ from gm_bench.data.dataset import load, read_split, save
 from gm_bench.evaluation import Reference, all_metrics
 from gm_bench.extractors import load_extractor
 from gm_bench.features import Features, extract
-from gm_bench.scoring import known_standard, score
+from gm_bench.scoring.score import known_standard, score
 from pipelines import extractor, reference
 
 CPU = torch.device("cpu")
@@ -190,8 +190,8 @@ def test_a_reference_of_another_protocol_is_refused(params: Params) -> None:
 def test_features_that_are_not_finite_are_refused(
     draws: Tensor, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gm_bench import scoring
     from gm_bench.data.foreign import Foreign
+    from gm_bench.scoring import score as scoring
 
     def broken(*arguments: Any) -> Features:
         seen = extract(*arguments)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gm_bench import regression
-from gm_bench.moderation import Prior, Spread, fit_prior, inverse_trigamma, quantile
-from gm_bench.regression import (
+from gm_bench.gate import regression
+from gm_bench.gate.regression import (
     ALL_VARIANTS,
     FALSE_ALARM_RATE,
     GATED,
@@ -29,6 +28,7 @@ from gm_bench.regression import (
     read_board,
     to_json,
 )
+from gm_bench.moderation import Prior, Spread, fit_prior, inverse_trigamma, quantile
 
 PLAIN = {"precision": Gauge(0.0)}
 

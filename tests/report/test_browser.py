@@ -19,7 +19,7 @@ pytestmark = [
     ),
     pytest.mark.xdist_group("browser"),
 ]
-PARAMS = Path(__file__).parents[1] / "params.yaml"
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 FIDS = {"vae": (40.0, 43.0), "gan": (5.0, 6.0), "lsgan": (20.0, 21.0), "wgan": (15.0, None)}
 
 

@@ -6,8 +6,8 @@ import shlex
 from exhibits import exhibit
 from test_report import HOSTILE, Page
 
-from gm_bench.cell_page import commands, render
-from gm_bench.exhibit import Exhibit, in_file_name, page_name
+from gm_bench.report.cell_page import commands, render
+from gm_bench.report.exhibit import Exhibit, in_file_name, page_name
 
 
 def text_of(shown: Exhibit, **changes) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
-from gm_bench import io, regression, revision
-from gm_bench.comparison import READING, in_one_sentence, rich_table, to_markdown
-from gm_bench.regression import Baseline, Board, NotComparable, Verdict
+from gm_bench import io
+from gm_bench.gate import regression, revision
+from gm_bench.gate.comparison import READING, in_one_sentence, rich_table, to_markdown
+from gm_bench.gate.regression import Baseline, Board, NotComparable, Verdict
 
 PASSED, REGRESSION, CANNOT_COMPARE = 0, 1, 2
 BASELINE = Path("reports/baseline.json")

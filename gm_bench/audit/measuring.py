@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gm_bench.audit.corruptions import FAILURES, Hand, deal
 from gm_bench.config import Audit, AuditSet, Protocol
-from gm_bench.corruptions import FAILURES, Hand, deal
 from gm_bench.evaluation import Reference, all_metrics, make_reference
 from gm_bench.features import Features
 from gm_bench.seeding import derive

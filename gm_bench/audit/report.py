@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gm_bench.corruptions import FAILURES
-from gm_bench.detection import Verdict, cell, direction_of, table
+from gm_bench.audit.corruptions import FAILURES
+from gm_bench.audit.detection import Verdict, cell, direction_of, table
 from gm_bench.leaderboard import COLUMNS
 
 Verdicts = Mapping[str, Mapping[str, Verdict]]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gm_bench.leaderboard import COLUMNS
 from gm_bench.record import FLOOR
-from gm_bench.scoring import Scored
+from gm_bench.scoring.score import Scored
 from gm_bench.tables import number, title
 
 ORDER_BY = "fid"

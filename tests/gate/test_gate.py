@@ -11,9 +11,10 @@ from fake_cells import write_cell
 from test_regression import content, row
 from typer.testing import CliRunner
 
-from gm_bench import cli, comparison, runner
+from gm_bench import cli, runner
+from gm_bench.gate import comparison
+from gm_bench.gate.regression import Comparison, Verdict
 from gm_bench.inspection import parse_cell
-from gm_bench.regression import Comparison, Verdict
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +159,7 @@ def test_other_words_are_no_cell(words: list[str]) -> None:
 
 
 def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    repository = Path(__file__).resolve().parent.parent
+    repository = Path(__file__).resolve().parents[2]
     Path("params.yaml").write_text((repository / "params.yaml").read_text())
     write_cell(tmp_path, "vae", 0, (10.0, 11.0, 12.0))
     write_cell(tmp_path, "vae", 1, diverged_at=412)

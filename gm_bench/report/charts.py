@@ -10,7 +10,8 @@ from typing import Any
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gm_bench.drawing import (
+from gm_bench.leaderboard import ORDER_BY, Entry, Leaderboard, Score
+from gm_bench.report.drawing import (
     FAMILY_INKS,
     FLOOR_INK,
     INK,
@@ -34,8 +35,7 @@ from gm_bench.drawing import (
     to_svg,
     vertical,
 )
-from gm_bench.exhibit import Exhibit, in_file_name, page_name
-from gm_bench.leaderboard import ORDER_BY, Entry, Leaderboard, Score
+from gm_bench.report.exhibit import Exhibit, in_file_name, page_name
 from gm_bench.tables import number, title
 
 POINTS_PER_CURVE = 50

@@ -6,12 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
-from gm_bench import pictures
-from gm_bench.charts import Chart, family_colours
-from gm_bench.drawing import COLOURS
-from gm_bench.exhibit import Exhibit, page_name
 from gm_bench.leaderboard import COLUMNS, ORDER_BY, Entry, Leaderboard, Score
-from gm_bench.pictures import Film, data_uri
+from gm_bench.report import pictures
+from gm_bench.report.charts import Chart, family_colours
+from gm_bench.report.drawing import COLOURS
+from gm_bench.report.exhibit import Exhibit, page_name
+from gm_bench.report.pictures import Film, data_uri
+from gm_bench.report.template import templates
 from gm_bench.tables import (
     NOT_AVAILABLE,
     decimals,
@@ -24,7 +25,6 @@ from gm_bench.tables import (
     score_text,
     title,
 )
-from gm_bench.template import templates
 
 STRIP_WIDTH, STRIP_MARGIN = 120, 6
 # What all sample pictures of the page may take together, before they are written as text a third longer.

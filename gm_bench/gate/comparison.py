@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gm_bench.regression import GATED, Comparison, Verdict
+from gm_bench.gate.regression import GATED, Comparison, Verdict
 from gm_bench.tables import number, title
 
 HEADER = ("dataset", "variant", "metric", "before", "after", "difference", "noise (sd)", "limit", "")

@@ -1,0 +1,1 @@
+"""What metrics say of real images disturbed on purpose."""

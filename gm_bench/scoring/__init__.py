@@ -1,0 +1,1 @@
+"""Images of another program, under the protocol of a dataset."""
