@@ -61,6 +61,7 @@ class VariationalAutoencoder(Variant):
 
     family: ClassVar[str] = "VAE"
     players: ClassVar[tuple[str, ...]] = ("model",)
+    density: ClassVar[str] = "density over [-1, 1], Gaussian decoder"
 
     def __init__(self, network: Network, z_dim: int) -> None:
         super().__init__(network)
@@ -120,6 +121,11 @@ class VariationalAutoencoder(Variant):
             log_p = log_p + gaussian_log_likelihood(z, torch.zeros_like(z), one)
             rows.append(log_p - gaussian_log_likelihood(z, mu, sigma))
         return torch.stack(rows)
+
+    def log_likelihood_bounds(
+        self, images: Tensor, labels: Tensor | None, n_codes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return evidence_bounds(self.log_weights(images, labels, n_codes, generator))
 
     def latent(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.randn(n, self.z_dim, generator=generator, device=generator.device)

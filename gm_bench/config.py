@@ -63,7 +63,9 @@ class Protocol(Frozen):
 
     `n_train` training images are searched for copies, at least as many as there are samples; FID∞ is fitted
     through `fid_subsets` sizes, N to N / fid_subsets; a sample nearer to a training image than the
-    `duplicate_quantile` of held-out images is a near duplicate.
+    `duplicate_quantile` of held-out images is a near duplicate; the bounds of a model's log-likelihood are of
+    `bound_images` held-out images with `bound_codes` codes each; the floor's spread is over `floor_splits`
+    random splits of the real images that are compared.
     """
 
     extractor: Literal["lenet", "inception"]
@@ -76,6 +78,9 @@ class Protocol(Frozen):
     fid_subsets: Annotated[int, Field(ge=3, strict=True)]
     neighbours: PositiveInt
     duplicate_quantile: Annotated[float, Field(gt=0, lt=1, strict=True)]
+    bound_images: PositiveInt
+    bound_codes: PositiveInt
+    floor_splits: Annotated[int, Field(ge=2, strict=True)]
 
 
 class DatasetConfig(Frozen):

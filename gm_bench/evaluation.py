@@ -1,7 +1,8 @@
 """All metrics of one set of images: the one way that the floor and every cell take."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import stdev
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ from gm_bench.protocol import SEED
 CPU = torch.device("cpu")
 # Pairs of a sample and its nearest training image that are kept to be looked at.
 N_PAIRS = 8
+# What `floor` says of them follows from how it is made, whatever the images.
+FIXED_AT_FLOOR = ("one_nn_gap", "train_distance_ratio", "duplicates")
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,41 @@ def floor(
     }
 
 
+def floor_spread(
+    images: Tensor, labels: Tensor, reference: Reference, config: Protocol, device: torch.device
+) -> dict[str, float]:
+    """Sample standard deviation of the floor over `floor_splits` random splits of the same real images.
+
+    Each deals two disjoint sets of n anew from the pool of training and held-out images, each set with as many
+    images of every class as the floor's own has. The pool is finite: where it is little larger than 2n every
+    split uses nearly all of it, and this is the spread of a permutation test, without what other images
+    would add. Metrics that are fixed where no image is generated (`FIXED_AT_FLOOR`) have none.
+
+    Args:
+        images: the pool: those of `reference.train`, then the held-out ones, uint8 (M + n, C, H, W).
+        labels: their classes, int64 (M + n,); all the same where they are not known.
+    """
+    n = len(reference.held_out.features)
+    features, logits = (
+        torch.cat(pair)
+        for pair in (
+            (reference.train.features, reference.held_out.features),
+            (reference.train.logits, reference.held_out.logits),
+        )
+    )
+    generator = torch.Generator().manual_seed(SEED)
+    splits = []
+    for _ in range(config.floor_splits):
+        a, b = _deal(labels, n, generator)
+        fake, held_out = (Features(features[places], logits[places]) for places in (a, b))
+        dealt = make_reference(images[b], held_out, fake, config, device)
+        dealt = replace(dealt, class_counts=reference.class_counts)
+        splits.append(floor(images[a], dealt, config, device))
+    return {
+        name: stdev(values[name] for values in splits) for name in splits[0] if name not in FIXED_AT_FLOOR
+    }
+
+
 def curve_point(fake: Features, validation: Features, device: torch.device) -> dict[str, float]:
     """What a learning curve shows of a model in training: cheap, and read from other images than the table.
 
@@ -240,6 +278,18 @@ def closest_pairs(fake: Features, reference: Reference, n_pairs: int = N_PAIRS) 
         ratio = float(nearest[place].sqrt()) / middle
         pairs.append({"sample": place, "train": int(squared.argmin()), "distance_ratio": ratio})
     return pairs
+
+
+def _deal(labels: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Places of two disjoint sets of n with the classes of the first n and of the last n of a pool (N,)."""
+    order = torch.randperm(len(labels), generator=generator)
+    first, last = [], []
+    for label in labels.unique():
+        places = order[labels[order] == label]
+        n_first, n_last = (int((part == label).sum()) for part in (labels[:n], labels[-n:]))
+        first.append(places[:n_first])
+        last.append(places[n_first:][:n_last])
+    return torch.cat(first), torch.cat(last)
 
 
 def _likeness(

@@ -54,6 +54,8 @@ COLUMNS = {
     "class_kl": Column("Class KL", "↓", short=False),
     "class_accuracy": Column("Class accuracy", "↑", short=False),
     "sharpness": Column("Sharpness", "→1"),
+    "elbo": Column("ELBO", "↑", short=False),
+    "iw_bound": Column("IW bound", "↑", short=False),
 }
 
 
@@ -95,6 +97,7 @@ class Entry:
 
     `metrics` are over the seeds that finished, in the order of `seeds`; `divergences` has the others. `rank`
     is by FID, shared with rows that cannot be told apart; None where no noise is known or no seed finished.
+    `density` says what the ELBO is of; empty where the variant has none.
     """
 
     dataset: str
@@ -106,6 +109,7 @@ class Entry:
     cost: Mapping[str, Any]
     divergences: Mapping[int, Mapping[str, Any]]
     rank: int | None = None
+    density: str = ""
 
     @property
     def status(self) -> str:
@@ -116,10 +120,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Per dataset its protocol, floor and entries, the entries in order of FID."""
+    """Per dataset its protocol, floor, the floor's standard deviation, and entries in order of FID."""
 
     protocols: Mapping[str, Mapping[str, Any]]
     floors: Mapping[str, Mapping[str, float]]
+    floor_sds: Mapping[str, Mapping[str, float]]
     entries: Mapping[str, Sequence[Entry]]
 
     @property
@@ -137,7 +142,7 @@ def build(rows: pd.DataFrame, cells: Sequence[Cell]) -> Leaderboard:
 
     Args:
         rows: as `tracking.Store.rows` gives them: kind, dataset, variant, seed, family, source, status,
-            divergence, protocol, network, device, budget, and `eval/…` and `cost/…` as floats.
+            divergence, density, protocol, network, device, budget, and `eval/…` and `cost/…` as floats.
         cells: (dataset, variant, seed) of the grid.
 
     Raises:
@@ -146,18 +151,19 @@ def build(rows: pd.DataFrame, cells: Sequence[Cell]) -> Leaderboard:
     records = _clean(rows)
     by_cell = _index([r for r in records if r["kind"] == "cell"], ("dataset", "variant", "seed"))
     by_floor = _index([r for r in records if r["kind"] == FLOOR], ("dataset",))
-    protocols, floors, entries = {}, {}, {}
+    protocols, floors, floor_sds, entries = {}, {}, {}, {}
     for dataset in dict.fromkeys(dataset for dataset, _, _ in cells):
         floor = _one(by_floor, (dataset,))
         protocols[dataset] = floor["protocol"]
         floors[dataset] = _with_prefix(floor, "eval/")
+        floor_sds[dataset] = _with_prefix(floor, "eval_draw_sd/")
         seeds: dict[str, list[int]] = {}
         for _, variant, seed in (cell for cell in cells if cell[0] == dataset):
             _check_protocol(_one(by_cell, (dataset, variant, seed)), floor)
             seeds.setdefault(variant, []).append(seed)
         found = [_entry([by_cell[dataset, v, s][0] for s in sorted(chosen)]) for v, chosen in seeds.items()]
         entries[dataset] = sorted(_judged(found), key=_order)
-    return Leaderboard(protocols, floors, entries)
+    return Leaderboard(protocols, floors, floor_sds, entries)
 
 
 def to_json(board: Leaderboard) -> dict[str, Any]:
@@ -173,6 +179,7 @@ def to_json(board: Leaderboard) -> dict[str, Any]:
                 "rank": entry.rank,
                 "seeds": list(entry.seeds),
                 "status": entry.status,
+                "density": entry.density,
                 "metrics": {
                     name: {
                         "mean": score.mean,
@@ -190,6 +197,7 @@ def to_json(board: Leaderboard) -> dict[str, Any]:
             for entry in board.entries[dataset]
         ],
         "floors": {dataset: dict(values) for dataset, values in board.floors.items()},
+        "floor_sd": {dataset: dict(values) for dataset, values in board.floor_sds.items()},
     }
 
 
@@ -206,6 +214,7 @@ def to_csv(board: Leaderboard) -> str:
     writer.writeheader()
     for dataset in board.datasets:
         floor = {f"{name}_mean": value for name, value in board.floors[dataset].items()}
+        floor |= {f"{name}_sd": value for name, value in board.floor_sds[dataset].items()}
         writer.writerow(
             {"dataset": dataset, "variant": FLOOR, "family": "real images", "status": "ok", **floor}
         )
@@ -283,6 +292,7 @@ def _entry(rows: Sequence[Mapping[str, Any]]) -> Entry:
         metrics={name: _score([row for row in finished if f"eval/{name}" in row], name) for name in names},
         cost=_mean_cost(finished or rows),
         divergences={int(row["seed"]): row["divergence"] for row in rows if row["status"] != "ok"},
+        density=first["density"],
     )
 
 

@@ -8,6 +8,8 @@ from gm_bench.config import Protocol
 DTYPE = "features float32, metrics float64"
 # Draws the subsets of KID and FID∞ and the order in which the classifier score is split.
 SEED = 2020
+# Metrics that are no distance between sets of images: bounds of a model's log-likelihood of held-out ones.
+LIKELIHOOD = ("elbo", "iw_bound")
 
 
 def build_protocol(
@@ -43,6 +45,9 @@ def build_protocol(
         "fid_subsets": config.fid_subsets,
         "neighbours": config.neighbours,
         "duplicate_quantile": config.duplicate_quantile,
+        "bound_images": config.bound_images,
+        "bound_codes": config.bound_codes,
+        "floor_splits": config.floor_splits,
         "seed": SEED,
         "versions": {
             "torch": _public("torch"),

@@ -100,6 +100,7 @@ def of_cell(
         "source": source,
         "status": metrics["status"],
         "divergence": metrics["divergence"],
+        "density": metrics["density"],
         "protocol": protocol,
         "network": cost["network"],
         "device": cost["device"],
@@ -163,7 +164,11 @@ def of_floor(dataset: str, *, floor: Json, card: Json, file_hashes: Sequence[str
         facts=facts,
         tags={"family": "real images", "status": "ok", **_protocol_tags(floor["protocol"])},
         params={"dataset": dataset, "variant": FLOOR, "family": "real images"},
-        points=[Point(f"eval/{metric}", value, SINGLE, 0) for metric, value in floor["values"].items()],
+        points=[
+            Point(f"{prefix}/{metric}", value, SINGLE, 0)
+            for prefix, values in (("eval", floor["values"]), ("eval_draw_sd", floor["sd"]))
+            for metric, value in values.items()
+        ],
         began_ms=0,
         ended_ms=0,
         card=card,

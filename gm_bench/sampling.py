@@ -51,6 +51,39 @@ def draw(model: Variant, labels: Tensor | None, n: int, seed: int, device: torch
     return to_uint8(images).cpu()
 
 
+@torch.no_grad()
+def likelihood_bounds(
+    model: Variant, images: Tensor, labels: Tensor | None, n_codes: int, seed: int, device: torch.device
+) -> dict[str, Tensor]:
+    """What the model's density says of images, in eval mode: `elbo` and `iw_bound`.
+
+    Args:
+        model: has a density.
+        images: uint8 (n, C, H, W).
+        labels: their classes (n,), int64, for conditional variants; None for the others.
+        n_codes: codes drawn for each image.
+        seed: of the codes.
+
+    Returns:
+        Lower bounds of the log-likelihood of each image, float64 (n,), in nats, on the CPU.
+
+    Raises:
+        ValueError: a bound is not finite.
+    """
+    generator = torch.Generator(device).manual_seed(seed)
+    parts = []
+    for start in range(0, len(images), BATCH_SIZE):
+        x = images[start : start + BATCH_SIZE].to(device) / 127.5 - 1
+        told = None if labels is None else labels[start : start + BATCH_SIZE].to(device)
+        parts.append(model.log_likelihood_bounds(x, told, n_codes, generator))
+    elbo, weighted = (torch.cat(bound).double().cpu() for bound in zip(*parts, strict=True))
+    if not bool((elbo.isfinite() & weighted.isfinite()).all()):
+        raise ValueError(
+            "the likelihood of a test image is not finite; train the model again with a smaller learning rate"
+        )
+    return {"elbo": elbo, "iw_bound": weighted}
+
+
 def draw_labels(class_counts: list[int], n: int, seed: int, index: int) -> Tensor:
     """Classes (n,), int64, drawn from the distribution of the training labels."""
     generator = torch.Generator().manual_seed(derive(seed, "labels", index))

@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gm_bench.leaderboard import COLUMNS, ORDER_BY, Entry, Leaderboard, Score
+from gm_bench.protocol import LIKELIHOOD
 from gm_bench.record import FLOOR, divergence_place
 
 NOT_AVAILABLE = "–"
+MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ"
 
 
 def to_markdown(board: Leaderboard) -> str:
@@ -122,11 +124,33 @@ def interval_text(score: Score | None, digits: int) -> str:
     return f"{low} to {high}"
 
 
-def floor_text(value: float | None, digits: int) -> str:
-    """The column's decimals, or more where a floor far below the models would be rounded to nothing."""
+def density_marks(board: Leaderboard, dataset: str) -> dict[str, str]:
+    """Of each variant with a likelihood the sign that stands behind it: the same sign, the same kind."""
+    kinds = _densities(board, dataset)
+    return {
+        variant: mark for mark, variants in zip(MARKS, kinds.values(), strict=False) for variant in variants
+    }
+
+
+def _densities(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
+    """What likelihoods are of → the variants whose likelihood is of that."""
+    kinds: dict[str, list[str]] = {}
+    for entry in board.entries[dataset]:
+        if LIKELIHOOD[0] in entry.metrics:
+            kinds.setdefault(entry.density, []).append(entry.variant)
+    return dict(sorted(kinds.items()))
+
+
+def floor_text(value: float | None, digits: int, sd: float | None = None) -> str:
+    """0.650 ± 0.031: with the column's decimals, or more where a floor far below the models, or its spread,
+    would be rounded to nothing."""
     if value is None:
         return NOT_AVAILABLE
-    return number(value, max(digits, _decimals_for([abs(value)], figures=2) if value else 0))
+    digits = max(digits, _decimals_for([abs(value)], figures=2) if value else 0)
+    if sd is None:
+        return number(value, digits)
+    digits = max(digits, _decimals_for([sd], figures=1) if sd else 0)
+    return f"{number(value, digits)} ±\u00a0{number(sd, digits)}"
 
 
 def duration(seconds: float) -> str:
@@ -190,7 +214,9 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
         "Rank: by FID, 1 + how many variants are better beyond noise (moderated t-tests of log FID, 5 % over "
         "all pairs together, Bonferroni); variants that cannot be told apart share a rank.",
         f"{FLOOR}: the same metrics between two disjoint sets of real images at the same N, "
-        "the best that a model can be expected to reach.",
+        "the best that a model can be expected to reach; ± over "
+        f"{_count(protocol['floor_splits'], 'random split')} of the same {n + protocol['n_train']:,} "
+        "held-out and training images into two such sets, class by class (no ± where the floor is fixed).",
         f"Better: {', '.join(title(name) for name in names)} "
         "(↓ lower, ↑ higher, →0.5 nearer to one half). 1-NN: leave-one-out accuracy of telling generated "
         "from real; 1-NN train: the same against training images, below 0.5 where they are copied.",
@@ -204,8 +230,23 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
         f"FID∞ through {_count(protocol['fid_subsets'], 'size')} of subsets.",
         f"Memorisation: against {protocol['n_train']:,} images that training was shown; duplicates are "
         f"nearer to one of them than {protocol['duplicate_quantile']:.0%} of the held-out images are.",
+        *_likelihood_in_words(board, dataset),
         f"Budget: {budgets} real images shown to each model. Time and parameters: of one seed, on {devices}.",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in protocol["versions"].items()) + ".",
+    ]
+
+
+def _likelihood_in_words(board: Leaderboard, dataset: str) -> list[str]:
+    """What the ELBO is of, where there is one."""
+    kinds, marks = _densities(board, dataset), density_marks(board, dataset)
+    if not kinds:
+        return []
+    protocol = board.protocols[dataset]
+    told = "; ".join(f"{marks[names[0]]} {kind}: {', '.join(names)}" for kind, names in kinds.items())
+    return [
+        f"Likelihood: ELBO and importance-weighted bound of log p, mean over {protocol['bound_images']:,} "
+        f"test images with {_count(protocol['bound_codes'], 'code')} each, in nats per image. Only values of "
+        f"one sign can be compared. {told}."
     ]
 
 
@@ -213,10 +254,10 @@ def _text_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> lis
     """Header, floor, entries; as text."""
     entries = board.entries[dataset]
     digits = {name: decimals(entries, name) for name in metrics}
-    floor = board.floors[dataset]
+    floor, spread = board.floors[dataset], board.floor_sds[dataset]
     header = ["rank", "variant", "family", *(title(name) for name in metrics), "seeds", "time", "parameters"]
     floor_line = [NOT_AVAILABLE, FLOOR, "real images"]
-    floor_line += [floor_text(floor.get(name), digits[name]) for name in metrics]
+    floor_line += [floor_text(floor.get(name), digits[name], spread.get(name)) for name in metrics]
     lines = [header, [*floor_line, *[NOT_AVAILABLE] * 3]]
     for entry in entries:
         cells = [score_text(entry.metrics.get(name), digits[name]) for name in metrics]
@@ -239,15 +280,18 @@ def _plain_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> li
     """Header, floor, entries with the given metrics and nothing else; as text."""
     entries = board.entries[dataset]
     digits = {name: decimals(entries, name) for name in metrics}
-    floor = board.floors[dataset]
+    floor, spread = board.floors[dataset], board.floor_sds[dataset]
+    marks = density_marks(board, dataset)
     lines = [
         ["variant", *(title(name) for name in metrics)],
-        [FLOOR, *(floor_text(floor.get(name), digits[name]) for name in metrics)],
+        [FLOOR, *(floor_text(floor.get(name), digits[name], spread.get(name)) for name in metrics)],
     ]
     for entry in entries:
-        lines.append(
-            [entry.variant, *(score_text(entry.metrics.get(name), digits[name]) for name in metrics)]
-        )
+        cells = [score_text(entry.metrics.get(name), digits[name]) for name in metrics]
+        for i, name in enumerate(metrics):
+            if name in LIKELIHOOD:
+                cells[i] += marks.get(entry.variant, "")
+        lines.append([entry.variant, *cells])
     return lines
 
 

@@ -70,6 +70,7 @@ class Variant(nn.Module, ABC):
         conditional: whether it learns p(x | y): `sample` then follows its labels.
         networks: names of the families of networks that it works with; empty for all.
         critic_norms: what `critic_norm` of its network may be; empty for all.
+        density: what its `log_likelihood_bounds` are of, in words; empty where it has no density.
     """
 
     family: ClassVar[str]
@@ -78,6 +79,7 @@ class Variant(nn.Module, ABC):
     conditional: ClassVar[bool] = False
     networks: ClassVar[tuple[str, ...]] = ()
     critic_norms: ClassVar[tuple[str, ...]] = ()
+    density: ClassVar[str] = ""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -107,6 +109,16 @@ class Variant(nn.Module, ABC):
     def latent(self, n: int, generator: torch.Generator) -> Tensor:
         """Codes (n, z_dim) as `sample` draws them, on the generator's device, where there is a code."""
         raise ValueError(f"{type(self).__name__} has no latent code")
+
+    def log_likelihood_bounds(
+        self, images: Tensor, labels: Tensor | None, n_codes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Lower bounds of log p(x) of images (n, C, H, W) in [-1, 1]: (n,) each, in nats.
+
+        The ELBO and the importance-weighted bound of `n_codes` codes an image; both are log p(x) itself where
+        it is known. Called in eval mode, without gradients, where `density` is set.
+        """
+        raise ValueError(f"{type(self).__name__} has no density")
 
     def after_update(self, player: str) -> None:
         """Called after each update of `player`, without gradients: weight clipping and the like."""

@@ -14,7 +14,7 @@ from gm_bench.evaluation import Reference, all_metrics, closest_pairs, curve_poi
 from gm_bench.extractors import load_extractor
 from gm_bench.features import PREPROCESSING, Features, extract
 from gm_bench.nets.lenet import shape_of
-from gm_bench.protocol import build_protocol, same_protocol
+from gm_bench.protocol import LIKELIHOOD, build_protocol, same_protocol
 from gm_bench.stage import Device, run
 
 
@@ -26,10 +26,11 @@ def main(
 ) -> None:
     """Write runs/DATASET/VARIANT/SEED/metrics.json; a diverged cell gets no values.
 
-    Beside the values, `details` has for every draw the classes that it misses, and its samples nearest to
-    training images: places in the draw and in the training split, and their distance over the median one of
-    held-out images. `curve` has FID and 1-NN accuracy of the snapshots of training, against the validation
-    images, by the number of images shown before; both at that smaller N.
+    Models with a density have the means of its bounds among their values, one for all draws, in nats;
+    `density` says what it is of. Beside the values, `details` has for every draw the classes that it misses,
+    and its samples nearest to training images: places in the draw and in the training split, and their
+    distance over the median one of held-out images. `curve` has FID and 1-NN accuracy of the snapshots of
+    training, against the validation images, by the number of images shown before; both at that smaller N.
     """
     config = load_params().dataset(dataset).protocol
     place = resolve(device)
@@ -56,6 +57,7 @@ def main(
             )
             pairs = closest_pairs(seen, reference)
             details["closest_pairs"].append([pair | {"train": int(places[pair["train"]])} for pair in pairs])
+        values |= {name: [float(samples[name].mean())] for name in LIKELIHOOD if name in samples}
     snapshots, moments = io.read_tensors(folder / "snapshots.safetensors")
     validation = Features(real["validation_features"], real["validation_logits"])
     points = [curve_point(extract(extractor, s, place), validation, place) for s in snapshots["images"]]
@@ -66,6 +68,7 @@ def main(
         "cell": {"dataset": dataset, "variant": variant, "seed": seed},
         "status": made["status"],
         "divergence": made["divergence"],
+        "density": made["density"],
         "values": values,
         "details": details,
         "curve": curve,

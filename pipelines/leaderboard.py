@@ -141,6 +141,7 @@ def write_cell_pages(board: Leaderboard, exhibits: list[Exhibit]) -> None:
             family=entry.family,
             source=entry.source,
             floor=board.floors[dataset],
+            floor_sd=board.floor_sds[dataset],
             siblings=[(dataset, variant, seed) for seed in entry.seeds],
         )
         io.write_text(REPORTS / "cells" / page_name(exhibit.cell), rendered)

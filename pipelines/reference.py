@@ -5,30 +5,26 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from torch import Tensor
 
 from gm_bench import io
 from gm_bench.config import load_params
 from gm_bench.data.dataset import read_split
-from gm_bench.data.split import hold_out
+from gm_bench.data.split import choose, hold_out
 from gm_bench.determinism import make_deterministic
 from gm_bench.device import describe, resolve
-from gm_bench.evaluation import floor, make_reference
+from gm_bench.evaluation import floor, floor_spread, make_reference
 from gm_bench.extractors import load_extractor
 from gm_bench.features import PREPROCESSING, extract
 from gm_bench.nets.lenet import shape_of
 from gm_bench.protocol import build_protocol
-from gm_bench.seeding import derive
 from gm_bench.stage import Device, run
-
-SEED = 0
 
 
 def main(
     dataset: Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")],
     device: Device = "auto",
 ) -> None:
-    """Write reference/DATASET: features of held-out and of training images, and the floor of every metric."""
+    """Write reference/DATASET: features of held-out and of training images, the floor and its spread."""
     entry = load_params().dataset(dataset)
     config = entry.protocol
     place = resolve(device)
@@ -55,6 +51,9 @@ def main(
         {"test": io.sha256_tensor(test_images), "train": io.sha256_tensor(train_images)},
     )
     values = floor(train_images, reference, config, place)
+    pool = torch.cat([train_images, test_images])
+    of_pool = torch.cat([train_split[1][train_places], test_split[1][test_places]])
+    spread = floor_spread(pool, of_pool, reference, config, place)
     io.write_tensors(
         out / "features.safetensors",
         {
@@ -67,28 +66,16 @@ def main(
     )
     io.write_json(
         out / "floor.json",
-        {"schema": 1, "dataset": dataset, "values": values, "protocol": protocol, "device": describe(place)},
+        {
+            "schema": 1,
+            "dataset": dataset,
+            "values": values,
+            "sd": spread,
+            "protocol": protocol,
+            "device": describe(place),
+        },
     )
     typer.echo(f"{dataset}: floor FID {values['fid']:.3g}, 1-NN accuracy {values['one_nn']:.3f}")
-
-
-def choose(places: Tensor, n: int, key: str, split: str) -> Tensor:
-    """Places of images, int64 (n,), drawn without replacement, the same on every machine.
-
-    Args:
-        places: to draw from, int64 (N,).
-        key: in datasets of params.yaml, that says n.
-
-    Raises:
-        ValueError: there are fewer.
-    """
-    if len(places) < n:
-        raise ValueError(
-            f"datasets.{key} is {n} but the {split} split has {len(places)} images: "
-            f"set it to at most {len(places)} in params.yaml"
-        )
-    generator = torch.Generator().manual_seed(derive(SEED, f"reference/{split}"))
-    return places[torch.randperm(len(places), generator=generator)[:n]]
 
 
 def known_classes(dataset: str, extractor: dict[str, Any]) -> list[str]:

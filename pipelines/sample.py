@@ -3,26 +3,31 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gm_bench import device as devices
 from gm_bench import io, sampling
-from gm_bench.config import load_params
+from gm_bench.config import Protocol, load_params
+from gm_bench.data.dataset import read_split
+from gm_bench.data.split import choose
 from gm_bench.determinism import make_deterministic
 from gm_bench.figures import image_grid, png_bytes
 from gm_bench.seeding import derive
 from gm_bench.stage import Device, run
+from gm_bench.variant import Variant, find
 
 N_GRID, COLUMNS = 64, 8
 
 
 def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None:
-    """Draw the sample sets of one cell."""
+    """Draw the sample sets of one cell; a model with a density tells what it makes of held-out images."""
     protocol = load_params().dataset(dataset).protocol
     folder = Path("runs", dataset, variant, str(seed))
     make_deterministic()
     place = devices.resolve(device)
     weights, metadata = io.read_tensors(folder / "model.safetensors")
     shape = tuple(metadata["image_shape"])
+    density = find(variant).density
     n, draws, counts = protocol.n_samples, protocol.draws, metadata["class_counts"]
     tensors = {"images": torch.empty((0, n, *shape), dtype=torch.uint8)}
     grid = torch.zeros((N_GRID, *shape), dtype=torch.uint8)
@@ -39,12 +44,28 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
         if model.conditional:  # one row a class
             asked = torch.arange(len(counts)).repeat_interleave(COLUMNS)
             grid = sampling.draw(model, asked, len(asked), derive(seed, "grid"), place)
+        if density:
+            tensors |= _bounds(model, dataset, protocol, seed, place)
     keys = ("cell", "status", "divergence", "training_key")
-    io.write_tensors(folder / "samples.safetensors", tensors, {key: metadata[key] for key in keys})
+    described = {key: metadata[key] for key in keys} | {"density": density}
+    io.write_tensors(folder / "samples.safetensors", tensors, described)
     io.write_bytes(
         folder / "grid.png", png_bytes(image_grid(grid, columns=COLUMNS, scale=max(1, 32 // shape[-1])))
     )
     print(f"{dataset} {variant} {seed}: {len(tensors['images'])} × {protocol.n_samples} samples")  # noqa: T201
+
+
+def _bounds(
+    model: Variant, dataset: str, protocol: Protocol, seed: int, device: torch.device
+) -> dict[str, Tensor]:
+    """Bounds of the log-likelihood of held-out images, the first of those that the metrics read."""
+    images, labels = read_split(Path("data", dataset), "test")
+    key = f"{dataset}.protocol.bound_images"
+    places = choose(torch.arange(len(images)), protocol.bound_images, key, "test")
+    told = labels[places] if model.conditional else None
+    return sampling.likelihood_bounds(
+        model, images[places], told, protocol.bound_codes, derive(seed, "bounds"), device
+    )
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ PROTOCOL = {
     "fid_subsets": 10,
     "neighbours": 3,
     "duplicate_quantile": 0.01,
+    "bound_images": 800,
+    "bound_codes": 64,
+    "floor_splits": 10,
     "versions": {"torch": "2.15.0", "torch_fidelity": "0.4.0", "numpy": "2.3.0"},
 }
 METRICS = ("fid", "kid", "classifier_score", "precision", "recall", "one_nn", "one_nn_real", "one_nn_fake")
@@ -62,6 +65,7 @@ def write_dataset(
         "schema": 1,
         "dataset": dataset,
         "values": values,
+        "sd": {"fid": 0.125},
         "protocol": protocol(dataset),
         "device": "cpu",
     }
@@ -105,6 +109,7 @@ def write_cell(
         "cell": {"dataset": dataset, "variant": variant, "seed": seed},
         "status": status,
         "divergence": divergence,
+        "density": "",
         "values": {} if divergence else {"fid": draws, **values},
         "details": {
             "missing_classes": [] if divergence else [[] for _ in draws],

@@ -1,6 +1,7 @@
 """The stages reference and evaluate on real digits: one path for floor and cells, and what they refuse."""
 
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from gm_bench import device, evaluation, io
 from gm_bench.config import Params, load_params
 from gm_bench.data.dataset import load, read_split, save
+from gm_bench.data.split import choose as choose_places
 from gm_bench.data.split import hold_out
 from gm_bench.extractors import load_extractor
 from gm_bench.features import Features, extract
@@ -78,12 +80,15 @@ def sample(
     divergence: dict[str, Any] | None = None,
     labels: Tensor | None = None,
     snapshots: Tensor | None = None,
+    bounds: dict[str, Tensor] | None = None,
+    density: str = "",
 ) -> None:
     cell = {"dataset": "digits", "variant": "vae", "seed": 0}
     metadata = {"status": status, "divergence": divergence, "cell": cell, "training_key": "c0ffee"}
+    metadata["density"] = density
     io.write_tensors(
         CELL / "samples.safetensors",
-        {"images": images} if labels is None else {"images": images, "labels": labels},
+        {"images": images} | ({} if labels is None else {"labels": labels}) | (bounds or {}),
         metadata,
     )
     seen = {"images": torch.empty(0, 0, 1, 8, 8).byte() if snapshots is None else snapshots}
@@ -99,7 +104,7 @@ def evaluated() -> dict[str, Any]:
 def choose(split: str, n: int) -> Tensor:
     images, labels = read_split(Path("data", "digits"), split)
     places = hold_out(labels, N_VALIDATION)[0] if split == "train" else torch.arange(len(images))
-    return images[reference.choose(places, n, "digits.protocol.n_samples", split)]
+    return images[choose_places(places, n, "digits.protocol.n_samples", split)]
 
 
 def split(name: str) -> Tensor:
@@ -178,7 +183,7 @@ def test_reference_features_are_a_choice_without_repetition() -> None:
     chosen = choose("train", N)
     assert torch.equal(chosen, choose("train", N))
     assert torch.equal(choose("train", N_TRAIN)[:N], chosen)  # the first n of n_train are those of n_samples
-    places = reference.choose(torch.arange(10, 910), 800, "", "train")
+    places = choose_places(torch.arange(10, 910), 800, "", "train")
     assert len(places.unique()) == 800
     assert (int(places.min()), int(places.max())) == (10, 909)
     assert places.tolist() != sorted(places.tolist())
@@ -218,6 +223,9 @@ def test_protocol_is_the_whole_of_it() -> None:
         "neighbours": PROTOCOL.neighbours,
         "fid_subsets": PROTOCOL.fid_subsets,
         "duplicate_quantile": PROTOCOL.duplicate_quantile,
+        "bound_images": PROTOCOL.bound_images,
+        "bound_codes": PROTOCOL.bound_codes,
+        "floor_splits": PROTOCOL.floor_splits,
         "seed": 2020,
     }
 
@@ -269,6 +277,42 @@ def test_values_are_those_of_the_metrics_on_extracted_features_and_repeat_bit_fo
     before = (CELL / "metrics.json").read_bytes()
     evaluated()
     assert (CELL / "metrics.json").read_bytes() == before
+
+
+def test_bounds_of_the_likelihood_are_averaged_over_images() -> None:
+    images = torch.stack([split("train")[:N]] * DRAWS)
+    bounds = {"elbo": torch.tensor([-4.0, -1.0]).double(), "iw_bound": torch.tensor([-2.0, -1.0]).double()}
+    sample(images, bounds=bounds, density="of something")
+    result = evaluated()
+    assert (result["values"]["elbo"], result["values"]["iw_bound"]) == ([-2.5], [-1.5])
+    assert set(result["values"]) == METRICS | {"elbo", "iw_bound"}
+    assert result["density"] == "of something"
+
+
+def test_the_floors_spread_is_that_of_random_splits_of_the_pool() -> None:
+    floor = io.read_json(Path("reference/digits/floor.json"))
+    fixed = {"one_nn_gap", "train_distance_ratio", "duplicates"}
+    assert set(floor["sd"]) == METRICS - fixed
+    kept, _ = io.read_tensors(Path("reference/digits/features.safetensors"))
+    train, test = (read_split(Path("data", "digits"), name)[1] for name in ("train", "test"))
+    order = choose_places(torch.arange(N), N, "", "test")
+    labels = torch.cat([train[kept["train_places"]], test[order]])
+    pool = torch.cat([kept["train_features"], kept["test_features"]])
+    generator = torch.Generator().manual_seed(SEED)
+    values = []
+    for _ in range(PROTOCOL.floor_splits):
+        a, b = evaluation._deal(labels, N, generator)
+        assert len(set(a.tolist()) | set(b.tolist())) == len(a) + len(b) == 2 * N
+        assert torch.equal(labels[a].bincount(), labels[:N].bincount())
+        assert torch.equal(labels[b].bincount(), labels[-N:].bincount())
+        values.append(fid(pool[a], pool[b]))
+    assert len(set(values)) == PROTOCOL.floor_splits
+    assert floor["sd"]["fid"] == pytest.approx(stdev(values), rel=1e-6)
+    # the floor itself is one such split: within what chance allows of the mean of the others
+    assert abs(floor["values"]["fid"] - mean(values)) < 4 * stdev(values)
+    # 1,600 answers in mutual pairs: a standard deviation of about 0.016
+    assert 0.004 < floor["sd"]["one_nn"] < 0.04
+    assert floor["sd"]["one_nn_train"] == floor["sd"]["one_nn"]
 
 
 def test_a_diverged_cell_is_a_record_without_values() -> None:

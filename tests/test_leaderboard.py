@@ -34,6 +34,7 @@ def cell(variant: str, seed: int, fid: float | None, **facts) -> dict:
         "source": "somebody, some year",
         "status": "diverged" if fid is None else "ok",
         "divergence": None,
+        "density": "",
         "protocol": protocol("digits"),
         "network": "mlp",
         "device": "cpu",
@@ -54,7 +55,7 @@ def cell(variant: str, seed: int, fid: float | None, **facts) -> dict:
 
 def floor(fid: float = 1.5, **facts) -> dict:
     row = {"kind": "floor", "dataset": "digits", "status": "ok", "protocol": protocol("digits")}
-    return row | {"eval/fid": fid, "eval/precision": 0.75} | facts
+    return row | {"eval/fid": fid, "eval/precision": 0.75, "eval_draw_sd/fid": 0.25} | facts
 
 
 def board_of(*rows: dict) -> leaderboard.Leaderboard:
@@ -223,6 +224,48 @@ def test_decimals_let_the_spread_be_read(values, expected):
     assert tables.score_text(entries[0].metrics["fid"], tables.decimals(entries, "fid")) == expected
 
 
+def test_the_floor_has_its_spread():
+    board = board_of(floor(fid=1.5), cell("gan", 0, 10.0), cell("gan", 1, 11.0))
+    told = leaderboard.to_json(board)
+    assert told["floors"]["digits"] == {"fid": 1.5, "precision": 0.75}
+    assert told["floor_sd"]["digits"] == {"fid": 0.25}
+    line = next(csv.DictReader(io.StringIO(leaderboard.to_csv(board))))
+    assert (line["fid_mean"], line["fid_sd"], line["precision_sd"]) == ("1.5", "0.25", "")
+    assert "| floor | real images | 1.50 ±\u00a00.25 |" in tables.to_markdown(board)
+    assert "1.50 ±0.25" in plain(board)
+    assert "± over 10 random splits of the same 1,607 held-out and training images" in tables.to_markdown(board)
+    assert tables.floor_text(0.5, 1, 0.003) == "0.500 ±\u00a00.003"
+    assert tables.floor_text(0.5, 1, 0.0) == "0.50 ±\u00a00.00"
+
+
+def test_likelihoods_of_one_kind_carry_one_sign():
+    def likely(variant: str, seed: int, elbo: float, density: str) -> dict:
+        more = {"eval/elbo": elbo, "eval/iw_bound": elbo + 1, "density": density}
+        return cell(variant, seed, 10.0, **more)
+
+    gaussian, bernoulli = "density, Gaussian decoder", "probability, Bernoulli decoder"
+    board = board_of(
+        floor(),
+        likely("vae", 0, -20.0, gaussian),
+        likely("beta_vae", 0, -30.0, gaussian),
+        likely("vae_bernoulli", 0, -15.0, bernoulli),
+        cell("gan", 0, 9.0),
+        cell("cvae", 0, None, density=gaussian),
+    )
+    assert tables.density_marks(board, "digits") == {"vae": "ᵃ", "beta_vae": "ᵃ", "vae_bernoulli": "ᵇ"}
+    text = tables.to_markdown(board)
+    assert "| vae | −20.0ᵃ | −19.0ᵃ |" in text
+    assert "| vae_bernoulli | −15.0ᵇ | −14.0ᵇ |" in text
+    assert "| gan | – | – |" in text
+    assert "mean over 800 test images with 64 codes each, in nats per image" in text
+    assert f"ᵃ {gaussian}: beta_vae, vae; ᵇ {bernoulli}: vae_bernoulli." in text
+    rows = {row["variant"]: row for row in leaderboard.to_json(board)["rows"]}
+    assert rows["vae"]["density"] == gaussian
+    assert rows["gan"]["density"] == ""
+    assert rows["vae"]["metrics"]["iw_bound"]["mean"] == -19.0
+    assert "Likelihood" not in tables.to_markdown(board_of(floor(), cell("gan", 0, 1.0)))
+
+
 def test_numbers_in_words():
     assert tables.number(-0.00001, 3) == "0.000"
     assert tables.number(-0.5, 1) == "−0.5"
@@ -302,13 +345,24 @@ def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
     use_store(monkeypatch, finished / "store")
     main()
     told = json.loads((finished / "reports/leaderboard.json").read_text())
-    assert sorted(told) == ["floors", "protocol", "rows", "schema"]
+    assert sorted(told) == ["floor_sd", "floors", "protocol", "rows", "schema"]
     assert told["schema"] == 1
     assert told["protocol"] == {"digits": protocol("digits")}
     assert told["floors"]["digits"]["fid"] == 0.25
     assert sorted(told["floors"]["digits"]) == sorted(METRICS)
     wgan, vae = told["rows"]
-    assert sorted(vae) == ["cost", "dataset", "family", "metrics", "rank", "seeds", "status", "variant"]
+    assert told["floor_sd"] == {"digits": {"fid": 0.125}}
+    assert sorted(vae) == [
+        "cost",
+        "dataset",
+        "density",
+        "family",
+        "metrics",
+        "rank",
+        "seeds",
+        "status",
+        "variant",
+    ]
     assert (wgan["variant"], wgan["status"]) == ("wgan", "partly diverged")
     assert wgan["metrics"]["fid"]["values"] == [statistics.fmean((20.1, 20.2, 20.4))], "to the last bit"
     assert vae["metrics"]["fid"]["mean"] == 42.5

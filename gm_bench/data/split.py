@@ -1,10 +1,11 @@
-"""Seeded splits of labelled images that keep the share of every class."""
+"""Seeded splits of labelled images that keep the share of every class, and seeded choices from them."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gm_bench.data.dataset import DataError
+from gm_bench.seeding import derive
 
 
 def stratified_split(labels: Tensor, n_test: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -60,3 +61,24 @@ def hold_out(labels: Tensor, n_validation: int) -> tuple[Tensor, Tensor]:
             "set datasets.<name>.training.n_validation lower in params.yaml"
         )
     return stratified_split(labels, n_validation, seed=0)
+
+
+def choose(places: Tensor, n: int, key: str, split: str) -> Tensor:
+    """Places of images, int64 (n,), drawn without replacement, the same on every machine.
+
+    The first k of n are those that are chosen where n is k.
+
+    Args:
+        places: to draw from, int64 (N,).
+        key: in datasets of params.yaml, that says n.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    if len(places) < n:
+        raise ValueError(
+            f"datasets.{key} is {n} but the {split} split has {len(places)} images: "
+            f"set it to at most {len(places)} in params.yaml"
+        )
+    generator = torch.Generator().manual_seed(derive(0, f"reference/{split}"))
+    return places[torch.randperm(len(places), generator=generator)[:n]]

@@ -26,6 +26,7 @@ def render(
     family: str,
     source: str,
     floor: Mapping[str, float],
+    floor_sd: Mapping[str, float],
     siblings: Sequence[Cell],
 ) -> str:
     """The page as HTML; the same cell always gives the same page.
@@ -33,12 +34,13 @@ def render(
     Args:
         exhibit: the cell.
         family, source: what the variant says it is, and where it was published.
-        floor: the floor of the cell's dataset.
+        floor, floor_sd: the floor of the cell's dataset and its standard deviation.
         siblings: cells of the same dataset and variant, this one among them.
     """
     dataset, variant, seed = exhibit.cell
     values = exhibit.metrics["values"]
     name = f"{dataset} / {variant} / seed {seed}"
+    n_draws = max(map(len, values.values()), default=0)
     return (
         templates()
         .get_template("cell.html")
@@ -52,8 +54,11 @@ def render(
             ],
             failures=failures(exhibit),
             n_samples=f"{exhibit.metrics['protocol']['n_samples']:,}",
-            n_draws=max(map(len, values.values()), default=0),
-            scores=[_score(metric, values[metric], floor.get(metric)) for metric in _ordered(values)],
+            n_draws=n_draws,
+            scores=[
+                _score(metric, values[metric], n_draws, floor.get(metric), floor_sd.get(metric))
+                for metric in _ordered(values)
+            ],
             samples=_samples(exhibit),
             pairs=_pairs(exhibit),
             chart=losses_of_cell(exhibit),
@@ -64,7 +69,7 @@ def render(
                     "Parameters",
                     [("budget", f"{exhibit.cost['budget']:,} real images"), *_flat(exhibit.cost["recipe"])],
                 ),
-                ("Protocol", list(_flat(exhibit.metrics["protocol"]))),
+                ("Protocol", [*_flat(exhibit.metrics["protocol"]), *_density(exhibit)]),
                 ("Origin", _origin(exhibit)),
             ],
         )
@@ -99,12 +104,16 @@ def failures(exhibit: Exhibit) -> list[str]:
     return said
 
 
-def _score(metric: str, draws: Sequence[float], floor: float | None) -> dict[str, Any]:
+def _score(
+    metric: str, draws: Sequence[float], n_draws: int, floor: float | None, floor_sd: float | None
+) -> dict[str, Any]:
+    """A line of the table; a metric that knows no draws leaves their places empty."""
+    spread = "" if floor_sd is None else f" ± {floor_sd:.2g}"
     return {
         "title": title(metric),
         "mean": f"{statistics.fmean(draws):.4g}",
-        "draws": [f"{value:.4g}" for value in draws],
-        "floor": NOT_AVAILABLE if floor is None else f"{floor:.4g}",
+        "draws": [f"{value:.4g}" for value in draws] if len(draws) == n_draws else [""] * n_draws,
+        "floor": NOT_AVAILABLE if floor is None else f"{floor:.4g}{spread}",
     }
 
 
@@ -130,6 +139,11 @@ def _pairs(exhibit: Exhibit) -> dict[str, str] | None:
         "image, above those images",
         "ratios": ", ".join(f"{pair.distance_ratio:.2f}" for pair in exhibit.pairs),
     }
+
+
+def _density(exhibit: Exhibit) -> list[tuple[str, str]]:
+    kind = exhibit.metrics.get("density")
+    return [("likelihood", kind)] if kind else []
 
 
 def _named(exhibit: Exhibit) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from gm_bench.leaderboard import COLUMNS, ORDER_BY, Entry, Leaderboard, Score
+from gm_bench.protocol import LIKELIHOOD
 from gm_bench.report import pictures
 from gm_bench.report.charts import Chart, family_colours
 from gm_bench.report.drawing import COLOURS
@@ -16,6 +17,7 @@ from gm_bench.report.template import templates
 from gm_bench.tables import (
     NOT_AVAILABLE,
     decimals,
+    density_marks,
     duration,
     floor_text,
     notes,
@@ -66,9 +68,11 @@ def _section(
     real: Tensor | None,
     n_bytes: int,
 ) -> dict[str, Any]:
-    metrics, entries, floor = board.metrics(dataset), board.entries[dataset], board.floors[dataset]
+    metrics, entries = board.metrics(dataset), board.entries[dataset]
+    floor, spread = board.floors[dataset], board.floor_sds[dataset]
     digits = {metric: decimals(entries, metric) for metric in metrics}
     colours = {family: COLOURS[ink][0] for family, ink in family_colours(board).items()}
+    marks = density_marks(board, dataset)
     place = _scale(board, dataset)
     protocol, extractor = board.protocols[dataset], board.protocols[dataset]["extractor"]
     films = {variant: _film(exhibit, int(SHARE_OF_FILMS * n_bytes)) for variant, exhibit in shown.items()}
@@ -88,9 +92,12 @@ def _section(
             for metric in metrics
         ],
         "n_short": sum(metric not in COLUMNS or COLUMNS[metric].short for metric in metrics),
-        "floor": [floor_text(floor.get(metric), digits[metric]) for metric in metrics],
+        "floor": [floor_text(floor.get(metric), digits[metric], spread.get(metric)) for metric in metrics],
         "floor_place": place(floor[ORDER_BY]) if ORDER_BY in floor else None,
-        "rows": [_row(entry, metrics, digits, place, colours[entry.family], exhibits) for entry in entries],
+        "rows": [
+            _row(entry, metrics, digits, place, colours[entry.family], exhibits, marks.get(entry.variant, ""))
+            for entry in entries
+        ],
         "notes": notes(board, dataset),
         "protocol": [line.partition(": ")[::2] for line in protocol_in_words(board, dataset)],
         "real": None if real is None else _frame(pictures.still(real, n_images, n_bytes)),
@@ -115,6 +122,7 @@ def _row(
     place: Any,
     colour: str,
     exhibits: Sequence[Exhibit],
+    mark: str,
 ) -> dict[str, Any]:
     n, n_bad = len(entry.seeds), len(entry.divergences)
     n_parameters = sum(entry.cost["parameters"].values())
@@ -129,7 +137,7 @@ def _row(
         "words": f"{entry.variant} {entry.family} {entry.source}".lower(),
         "diverged": outcome(entry),
         "cells": [
-            _cell(score, digits[metric]) if score else None
+            _cell(score, digits[metric], mark if metric in LIKELIHOOD else "") if score else None
             for metric, score in zip(metrics, scores, strict=True)
         ],
         "places": [place(value) for value in order.values] if order else [],
@@ -150,10 +158,10 @@ def _row(
     }
 
 
-def _cell(score: Score, digits: int) -> dict[str, Any]:
+def _cell(score: Score, digits: int, mark: str) -> dict[str, Any]:
     low, high = score.interval or (None, None)
     return {
-        "mean": number(score.mean, digits),
+        "mean": number(score.mean, digits) + mark,
         "sd": None if score.sd is None else number(score.sd, digits),
         "low": None if low is None else number(low, digits),
         "high": None if high is None else number(high, digits),

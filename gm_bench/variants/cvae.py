@@ -19,3 +19,4 @@ class CVAE(FixedVarianceVAE):
 
     source: ClassVar[str] = "Sohn et al. 2015, eq. 4"
     conditional: ClassVar[bool] = True
+    density: ClassVar[str] = "density over [-1, 1] given the class, Gaussian decoder"

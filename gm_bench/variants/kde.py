@@ -49,6 +49,7 @@ class KDE(Variant):
     family: ClassVar[str] = "baselines"
     source: ClassVar[str] = "Parzen 1962, eq. 1.3"
     players: ClassVar[tuple[str, ...]] = ()
+    density: ClassVar[str] = "density over [-1, 1], exact"
 
     def __init__(self, network: Network, n_held_out: int) -> None:
         super().__init__(network)
@@ -79,6 +80,15 @@ class KDE(Variant):
         rows = torch.randint(len(self.images), (n,), generator=generator, device=device)
         noise = torch.randn(n, *self.image_shape, generator=generator, device=device)
         return (self.images[rows] / 127.5 - 1 + self.bandwidth * noise).clamp(-1, 1)
+
+    def log_likelihood_bounds(
+        self, images: Tensor, labels: Tensor | None, n_codes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        x, centres = images.flatten(1).double(), (self.images.flatten(1) / 127.5 - 1).double()
+        bandwidth = self.bandwidth.double()
+        parts = [torch.cdist(part, centres).square() for part in x.split(CHUNK)]
+        exact = torch.cat([log_density(part, bandwidth, x.shape[1]) for part in parts])
+        return exact, exact
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As many bumps as were stored: a fresh model does not know how many images it was fitted to."""

@@ -28,6 +28,7 @@ class BernoulliVAE(VariationalAutoencoder):
     """Variational autoencoder with a Bernoulli decoder."""
 
     source: ClassVar[str] = "Kingma & Welling 2014, app. C.1"
+    density: ClassVar[str] = "probability of black and white pixels, Bernoulli decoder"
 
     def build_decoder(self, network: Network) -> nn.Module:
         return network.decoder(self.z_dim)

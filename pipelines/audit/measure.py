@@ -47,7 +47,8 @@ def main(
         PREPROCESSING[info["name"]],
         {"all": io.sha256_tensor(images)},
     )
-    del protocol["draws"], protocol["split"]
+    for unused in ("draws", "split", "bound_images", "bound_codes", "floor_splits"):
+        del protocol[unused]
     io.write_json(
         Path("audit", dataset, "values.json"),
         {"schema": 1, "dataset": dataset, "protocol": protocol, "device": describe(place), **measured},

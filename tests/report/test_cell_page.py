@@ -20,6 +20,7 @@ def page_of(shown: Exhibit, **changes) -> str:
         "family": "GAN",
         "source": "somebody, some year",
         "floor": {"fid": 1.5},
+        "floor_sd": {"fid": 0.25},
         "siblings": [shown.cell, (dataset, variant, seed + 1)],
     }
     return render(shown, **(facts | changes))
@@ -27,7 +28,7 @@ def page_of(shown: Exhibit, **changes) -> str:
 
 def test_scores_draw_by_draw_beside_the_floor():
     text = text_of(exhibit("gan", 0, 10.0))
-    assert "FID ↓ 10 9 11 1.5" in text
+    assert "FID ↓ 10 9 11 1.5 ± 0.25" in text
     assert "Precision ↑ 0.6 0.5 0.7 –" in text
 
 
