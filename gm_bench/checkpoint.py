@@ -55,7 +55,8 @@ class Checkpoint:
     def save(self, state: State) -> None:
         """Write the state whole or not at all."""
         tensors, values = _pack(state)
-        io.write_tensors(self.path, tensors, {"key": self.key, "digest": _digest(tensors), "values": values})
+        digest = _digest(tensors, values)
+        io.write_tensors(self.path, tensors, {"key": self.key, "digest": digest, "values": values})
 
     def restore(self, state: State) -> str | None:
         """Put the saved state, if there is one, into a state fresh from `training.start`.
@@ -67,7 +68,7 @@ class Checkpoint:
             return None
         try:
             tensors, metadata = io.read_tensors(self.path)
-            damaged = metadata["digest"] != _digest(tensors)
+            damaged = metadata["digest"] != _digest(tensors, metadata["values"])
         except (io.FileError, KeyError):
             damaged = True
         if damaged:
@@ -85,8 +86,8 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: dict[str, Tensor], values: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(values).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {io.sha256_tensor(tensors[name])}".encode())
     return digest.hexdigest()
@@ -101,6 +102,8 @@ def _pack(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for (player, term), values in state.pending.items():
         tensors[f"pending.{player}.{term}"] = torch.stack(values)
     tensors |= {f"snapshots.{images}": samples for images, samples in state.snapshots.items()}
+    for images, weights in state.candidates.items():
+        tensors |= {f"candidates.{images}.{name}": value for name, value in weights.items()}
     plain = {k: getattr(state, k) for k in ("images", "rounds", "updates", "seconds", "flops", "history")}
     return tensors, plain
 
@@ -112,6 +115,7 @@ def _unpack(state: State, tensors: dict[str, Tensor], plain: dict[str, Any]) -> 
         "optimiser": {},
         "pending": {},
         "snapshots": {},
+        "candidates": {},
     }
     for key, tensor in tensors.items():
         kind, _, name = key.partition(".")
@@ -133,6 +137,9 @@ def _unpack(state: State, tensors: dict[str, Tensor], plain: dict[str, Any]) -> 
     state.snapshots = {
         int(images): kinds["snapshots"][images] for images in sorted(kinds["snapshots"], key=int)
     }
+    for key, tensor in kinds["candidates"].items():
+        images, _, name = key.partition(".")
+        state.candidates.setdefault(int(images), {})[name] = tensor
     for key, value in plain.items():
         setattr(state, key, value)
 

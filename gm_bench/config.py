@@ -122,11 +122,13 @@ class Recipe(Frozen):
 
     `updates` counts the updates of each player in one round, in the order in which they are made; `model`
     holds constructor keywords of the variant; `ema`, where it is given, is the decay of an exponential moving
-    average of the weights, which is then the model that is reported.
+    average of the weights, which is then the model that is reported. `checkpoint` says whether that is the
+    last model or the best snapshot of it, by FID against validation images.
     """
 
     batch_size: Annotated[int, Field(ge=2, strict=True)]
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    checkpoint: Literal["last", "best"] = "last"
     updates: dict[Name, PositiveInt]
     optimisers: dict[Name, Optimiser]
     network: NetworkChoice

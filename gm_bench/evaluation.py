@@ -214,9 +214,9 @@ def floor_spread(
 ) -> dict[str, float]:
     """Sample standard deviation of the floor over `floor_splits` random splits of the same real images.
 
-    Each deals two disjoint sets of n anew from the pool of training and held-out images, each set with as many
-    images of every class as the floor's own has. The pool is finite: where it is little larger than 2n every
-    split uses nearly all of it, and this is the spread of a permutation test, without what other images
+    Each deals two disjoint sets of n anew from the pool of training and held-out images, each set with as
+    many images of every class as the floor's own has. The pool is finite: where it is little larger than 2n
+    every split uses nearly all of it, and this is the spread of a permutation test, without what other images
     would add. Metrics that are fixed where no image is generated (`FIXED_AT_FLOOR`) have none.
 
     Args:

@@ -8,7 +8,7 @@ import io
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -97,7 +97,8 @@ class Entry:
 
     `metrics` are over the seeds that finished, in the order of `seeds`; `divergences` has the others. `rank`
     is by FID, shared with rows that cannot be told apart; None where no noise is known or no seed finished.
-    `density` says what the ELBO is of; empty where the variant has none.
+    `density` says what the ELBO is of; empty where the variant has none. `picked` has the images shown before
+    the snapshot that is reported, by seed, where it is the best one on validation images and not the last.
     """
 
     dataset: str
@@ -110,6 +111,7 @@ class Entry:
     divergences: Mapping[int, Mapping[str, Any]]
     rank: int | None = None
     density: str = ""
+    picked: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
@@ -180,6 +182,9 @@ def to_json(board: Leaderboard) -> dict[str, Any]:
                 "seeds": list(entry.seeds),
                 "status": entry.status,
                 "density": entry.density,
+                "checkpoint": {"rule": "best", "images": list(entry.picked.values())}
+                if entry.picked
+                else {"rule": "last"},
                 "metrics": {
                     name: {
                         "mean": score.mean,
@@ -293,6 +298,9 @@ def _entry(rows: Sequence[Mapping[str, Any]]) -> Entry:
         cost=_mean_cost(finished or rows),
         divergences={int(row["seed"]): row["divergence"] for row in rows if row["status"] != "ok"},
         density=first["density"],
+        picked={
+            int(row["seed"]): row["checkpoint"]["images"] for row in finished if "images" in row["checkpoint"]
+        },
     )
 
 

@@ -101,6 +101,7 @@ def of_cell(
         "status": metrics["status"],
         "divergence": metrics["divergence"],
         "density": metrics["density"],
+        "checkpoint": metrics["checkpoint"],
         "protocol": protocol,
         "network": cost["network"],
         "device": cost["device"],

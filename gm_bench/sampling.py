@@ -23,6 +23,12 @@ def load(tensors: dict[str, Tensor], metadata: dict[str, Any], device: torch.dev
     return model.to(device).eval()
 
 
+def candidate(snapshots: dict[str, Tensor], images_shown: int) -> dict[str, Tensor]:
+    """The weights of one snapshot, among the tensors of snapshots.safetensors."""
+    prefix = f"{images_shown}."
+    return {name.removeprefix(prefix): t for name, t in snapshots.items() if name.startswith(prefix)}
+
+
 @torch.no_grad()
 def draw(model: Variant, labels: Tensor | None, n: int, seed: int, device: torch.device) -> Tensor:
     """A set of samples, in eval mode.

@@ -41,7 +41,7 @@ class TrainedCell:
 
 
 def load(name: Cell, device: str) -> TrainedCell:
-    """A cell from its weights under runs/.
+    """A cell from its weights under runs/: those that its samples were drawn with.
 
     Raises:
         ValueError: it was not trained yet, or diverged.
@@ -55,6 +55,10 @@ def load(name: Cell, device: str) -> TrainedCell:
     weights, metadata = io.read_tensors(path)
     if metadata["status"] != "ok":
         raise ValueError(f"{'/'.join(map(str, name))} diverged in training: there is nothing to draw from")
+    if metadata["recipe"].get("checkpoint") == "best":
+        _, drawn = io.read_tensors(path.with_name("samples.safetensors"))
+        snapshots, _ = io.read_tensors(path.with_name("snapshots.safetensors"))
+        weights = sampling.candidate(snapshots, drawn["checkpoint"]["images"])
     return TrainedCell(name, sampling.load(weights, metadata, place), len(metadata["class_counts"]), place)
 
 

@@ -44,6 +44,11 @@ def main_metrics(board: Leaderboard, dataset: str) -> list[str]:
     return [name for name in board.metrics(dataset) if name not in COLUMNS or COLUMNS[name].short]
 
 
+def main_table(board: Leaderboard, dataset: str) -> list[list[str]]:
+    """Header, floor, entries with the main metrics; as text."""
+    return _text_table(board, dataset, main_metrics(board, dataset))
+
+
 def _markdown_table(lines: list[list[str]], n_left: int) -> str:
     """Lines of cells, the header first; so many columns to the left, the others to the right."""
     escaped = [list(map(_markdown, line)) for line in lines]
@@ -171,6 +176,11 @@ def outcome(entry: Entry) -> str | None:
     )
 
 
+def marked(entry: Entry) -> str:
+    """The variant's name, with a star where not its last model is reported."""
+    return f"{entry.variant}*" if entry.picked else entry.variant
+
+
 def first_divergence(entry: Entry) -> tuple[int, Mapping[str, Any]]:
     """The seed that diverged earliest, and where."""
     return min(entry.divergences.items(), key=lambda item: (item[1]["step"], item[0]))
@@ -178,7 +188,13 @@ def first_divergence(entry: Entry) -> tuple[int, Mapping[str, Any]]:
 
 def notes(board: Leaderboard, dataset: str) -> list[str]:
     """What has to be known of single rows: which seeds diverged, and what the numbers then are of."""
-    said = []
+    said = [
+        f"{marked(entry)}: the snapshot with the least FID against validation images is reported, after "
+        + ", ".join(f"{images:,} images (seed {seed})" for seed, images in entry.picked.items())
+        + ", and not the last model."
+        for entry in board.entries[dataset]
+        if entry.picked
+    ]
     for entry in board.entries[dataset]:
         n_bad, n = len(entry.divergences), len(entry.seeds)
         if n_bad == 0 or n == 1:
@@ -267,7 +283,7 @@ def _text_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> lis
         size = number(sum(entry.cost["parameters"].values()), 0)
         rank = NOT_AVAILABLE if entry.rank is None else str(entry.rank)
         time = duration(entry.cost["seconds"])
-        lines.append([rank, entry.variant, entry.family, *cells, seeds, time, size])
+        lines.append([rank, marked(entry), entry.family, *cells, seeds, time, size])
     if ORDER_BY in metrics:
         place = 4 + metrics.index(ORDER_BY)
         spans = [interval_text(entry.metrics.get(ORDER_BY), digits[ORDER_BY]) for entry in entries]
@@ -291,7 +307,7 @@ def _plain_table(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> li
         for i, name in enumerate(metrics):
             if name in LIKELIHOOD:
                 cells[i] += marks.get(entry.variant, "")
-        lines.append([entry.variant, *cells])
+        lines.append([marked(entry), *cells])
     return lines
 
 

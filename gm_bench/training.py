@@ -43,7 +43,8 @@ class Job:
 class State:
     """Everything that changes while a cell trains; what a checkpoint holds.
 
-    `snapshots` has samples (n, C, H, W), uint8, from the same codes, by the number of images shown before.
+    `snapshots` has samples (n, C, H, W), uint8, from the same codes, by the number of images shown before;
+    `candidates` the weights that drew them, on the CPU, where the recipe reports the best of them.
     """
 
     model: Variant
@@ -57,6 +58,7 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     pending: dict[tuple[str, str], list[Tensor]] = field(default_factory=dict)
     snapshots: dict[int, Tensor] = field(default_factory=dict)
+    candidates: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     divergence: dict[str, Any] | None = None
 
     @property
@@ -97,6 +99,11 @@ def build(job: Job, image_shape: tuple[int, int, int], n_classes: int, device: t
 def start(job: Job, image_shape: tuple[int, int, int], n_classes: int, device: torch.device) -> State:
     """A cell before its first update."""
     model = build(job, image_shape, n_classes, device)
+    if job.recipe.checkpoint == "best" and not model.players:
+        raise ValueError(
+            f"params.yaml: variants.{job.variant} asks for checkpoint best, but it is fitted, not trained: "
+            "there is only one model, set last"
+        )
     optimisers = {p: _optimiser(job.recipe.optimisers[p], getattr(model, p)) for p in model.players}
     average = copy.deepcopy(model) if job.recipe.ema is not None else None
     return State(model, optimisers, average, updates=dict.fromkeys(model.players, 0))
@@ -187,6 +194,9 @@ def train(
                 return
             state.reported.finish(images)  # what is fitted to the trained model belongs to its samples
             state.snapshots[state.images] = _snapshot(state.reported, job, labels)
+            if recipe.checkpoint == "best":
+                weights = state.reported.state_dict()
+                state.candidates[state.images] = {name: w.to("cpu", copy=True) for name, w in weights.items()}
             model.train()
         if stop_asked() or time.monotonic() - saved_at > save_every:
             state.seconds = seconds_before + time.monotonic() - began

@@ -69,6 +69,7 @@ def main(
         "status": made["status"],
         "divergence": made["divergence"],
         "density": made["density"],
+        "checkpoint": made["checkpoint"],
         "values": values,
         "details": details,
         "curve": curve,

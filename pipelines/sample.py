@@ -1,6 +1,7 @@
 """sample: model.safetensors → samples.safetensors, grid.png."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,9 +10,13 @@ from gm_bench import device as devices
 from gm_bench import io, sampling
 from gm_bench.config import Protocol, load_params
 from gm_bench.data.dataset import read_split
-from gm_bench.data.split import choose
+from gm_bench.data.split import choose, hold_out
 from gm_bench.determinism import make_deterministic
+from gm_bench.extractors import load_extractor
+from gm_bench.features import extract
 from gm_bench.figures import image_grid, png_bytes
+from gm_bench.metrics.frechet import fid, moments
+from gm_bench.nets.lenet import shape_of
 from gm_bench.seeding import derive
 from gm_bench.stage import Device, run
 from gm_bench.variant import Variant, find
@@ -31,7 +36,10 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
     n, draws, counts = protocol.n_samples, protocol.draws, metadata["class_counts"]
     tensors = {"images": torch.empty((0, n, *shape), dtype=torch.uint8)}
     grid = torch.zeros((N_GRID, *shape), dtype=torch.uint8)
+    checkpoint: dict[str, Any] = {"rule": metadata["recipe"]["checkpoint"]}
     if metadata["status"] == "ok":
+        if checkpoint["rule"] == "best":
+            checkpoint["images"], weights = _best(folder, dataset, place)
         model = sampling.load(weights, metadata, place)
         if model.conditional:
             tensors["labels"] = torch.stack([sampling.draw_labels(counts, n, seed, i) for i in range(draws)])
@@ -47,12 +55,27 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
         if density:
             tensors |= _bounds(model, dataset, protocol, seed, place)
     keys = ("cell", "status", "divergence", "training_key")
-    described = {key: metadata[key] for key in keys} | {"density": density}
+    described = {key: metadata[key] for key in keys} | {"density": density, "checkpoint": checkpoint}
     io.write_tensors(folder / "samples.safetensors", tensors, described)
     io.write_bytes(
         folder / "grid.png", png_bytes(image_grid(grid, columns=COLUMNS, scale=max(1, 32 // shape[-1])))
     )
     print(f"{dataset} {variant} {seed}: {len(tensors['images'])} × {protocol.n_samples} samples")  # noqa: T201
+
+
+def _best(folder: Path, dataset: str, device: torch.device) -> tuple[int, dict[str, Tensor]]:
+    """The snapshot with the least FID against validation images: images shown before it, and its weights.
+
+    The validation images are training images that are held back from training; the test split has no say.
+    """
+    snapshots, made = io.read_tensors(folder / "snapshots.safetensors")
+    images, labels = read_split(Path("data", dataset), "train")
+    _, held_back = hold_out(labels, load_params().dataset(dataset).training.n_validation)
+    _, extractor = load_extractor(Path("extractors", dataset), shape_of(images))
+    known = moments(extract(extractor, images[held_back], device).features)
+    scores = [fid(extract(extractor, drawn, device).features, known) for drawn in snapshots["images"]]
+    best = made["images_shown"][scores.index(min(scores))]
+    return best, sampling.candidate(snapshots, best)
 
 
 def _bounds(

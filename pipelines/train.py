@@ -103,7 +103,12 @@ def _write(
     snapshots = list(state.snapshots.values())
     images = torch.stack(snapshots) if snapshots else torch.empty((0, 0, *state.model.image_shape)).byte()
     moments = {"images_shown": list(state.snapshots), "training_key": key}
-    io.write_tensors(folder / "snapshots.safetensors", {"images": images}, moments)
+    candidates = {
+        f"{shown}.{name}": weights
+        for shown, candidate in state.candidates.items()
+        for name, weights in candidate.items()
+    }
+    io.write_tensors(folder / "snapshots.safetensors", {"images": images, **candidates}, moments)
     terms = sorted({name for row in state.history for name in row} - {"images", "round", "timestamp_ms"})
     io.write_csv(folder / "history.csv", state.history, ["images", "round", "timestamp_ms", *terms])
     record = {

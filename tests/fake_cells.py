@@ -85,6 +85,7 @@ def write_cell(
     history_rows: int = 20,
     images: torch.Tensor | None = None,
     shape: tuple[int, int, int] = (1, 8, 8),
+    n_moments: int = 10,
 ) -> Path:
     """metrics.json, cost.json, history.csv, pictures and samples of a cell; `fid` has a value a draw."""
     folder = root / "runs" / dataset / variant / str(seed)
@@ -93,7 +94,7 @@ def write_cell(
         divergence = {"step": diverged_at, "player": "critic", "term": "loss", "value": "nan"}
     status = "diverged" if divergence else "ok"
     draws = list(fid)
-    moments = [] if divergence else [64_000 * (i + 1) for i in range(10)]
+    moments = [] if divergence else [64_000 * (i + 1) for i in range(n_moments)]
     curve = {
         "images": moments,
         "fid": [100.0 / (i + 1) + seed for i in range(len(moments))],
@@ -110,6 +111,7 @@ def write_cell(
         "status": status,
         "divergence": divergence,
         "density": "",
+        "checkpoint": {"rule": "last"},
         "values": {} if divergence else {"fid": draws, **values},
         "details": {
             "missing_classes": [] if divergence else [[] for _ in draws],

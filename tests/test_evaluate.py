@@ -1,5 +1,6 @@
 """The stages reference and evaluate on real digits: one path for floor and cells, and what they refuse."""
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gm_bench import device, evaluation, io
+from gm_bench import device, evaluation, io, sampling, strips, training
 from gm_bench.config import Params, load_params
 from gm_bench.data.dataset import load, read_split, save
 from gm_bench.data.split import choose as choose_places
@@ -23,7 +24,9 @@ from gm_bench.metrics.modes import mode_coverage
 from gm_bench.metrics.neighbours import density_coverage, leave_one_out_1nn, precision_recall
 from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.protocol import SEED, same_protocol
+from gm_bench.seeding import derive
 from pipelines import evaluate, extractor, reference
+from pipelines import sample as sample_stage
 
 CPU = torch.device("cpu")
 PROTOCOL = load_params().dataset("digits").protocol
@@ -85,7 +88,7 @@ def sample(
 ) -> None:
     cell = {"dataset": "digits", "variant": "vae", "seed": 0}
     metadata = {"status": status, "divergence": divergence, "cell": cell, "training_key": "c0ffee"}
-    metadata["density"] = density
+    metadata |= {"density": density, "checkpoint": {"rule": "last"}}
     io.write_tensors(
         CELL / "samples.safetensors",
         {"images": images} | ({} if labels is None else {"labels": labels}) | (bounds or {}),
@@ -390,6 +393,57 @@ def test_pairs_are_the_nearest_ones_in_units_of_held_out_distances() -> None:
     assert [pair["distance_ratio"] for pair in pairs] == pytest.approx(
         (least.sort().values[:5] / middle).tolist(), rel=1e-6
     )
+
+
+def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_from() -> None:
+    """One of three snapshots is the validation images, another one test images."""
+    images, labels = read_split(Path("data", "digits"), "train")
+    _, held_back = hold_out(labels, N_VALIDATION)
+    noise = torch.randint(0, 256, (N_VALIDATION, 1, 8, 8), dtype=torch.uint8)
+    recipe = load_params().variants["vae"]["tiny"].model_copy(update={"checkpoint": "best"})
+    job = training.Job("digits", "vae", 0, recipe, 192)
+    moments = [64, 128, 192]
+    candidates = [training.build(replace(job, seed=seed), (1, 8, 8), 10, CPU) for seed in range(3)]
+    stored = {
+        f"{shown}.{name}": weights
+        for shown, candidate in zip(moments, candidates, strict=True)
+        for name, weights in candidate.state_dict().items()
+    }
+    metadata = {
+        "cell": {"dataset": "digits", "variant": "vae", "seed": 0},
+        "status": "ok",
+        "divergence": None,
+        "image_shape": (1, 8, 8),
+        "class_counts": [80] * 10,
+        "recipe": recipe.model_dump(mode="json"),
+        "training_key": "c0ffee",
+    }
+    io.write_tensors(CELL / "model.safetensors", candidates[2].state_dict(), metadata)
+    drawn = torch.stack([noise, images[held_back], split("test")[:N_VALIDATION]])
+    io.write_tensors(CELL / "snapshots.safetensors", {"images": drawn, **stored}, {"images_shown": moments})
+
+    sample_stage.main("digits", "vae", 0, device="cpu")
+    samples, made = io.read_tensors(CELL / "samples.safetensors")
+    assert made["checkpoint"] == {"rule": "best", "images": 128}
+    expected = sampling.draw(candidates[1].eval(), None, N, derive(0, "sample", 0), CPU)
+    assert torch.equal(samples["images"][0], expected)
+    shown = strips.load(("digits", "vae", 0), "cpu").model.state_dict()
+    assert all(torch.equal(shown[name], w) for name, w in candidates[1].state_dict().items())
+    assert evaluated()["checkpoint"] == {"rule": "best", "images": 128}
+
+    # the same files without the option: the last model
+    io.write_tensors(
+        CELL / "model.safetensors",
+        candidates[2].state_dict(),
+        metadata | {"recipe": metadata["recipe"] | {"checkpoint": "last"}},
+    )
+    sample_stage.main("digits", "vae", 0, device="cpu")
+    samples, made = io.read_tensors(CELL / "samples.safetensors")
+    assert made["checkpoint"] == {"rule": "last"}
+    expected = sampling.draw(candidates[2].eval(), None, N, derive(0, "sample", 0), CPU)
+    assert torch.equal(samples["images"][0], expected)
+    assert samples["elbo"].shape == samples["iw_bound"].shape == (PROTOCOL.bound_images,)
+    assert bool((samples["elbo"] < samples["iw_bound"]).all())
 
 
 def test_classes_that_are_missing_are_named_and_labels_asked_for_are_compared() -> None:

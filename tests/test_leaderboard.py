@@ -35,6 +35,7 @@ def cell(variant: str, seed: int, fid: float | None, **facts) -> dict:
         "status": "diverged" if fid is None else "ok",
         "divergence": None,
         "density": "",
+        "checkpoint": {"rule": "last"},
         "protocol": protocol("digits"),
         "network": "mlp",
         "device": "cpu",
@@ -233,9 +234,28 @@ def test_the_floor_has_its_spread():
     assert (line["fid_mean"], line["fid_sd"], line["precision_sd"]) == ("1.5", "0.25", "")
     assert "| floor | real images | 1.50 ±\u00a00.25 |" in tables.to_markdown(board)
     assert "1.50 ±0.25" in plain(board)
-    assert "± over 10 random splits of the same 1,607 held-out and training images" in tables.to_markdown(board)
+    assert "± over 10 random splits of the same 1,607 held-out and training images" in tables.to_markdown(
+        board
+    )
     assert tables.floor_text(0.5, 1, 0.003) == "0.500 ±\u00a00.003"
     assert tables.floor_text(0.5, 1, 0.0) == "0.50 ±\u00a00.00"
+
+
+def test_a_picked_snapshot_is_marked():
+    best = [
+        cell("wgan", seed, 10.0 + seed, checkpoint={"rule": "best", "images": 3200 * (1 + seed)})
+        for seed in (0, 1)
+    ]
+    board = board_of(floor(), *best, cell("gan", 0, 20.0), cell("gan", 1, None, checkpoint={"rule": "best"}))
+    rows = {row["variant"]: row for row in leaderboard.to_json(board)["rows"]}
+    assert rows["wgan"]["checkpoint"] == {"rule": "best", "images": [3200, 6400]}
+    assert rows["gan"]["checkpoint"] == {"rule": "last"}
+    text = tables.to_markdown(board)
+    assert "| wgan\\* | GAN |" in text
+    assert "| gan | GAN |" in text
+    assert "is reported, after 3,200 images (seed 0), 6,400 images (seed 1), and not the last model." in text
+    assert "wgan*" in plain(board)
+    assert "gan*" not in plain(board_of(floor(), cell("gan", 0, 20.0)))
 
 
 def test_likelihoods_of_one_kind_carry_one_sign():
@@ -353,6 +373,7 @@ def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
     wgan, vae = told["rows"]
     assert told["floor_sd"] == {"digits": {"fid": 0.125}}
     assert sorted(vae) == [
+        "checkpoint",
         "cost",
         "dataset",
         "density",

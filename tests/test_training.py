@@ -130,6 +130,41 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert (whole.flops, whole.updates, whole.rounds) == (resumed.flops, resumed.updates, resumed.rounds)
 
 
+def test_candidates_are_the_weights_that_drew_the_snapshots_and_survive_a_stop(
+    params: Params, blobs: Tensor, tmp_path: Path
+) -> None:
+    make_deterministic()
+    job = job_of(params, "wgan", 64 * 250, checkpoint="best", ema=0.9)
+    whole, _ = run(job, blobs)
+    assert list(whole.candidates) == list(whole.snapshots) == [4160, 8000, 12160, 16000]
+    probe = training.build(job, (1, 8, 8), 10, CPU).eval()
+    for images, weights_then in whole.candidates.items():
+        probe.load_state_dict(weights_then)
+        drawn = sampling.draw(probe, None, 6, derive(job.seed, "snapshot"), CPU)
+        assert torch.equal(drawn, whole.snapshots[images])
+    assert_same(whole.candidates[16000], whole.reported.state_dict())
+
+    checkpoint = Checkpoint(job, "key", tmp_path)
+    rounds = iter(range(10_000))
+    with pytest.raises(training.Interrupted):
+        run(job, blobs, save=checkpoint.save, stop_asked=lambda: next(rounds) >= 30)
+    resumed = training.start(job, (1, 8, 8), 10, CPU)
+    assert checkpoint.restore(resumed) is None
+    assert list(resumed.candidates) == [4160, 8000]
+    run(job, blobs, resumed)
+    for images in whole.candidates:
+        assert_same(whole.candidates[images], resumed.candidates[images])
+
+    last, _ = run(job_of(params, "wgan", 64 * 250, ema=0.9), blobs)
+    assert last.candidates == {}
+    assert_same(last.snapshots, whole.snapshots)
+
+
+def test_what_is_fitted_has_no_best_checkpoint(params: Params) -> None:
+    with pytest.raises(ValueError, match=r"variants\.kde asks for checkpoint best, but it is fitted"):
+        training.start(job_of(params, "kde", checkpoint="best"), (1, 8, 8), 10, CPU)
+
+
 def test_a_damaged_checkpoint_is_dropped_with_a_word(params: Params, blobs: Tensor, tmp_path: Path) -> None:
     job = job_of(params, "vae")
     checkpoint = Checkpoint(job, "key", tmp_path)

@@ -20,6 +20,7 @@ from gm_bench.tables import (
     density_marks,
     duration,
     floor_text,
+    marked,
     notes,
     number,
     outcome,
@@ -131,6 +132,7 @@ def _row(
     cells = [exhibit.cell for exhibit in exhibits if exhibit.cell[:2] == (entry.dataset, entry.variant)]
     return {
         "variant": entry.variant,
+        "marked": marked(entry),
         "family": entry.family,
         "source": entry.source,
         "colour": colour,
