@@ -6,6 +6,7 @@ it. One writer serves all cells, and a store that cannot be reached costs the cu
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -62,19 +63,33 @@ class Watch:
 
     def __init__(self, store: "Store") -> None:
         self.store = store
-        self.runs: dict[str, str] = {}
-        self.rows_told: dict[str, int] = {}
+        self.told: dict[str, Told] = {}
 
     def look(self, chain: Chain) -> None:
-        """Log the rows of a cell's history that are new since the last look."""
+        """Log the rows of a cell's history that are new since the last look.
+
+        Another training, or one that went back to a checkpoint, begins anew.
+        """
         from gm_bench.record import curves
 
         progress = progress_of(chain)
         if progress is None:
             return
-        if chain.name not in self.runs:
+        key, history = progress["key"], progress["history"]
+        told = self.told.get(chain.name)
+        if told is None or told.key != key or told.n_rows > len(history):
             dataset, variant, seed = chain.name.split("-")
-            self.runs[chain.name] = self.store.begin_live(dataset, variant, int(seed), progress["key"])
-        told = self.rows_told.get(chain.name, 0)
-        self.store.log_live(self.runs[chain.name], curves(progress["history"][told:]))
-        self.rows_told[chain.name] = len(progress["history"])
+            run = self.store.begin_live(dataset, variant, int(seed), key, curves(history))
+        else:
+            run = told.run
+            self.store.log_live(run, curves(history[told.n_rows :]))
+        self.told[chain.name] = Told(key, run, len(history))
+
+
+@dataclass(frozen=True)
+class Told:
+    """How much of which training stands in which run."""
+
+    key: str
+    run: str
+    n_rows: int

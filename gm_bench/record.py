@@ -7,14 +7,17 @@ the same record, and the same record the same key.
 import hashlib
 import json
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 FLOOR = "floor"
-SINGLE = 0  # the step at which MLflow shows a single value as a bar and a single picture at once
+LEADERBOARD = "leaderboard"
+SINGLE = 0  # the step at which MLflow shows a single value as a bar and a picture at first sight
 Json = Mapping[str, Any]
 
 
@@ -33,8 +36,26 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """Where the sample pictures of a cell are.
+
+    Args:
+        grid: samples of the finished model; None where the cell diverged.
+        snapshots: samples at moments of the training.
+        budget: real images that training shows in all.
+    """
+
+    grid: Path | None
+    snapshots: Path
+    budget: int
+
+
+@dataclass(frozen=True)
 class Record:
-    """A run: `facts` are for the leaderboard, `tags` and `params` for people who filter and compare."""
+    """A run: `facts` are for the leaderboard, `tags` and `params` for people who filter and compare.
+
+    Equal records have equal keys. `revision` does not count in that: it says who vouches for the run by now.
+    """
 
     name: str
     run_name: str
@@ -47,7 +68,10 @@ class Record:
     began_ms: int
     ended_ms: int
     card: Json
-    picture: str | None = None
+    pictures: Pictures | None = None
+    table: Mapping[str, Sequence[str]] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    revision: Mapping[str, str] = field(default_factory=dict)
 
 
 def of_cell(
@@ -62,7 +86,8 @@ def of_cell(
     history: Sequence[Mapping[str, str]],
     card: Json,
     file_hashes: Sequence[str],
-    picture: str,
+    grid: Path,
+    snapshots: Path,
 ) -> Record:
     """The record of one cell of the grid.
 
@@ -75,7 +100,8 @@ def of_cell(
         history: rows of history.csv.
         card: the dataset's card.
         file_hashes: sha256 of the files that the content was read from.
-        picture: path of the sample grid.
+        grid: path of the finished model's sample grid.
+        snapshots: path of the samples at moments of the training.
 
     Raises:
         RecordError: the metrics are another cell's, or of another training than the cost.
@@ -114,6 +140,7 @@ def of_cell(
         key=_key(name, family, source, *file_hashes),
         facts=facts,
         tags={
+            "kind": "cell",
             "family": family,
             "source": source,
             "status": metrics["status"],
@@ -145,7 +172,7 @@ def of_cell(
         began_ms=points[0].timestamp_ms if points else 0,
         ended_ms=ended_ms,
         card=card,
-        picture=picture if metrics["status"] == "ok" else None,
+        pictures=Pictures(grid if metrics["status"] == "ok" else None, snapshots, cost["budget"]),
     )
 
 
@@ -163,7 +190,7 @@ def of_floor(dataset: str, *, floor: Json, card: Json, file_hashes: Sequence[str
         dataset=dataset,
         key=_key(name, *file_hashes),
         facts=facts,
-        tags={"family": "real images", "status": "ok", **_protocol_tags(floor["protocol"])},
+        tags={"kind": FLOOR, "family": "real images", "status": "ok", **_protocol_tags(floor["protocol"])},
         params={"dataset": dataset, "variant": FLOOR, "family": "real images"},
         points=[
             Point(f"{prefix}/{metric}", value, SINGLE, 0)
@@ -174,6 +201,53 @@ def of_floor(dataset: str, *, floor: Json, card: Json, file_hashes: Sequence[str
         ended_ms=0,
         card=card,
     )
+
+
+def of_leaderboard(
+    dataset: str,
+    *,
+    table: Sequence[Sequence[str]],
+    files: Mapping[str, str],
+    card: Json,
+    ended_ms: int,
+    revision: Mapping[str, str],
+) -> Record:
+    """The record of a dataset's leaderboard: what was made of all its cells.
+
+    Args:
+        dataset: whose.
+        table: lines of cells, the header first.
+        files: name → content of the reports.
+        card: the dataset's card.
+        ended_ms: when the last of its cells ended.
+        revision: tags that say which state of code and data this is.
+    """
+    name = f"{dataset}/{LEADERBOARD}"
+    header, *lines = table
+    columns = {title: list(column) for title, column in zip(header, zip(*lines, strict=True), strict=True)}
+    return Record(
+        name=name,
+        run_name=LEADERBOARD,
+        dataset=dataset,
+        key=_key(name, json.dumps(columns), json.dumps(files, sort_keys=True)),
+        facts={"kind": LEADERBOARD, "dataset": dataset},
+        tags={"kind": LEADERBOARD},
+        params={},
+        points=[],
+        began_ms=ended_ms,
+        ended_ms=ended_ms,
+        card=card,
+        table=columns,
+        files=files,
+        revision=revision,
+    )
+
+
+def lock_digest(lock: str) -> str:
+    """sha256 of the stages in a dvc.lock, in any order; the leaderboard's is left out, it comes after."""
+    stages = re.findall(r"^  \S.*\n(?:    .*\n)*", lock, re.MULTILINE)
+    counted = sorted(stage for stage in stages if not stage.startswith(f"  {LEADERBOARD}:"))
+    return hashlib.sha256("".join(counted).encode()).hexdigest()
 
 
 def divergence_place(divergence: Json) -> str:

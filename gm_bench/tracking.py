@@ -1,9 +1,13 @@
 """Publishing into MLflow and reading back: the only module that knows it.
 
-One experiment for each dataset, one flat run for each cell. While a cell trains, a "live" run shows its
-curves and is replaced when the cell is published. A run is written while its status tag says "publishing" and
-becomes "current" with the last write of all, so a killed publish leaves nothing that counts; what a newer run
-replaces becomes "superseded" and stays.
+One experiment for each dataset, one flat run for each cell. What a run is tells its status tag:
+
+    live → publishing → current → superseded
+
+While a cell trains, a live run shows its curves. Publishing the cell goes on with that run if all that stands
+in it belongs to the cell, and begins another one otherwise. A run is written while it is "publishing" and
+becomes "current" with the last write of all, so a killed publish leaves nothing that counts: the next one
+deletes what was begun and is no longer live. What a newer run replaces becomes "superseded" and stays.
 """
 
 import hashlib
@@ -12,7 +16,6 @@ import logging
 import os
 import re
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -27,21 +30,25 @@ for chatty in ("alembic", "urllib3"):
 import pandas as pd  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, ViewType  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag, ViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
-from PIL import Image, UnidentifiedImageError  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
-from gm_bench import io, views  # noqa: E402
-from gm_bench.record import SINGLE, Point, Record  # noqa: E402
+from gm_bench import database, io, views  # noqa: E402
+from gm_bench.gate import revision  # noqa: E402
+from gm_bench.record import Point, Record  # noqa: E402
+from gm_bench.snapshots import film  # noqa: E402
 
 DEFAULT_URI = "sqlite:///mlflow.db"
+ARTIFACTS = "mlartifacts"
 METRICS_PER_BATCH = 1000
 DIGEST_LENGTH = 36
 KEY, NAME, STATUS, FACTS, REVISION = (
     f"gm_bench.{tag}" for tag in ("key", "cell", "status", "facts", "revision")
 )
+TRAINING_KEY = "training_key"
+RUN_NAME = "mlflow.runName"
 LIVE, PUBLISHING, CURRENT, SUPERSEDED = "live", "publishing", "current", "superseded"
 
 
@@ -66,12 +73,13 @@ class Store:
 
     def __init__(self, uri: str | None = None) -> None:
         self.uri = uri or tracking_uri()
-        self._database = _sqlite_file(self.uri)
+        self._database = database.file_of(self.uri)
         self._experiments: dict[str, str] = {}
-        self._revision = _git_revision()
+        self._revision = revision.current()
         with self._alone():
             if self._database is not None:
-                _prepare(self._database)
+                artifacts = self._database.resolve().parent / ARTIFACTS
+                database.prepare(self._database, lambda file: _migrate(file, artifacts))
             self._client = MlflowClient(self.uri)
             self._client.search_experiments(max_results=1)
 
@@ -87,56 +95,66 @@ class Store:
         """
         with self._alone():
             experiment = self._experiment(record.dataset)
-            finished: list[Run] = []
-            unfinished: list[Run] = []
-            for run in self._search([experiment], f"tags.`{NAME}` = '{record.name}'"):
-                (finished if run.info.status == "FINISHED" else unfinished).append(run)
-            for run in unfinished:
-                if run.data.tags.get(STATUS) in (LIVE, PUBLISHING):
-                    self._client.delete_run(run.info.run_id)
+            runs = self._search([experiment], f"tags.`{NAME}` = '{record.name}'")
+            finished = [run for run in runs if run.info.status == "FINISHED"]
+            begun = [run for run in runs if run.info.status != "FINISHED"]
             same = [run for run in finished if run.data.tags.get(KEY) == record.key]
             same.sort(key=lambda run: (run.data.tags.get(STATUS) != CURRENT, run.info.run_id))
-            chosen = same[0].info.run_id if same else self._write(experiment, record)
+            key = None if same else record.tags.get(TRAINING_KEY)
+            live, missing = self._go_on(begun, key, record.points)
+            chosen = same[0].info.run_id if same else self._write(experiment, record, live, missing)
             for run in finished:
                 if run.info.run_id != chosen and run.data.tags.get(STATUS) != SUPERSEDED:
                     self._client.set_tag(run.info.run_id, STATUS, SUPERSEDED)
-            if not same or same[0].data.tags.get(STATUS) != CURRENT:
-                self._client.set_tag(chosen, STATUS, CURRENT)
+            tags = same[0].data.tags if same else {}
+            for tag, value in {**record.revision, STATUS: CURRENT}.items():
+                if tags.get(tag) != value:
+                    self._client.set_tag(chosen, tag, value)
             return not same
 
-    def begin_live(self, dataset: str, variant: str, seed: int, training_key: str) -> str:
-        """A run to follow a cell in training by; `publish` replaces it. Returns its id."""
+    def begin_live(
+        self, dataset: str, variant: str, seed: int, training_key: str, points: Sequence[Point]
+    ) -> str:
+        """A run to follow a cell in training by, with its curves so far; `publish` completes it.
+
+        Goes on with the one that an interrupted run of the same training left. Returns its id.
+        """
         with self._alone():
             experiment = self._experiment(dataset)
             name = f"{dataset}/{variant}/{seed}"
-            for run in self._search([experiment], f"tags.`{NAME}` = '{name}' AND tags.`{STATUS}` = '{LIVE}'"):
-                self._client.delete_run(run.info.run_id)
-            tags = {NAME: name, STATUS: LIVE, "training_key": training_key}
-            run_name = f"{variant} · {seed} · in training"
-            live: str = self._client.create_run(experiment, None, tags, run_name).info.run_id
-            params = {"dataset": dataset, "variant": variant, "seed": str(seed)}
-            self._client.log_batch(live, params=[Param(*item) for item in params.items()])
+            begun = self._search([experiment], f"tags.`{NAME}` = '{name}' AND tags.`{STATUS}` = '{LIVE}'")
+            live, missing = self._go_on(begun, training_key, points)
+            if live is None:
+                tags = {NAME: name, STATUS: LIVE, TRAINING_KEY: training_key}
+                began_ms = points[0].timestamp_ms if points else None
+                run_name = f"{variant} · {seed} · in training"
+                live = str(self._client.create_run(experiment, began_ms, tags, run_name).info.run_id)
+                params = {"dataset": dataset, "variant": variant, "seed": str(seed)}
+                self._client.log_batch(live, params=[Param(*item) for item in params.items()])
+            self._log(live, missing)
             return live
 
     def log_live(self, run: str, points: Sequence[Point]) -> None:
         """Add what was measured since the last call to a live run."""
         with self._alone():
-            metrics = [_metric(point, 0) for point in points]
-            for start in range(0, len(metrics), METRICS_PER_BATCH):
-                self._client.log_batch(run, metrics=metrics[start : start + METRICS_PER_BATCH])
+            self._log(run, points)
 
-    def describe(self, dataset: str, names: Sequence[str]) -> None:
-        """Put views and links to them into the experiment: best by FID, variants, cells side by side."""
+    def describe(self, dataset: str, scores: Sequence[str]) -> None:
+        """Put views of the current runs, and links to them, into the experiment.
+
+        Args:
+            dataset: whose experiment.
+            scores: names of the metrics that the table of runs has columns for, the best column first.
+        """
         with self._alone():
             experiment = self._experiment(dataset)
-            current = self._search([experiment], _CURRENT_ONLY)
-            runs = {run.data.tags[NAME]: run.info.run_id for run in current}
-            names_of_scores = {n for run in current for n in run.data.metrics if n.startswith("eval/")}
-            chosen = [runs[name] for name in names if name in runs]
-            tags = views.tags(_CURRENT_ONLY, sorted(names_of_scores))
-            tags["mlflow.note.content"] = views.description(dataset, experiment, chosen)
+            shown = [
+                views.Shown(run.info.run_id, run.data.tags["kind"], run.data.params, run.data.metrics)
+                for run in self._search([experiment], f"tags.`{STATUS}` = '{CURRENT}'")
+                if "kind" in run.data.tags
+            ]
             known = self._client.get_experiment(experiment).tags
-            for name, value in tags.items():
+            for name, value in views.tags(dataset, experiment, shown, scores).items():
                 if known.get(name) != value:
                     self._client.set_experiment_tag(experiment, name, value)
 
@@ -150,7 +168,7 @@ class Store:
         """
         with self._alone():
             experiments = [self._experiment(dataset) for dataset in datasets]
-            runs = self._search(experiments, _CURRENT_ONLY)
+            runs = self._search(experiments, views.SHOWN)
         return pd.DataFrame(
             [
                 {**json.loads(run.data.tags[FACTS]), "run_id": run.info.run_id, **run.data.metrics}
@@ -158,31 +176,71 @@ class Store:
             ]
         )
 
-    def _write(self, experiment: str, record: Record) -> str:
-        """Log everything into a new run and finish it; its status stays "publishing"."""
-        picture = _open_picture(record.picture) if record.picture else None
+    def _go_on(
+        self, begun: Sequence[Run], training_key: str | None, points: Sequence[Point]
+    ) -> tuple[str | None, list[Point]]:
+        """The live run of that training that holds nothing but these points, and those that it lacks.
+
+        Every other run that was begun is deleted: a point that was logged cannot be taken back.
+        """
+        chosen, missing = None, list(points)
+        for run in begun:
+            tags = run.data.tags
+            if tags.get(STATUS) == LIVE and tags.get(TRAINING_KEY) == training_key and chosen is None:
+                known = self._points(run)
+                if known <= set(points):
+                    chosen, missing = run.info.run_id, [point for point in points if point not in known]
+                    continue
+            if tags.get(STATUS) in (LIVE, PUBLISHING):
+                self._client.delete_run(run.info.run_id)
+        return chosen, missing
+
+    def _write(self, experiment: str, record: Record, run: str | None, points: Sequence[Point]) -> str:
+        """Log everything into a live run or a new one and finish it; its status stays "publishing"."""
+        pictures = film(record.pictures) if record.pictures else {}
         now_ms = time.time_ns() // 1_000_000
         began_ms, ended_ms = record.began_ms or now_ms, record.ended_ms or now_ms
+        if run is None:
+            tags = {NAME: record.name, STATUS: PUBLISHING}
+            run = str(self._client.create_run(experiment, began_ms, tags, record.run_name).info.run_id)
         tags = {
-            KEY: record.key,
-            NAME: record.name,
             STATUS: PUBLISHING,
+            RUN_NAME: record.run_name,
+            KEY: record.key,
             FACTS: json.dumps(record.facts, allow_nan=False),
-            **({REVISION: self._revision} if self._revision else {}),
+            REVISION: self._revision,
             **record.tags,
         }
-        run = self._client.create_run(experiment, began_ms, tags, record.run_name).info.run_id
-        self._client.log_batch(run, params=[Param(name, value) for name, value in record.params.items()])
-        metrics = [_metric(point, ended_ms) for point in record.points]
-        for start in range(0, len(metrics), METRICS_PER_BATCH):
-            self._client.log_batch(run, metrics=metrics[start : start + METRICS_PER_BATCH])
+        self._client.log_batch(
+            run,
+            params=[Param(*item) for item in record.params.items()],
+            tags=[RunTag(*item) for item in tags.items()],
+        )
+        self._log(run, points, ended_ms)
         self._client.log_inputs(run, datasets=[_dataset_input(record)])
-        if picture:
+        for step, picture in pictures.items():
             self._client.log_image(
-                run, picture, key="samples", step=SINGLE, timestamp=ended_ms, synchronous=True
+                run, picture, key="samples", step=step, timestamp=ended_ms, synchronous=True
             )
+        if record.table:
+            self._client.log_table(run, dict(record.table), "table.json")
+        for name, text in record.files.items():
+            self._client.log_text(run, text, name)
         self._client.set_terminated(run, "FINISHED", ended_ms)
         return run
+
+    def _log(self, run: str, points: Sequence[Point], otherwise_ms: int = 0) -> None:
+        metrics = [Metric(p.name, p.value, p.timestamp_ms or otherwise_ms, p.step) for p in points]
+        for start in range(0, len(metrics), METRICS_PER_BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + METRICS_PER_BATCH])
+
+    def _points(self, run: Run) -> set[Point]:
+        """Every point of every series of a run."""
+        return {
+            Point(name, metric.value, metric.step, metric.timestamp)
+            for name in run.data.metrics
+            for metric in self._client.get_metric_history(run.info.run_id, name)
+        }
 
     def _experiment(self, dataset: str) -> str:
         """Id of the dataset's experiment, made when it is not there. To be called while alone."""
@@ -206,7 +264,7 @@ class Store:
 
     def _artifact_location(self, dataset: str) -> str | None:
         """Beside a local database; a server has a place of its own."""
-        return str(self._database.resolve().parent / "mlartifacts" / dataset) if self._database else None
+        return str(self._database.resolve().parent / ARTIFACTS / dataset) if self._database else None
 
     def _search(self, experiments: list[str], condition: str) -> list[Run]:
         runs: list[Run] = []
@@ -245,50 +303,8 @@ class Store:
         )
 
 
-_CURRENT_ONLY = f"tags.`{STATUS}` = '{CURRENT}'"
-
-
-def _sqlite_file(uri: str) -> Path | None:
-    """The file behind a `sqlite:///` address, None for any other store."""
-    path = uri.removeprefix("sqlite:///").partition("?")[0]
-    return Path(path) if uri.startswith("sqlite:///") and path not in ("", ":memory:") else None
-
-
-def _prepare(database: Path) -> None:
-    """Make a database that is not there, whole or not at all; look one through that is.
-
-    MLflow migrates a new file step by step: several processes at once, or a kill in between, would leave it
-    unusable. So it is migrated under another name. To be called while alone.
-    """
-    for left_over in database.parent.glob(f".{database.name}.*"):
-        left_over.unlink()
-    if not database.exists() or database.stat().st_size == 0:
-        with io.atomic(database) as temporary:
-            place = database.resolve().parent / "mlartifacts"
-            SqlAlchemyStore(f"sqlite:///{temporary}", str(place)).engine.dispose()
-        return
-    connection = sqlite3.connect(database)
-    try:
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    finally:
-        connection.close()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
-
-
-def _open_picture(path: str) -> Image.Image:
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except FileNotFoundError:
-        raise io.FileError(f"{path} not found: run the stage that writes it (dvc repro)") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise io.FileError(f"{path} is damaged ({error}): delete it and run dvc repro") from None
-
-
-def _metric(point: Point, otherwise_ms: int) -> Metric:
-    return Metric(point.name, point.value, point.timestamp_ms or otherwise_ms, point.step)
+def _migrate(file: Path, artifacts: Path) -> None:
+    SqlAlchemyStore(f"sqlite:///{file}", str(artifacts)).engine.dispose()
 
 
 def _dataset_input(record: Record) -> DatasetInput:
@@ -299,14 +315,3 @@ def _dataset_input(record: Record) -> DatasetInput:
 
 def _without_password(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//…@", text)
-
-
-def _git_revision() -> str | None:
-    """The commit that publishes, if this is a Git work tree."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

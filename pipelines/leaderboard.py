@@ -10,6 +10,7 @@ from rich.console import Console
 
 from gm_bench import io, leaderboard, record, tables
 from gm_bench.config import load_params
+from gm_bench.gate import revision
 from gm_bench.leaderboard import Leaderboard
 from gm_bench.record import Record
 from gm_bench.report import cell_page, page
@@ -32,11 +33,6 @@ def main() -> None:
     records = [*map(read_floor, datasets), *(read_cell(*cell) for cell in cells)]
     store = Store()
     n_written = sum(store.publish(each) for each in records)
-    for dataset in datasets:
-        store.describe(
-            dataset,
-            [each.name for each in records if each.dataset == dataset and each.facts["kind"] == "cell"],
-        )
 
     board = leaderboard.build(store.rows(datasets), cells)
     exhibits = [read_exhibit(*cell) for cell in cells]
@@ -55,11 +51,15 @@ def main() -> None:
         if len(chart.panels) == 1 and not chart.panels[0].label:
             io.write_text(REPORTS / "figures" / f"{chart.name}.svg", standalone(chart.panels[0].svg))
     write_cell_pages(board, exhibits)
+    vouched = state()
+    for dataset in datasets:
+        n_written += store.publish(leaderboard_record(board, dataset, records, vouched))
+        store.describe(dataset, tables.main_metrics(board, dataset))
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
     for table in tables.rich_tables(board):
         console.print(table)
-    console.print(f"{len(records)} runs in {store.place}, {n_written} of them new")
+    console.print(f"{len(records) + len(datasets)} runs in {store.place}, {n_written} of them new")
     console.print(f"written: {REPORTS}/leaderboard.html, .md, .csv, .json, cells/ and figures/")
 
 
@@ -83,7 +83,8 @@ def read_cell(dataset: str, variant: str, seed: int) -> Record:
         history=io.read_csv(files[2]),
         card=io.read_json(Path("data", dataset, "card.json")),
         file_hashes=[io.sha256_file(file) for file in files],
-        picture=str(folder / "grid.png"),
+        grid=folder / "grid.png",
+        snapshots=folder / "snapshots.safetensors",
     )
 
 
@@ -92,6 +93,30 @@ def read_floor(dataset: str) -> Record:
     file = Path("reference", dataset, "floor.json")
     card = io.read_json(Path("data", dataset, "card.json"))
     return record.of_floor(dataset, floor=io.read_json(file), card=card, file_hashes=[io.sha256_file(file)])
+
+
+def leaderboard_record(
+    board: Leaderboard, dataset: str, records: list[Record], vouched: dict[str, str]
+) -> Record:
+    """A dataset's leaderboard with the reports, as a run of its own."""
+    of_dataset = [each for each in records if each.dataset == dataset]
+    files = [REPORTS / f"leaderboard.{suffix}" for suffix in ("html", "md", "csv", "json")]
+    return record.of_leaderboard(
+        dataset,
+        table=tables.main_table(board, dataset),
+        files={file.name: io.read_text(file) for file in files},
+        card=of_dataset[0].card,
+        ended_ms=max(each.ended_ms for each in of_dataset),
+        revision=vouched,
+    )
+
+
+def state() -> dict[str, str]:
+    """Which state of code and data this is, as far as Git and DVC tell."""
+    tags = {"gm_bench.revision": revision.current()}
+    if Path("dvc.lock").exists():
+        tags["gm_bench.dvc_lock"] = record.lock_digest(io.read_text(Path("dvc.lock")))
+    return tags
 
 
 def read_exhibit(dataset: str, variant: str, seed: int) -> Exhibit:

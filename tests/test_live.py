@@ -1,10 +1,12 @@
-"""Curves of cells in training reach MLflow once, and the published run takes their place."""
+"""Curves of cells in training reach MLflow once, and publishing completes the run that shows them."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from fake_cells import write_cell, write_dataset
+from stores import content, in_child, kill_at_call
 
 from gm_bench import io, tracking
 from gm_bench.live import LiveCurves, Watch
@@ -27,8 +29,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path) -> St
     return Store(f"sqlite:///{tmp_path}/mlflow.db")
 
 
-def report(n_rows: int) -> None:
-    io.write_json(Path(".checkpoints/digits-vae-0/progress.json"), {"key": "abc", "history": ROWS[:n_rows]})
+def report(n_rows: int, key: str = "abc", rows: list[dict] = ROWS) -> None:
+    io.write_json(Path(".checkpoints/digits-vae-0/progress.json"), {"key": key, "history": rows[:n_rows]})
 
 
 def runs(store: Store) -> list:
@@ -54,23 +56,109 @@ def test_each_row_is_told_once(store: Store) -> None:
     assert series(store, run.info.run_id) == expected
 
 
-def test_another_watch_takes_over_what_a_killed_one_left(store: Store) -> None:
+def test_another_watch_goes_on_with_what_a_killed_one_left(store: Store) -> None:
     report(2)
-    for _ in range(2):
-        Watch(store).look(cell_chain("digits", "vae", 0))
-    (run,) = runs(store)
-    assert len(series(store, run.info.run_id)) == 2
-
-
-def test_the_published_run_replaces_the_live_one(store: Store, tmp_path: Path) -> None:
+    chain = cell_chain("digits", "vae", 0)
+    Watch(store).look(chain)
+    (before,) = runs(store)
     report(3)
-    Watch(store).look(cell_chain("digits", "vae", 0))
-    Watch(store).look(cell_chain("digits", "vae", 0))
-    write_cell(tmp_path, "vae", 0)
-    store.publish(read_cell("digits", "vae", 0))
+    Watch(store).look(chain)
     (run,) = runs(store)
-    assert run.data.tags[tracking.STATUS] == "current"
+    assert run.info.run_id == before.info.run_id
+    assert series(store, run.info.run_id) == [(64 * i, BEGAN_MS + i, 1 / i) for i in (1, 2, 3)]
+
+
+def later(row: dict) -> dict:
+    return row | {"timestamp_ms": row["timestamp_ms"] + 60_000}
+
+
+@pytest.mark.parametrize("watched_on", [True, False])
+def test_a_training_that_went_back_to_a_checkpoint_is_told_without_what_was_lost(store, watched_on) -> None:
+    report(3)
+    watch, chain = Watch(store), cell_chain("digits", "vae", 0)
+    watch.look(chain)
+    report(2, rows=[ROWS[0], later(ROWS[1])])
+    (watch if watched_on else Watch(store)).look(chain)
+    (run,) = runs(store)
+    assert series(store, run.info.run_id) == [(64, BEGAN_MS + 1, 1.0), (128, BEGAN_MS + 60_002, 0.5)]
+
+
+def test_what_an_older_training_left_is_not_mixed_with_the_new_one(store: Store) -> None:
+    report(3, key="of older code")
+    watch, chain = Watch(store), cell_chain("digits", "vae", 0)
+    watch.look(chain)
+    report(1)
+    watch.look(chain)
+    report(3)
+    watch.look(chain)
+    (run,) = runs(store)
+    assert run.data.tags["training_key"] == "abc"
+    assert len(series(store, run.info.run_id)) == 3
+
+
+def rows_of(folder: Path) -> list[dict]:
+    """The history of a finished cell, as the progress file tells it while it trains."""
+    whole = ("images", "round", "timestamp_ms")
+    return [
+        {name: int(value) if name in whole else float(value) for name, value in row.items()}
+        for row in io.read_csv(folder / "history.csv")
+    ]
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 20])
+def test_the_published_run_is_the_live_one_completed(store: Store, tmp_path: Path, n_rows: int) -> None:
+    """With the same content as a run that nobody had followed, and under the same address."""
+    folder = write_cell(tmp_path, "vae", 0, training_key="abc")
+    report(n_rows, rows=rows_of(folder))
+    Watch(store).look(cell_chain("digits", "vae", 0))
+    (live,) = runs(store)
+    assert store.publish(read_cell("digits", "vae", 0)) is True
+    (run,) = runs(store)
+    assert run.info.run_id == live.info.run_id
+    assert (run.info.run_name, run.info.status) == ("vae · 0", "FINISHED")
+    followed = content(store)
+    store._client.delete_run(run.info.run_id)
+    store.publish(read_cell("digits", "vae", 0))
+    assert content(store) == followed
     assert len(store.rows(["digits"])) == 1
+
+
+def test_a_live_run_of_another_training_is_replaced(store: Store, tmp_path: Path) -> None:
+    folder = write_cell(tmp_path, "vae", 0, training_key="abc")
+    for key, rows in (("other", rows_of(folder)), ("abc", [later(row) for row in rows_of(folder)])):
+        report(3, key=key, rows=rows)
+        Watch(store).look(cell_chain("digits", "vae", 0))
+        (live,) = runs(store)
+        store.publish(read_cell("digits", "vae", 0))
+        (run,) = runs(store)
+        assert run.info.run_id != live.info.run_id
+        assert len(store._client.get_metric_history(run.info.run_id, "train/critic/loss")) == 20
+        store._client.delete_run(run.info.run_id)
+
+
+@pytest.mark.parametrize("last_call", range(1, 10))
+def test_killed_before_any_write_of_completing_a_live_run(
+    store: Store, tmp_path: Path, last_call: int
+) -> None:
+    folder = write_cell(tmp_path, "vae", 0, training_key="abc", n_moments=0)
+    record = read_cell("digits", "vae", 0)
+    store.publish(record)
+    undisturbed = content(store)
+    (run,) = runs(store)
+    store._client.delete_run(run.info.run_id)
+    report(7, rows=rows_of(folder))
+    Watch(store).look(cell_chain("digits", "vae", 0))
+
+    def publish() -> None:
+        again = Store(f"sqlite:///{tmp_path}/mlflow.db")
+        kill_at_call(again, last_call)
+        again.publish(record)
+
+    assert in_child(publish) == -signal.SIGKILL
+    assert len(store.rows(["digits"])) == 0, "nothing counts yet"
+    store.publish(record)
+    assert content(store) == undisturbed
+    assert len(runs(store)) == 1
 
 
 def test_a_live_run_is_no_row_of_the_leaderboard(store: Store) -> None:
