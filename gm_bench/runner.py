@@ -22,7 +22,7 @@ from gm_bench.config import Params
 CELL_STAGES = ("train", "sample", "evaluate")
 DATASET_STAGES = ("fetch", "extractor", "reference")
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
-DVC = (sys.executable, "-m", "dvc")
+DVC = (sys.executable, "-m", "gm_bench.dvc")
 
 
 @dataclass
