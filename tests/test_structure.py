@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.fs import localfs
+from dvc.ignore import DvcIgnoreFilter
 
 
 def stages(file: str) -> dict[str, dict]:
@@ -79,6 +81,10 @@ def closure(file: str) -> set[str]:
     return {f for f in seen if "${" in f or any(not is_text(n) for n in ast.parse(Path(f).read_text()).body)}
 
 
+def dvc_ignores(file: str) -> bool:
+    return bool(DvcIgnoreFilter(localfs, str(Path.cwd())).is_ignored_file(str(Path(file).resolve())))
+
+
 def is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
@@ -141,3 +147,9 @@ def test_nothing_is_unpickled() -> None:
                 assert any(
                     k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords
                 ), file
+
+
+def test_what_python_caches_is_no_dependency() -> None:
+    """A stage that depends on a folder of code would else be stale as soon as the code ran."""
+    assert dvc_ignores("gm_bench/metrics/__pycache__/frechet.cpython-311.pyc")
+    assert not dvc_ignores("gm_bench/metrics/frechet.py")
