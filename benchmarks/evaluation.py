@@ -10,6 +10,8 @@ of N are extrapolated from them.
 import statistics
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from time import process_time
 from typing import Annotated
@@ -19,6 +21,7 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 from torch_fidelity import feature_extractor_inceptionv3 as inception_module
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
@@ -26,13 +29,18 @@ from gm_bench import evaluation, io, pinned
 from gm_bench.config import Protocol, load_params
 from gm_bench.determinism import make_deterministic
 from gm_bench.features import Extractor, Features, extract, load_inception, load_lenet
-from gm_bench.metrics.fidelity import classifier_score, kid
-from gm_bench.metrics.frechet import fid, fid_infinity, moments
-from gm_bench.metrics.sharpness import laplacian_variance
+from gm_bench.metrics.frechet import fid, moments
 
 CPU = torch.device("cpu")
 SIDES = {"digits": 8, "mnist": 28, "cifar10": 32}
 DIMENSIONS = 2048
+PARTS = {
+    "fid": "FID",
+    "fid_infinity": "FID∞",
+    "kid": "KID",
+    "classifier_score": "score",
+    "laplacian_variance": "sharpness",
+}
 
 
 def main(
@@ -43,11 +51,15 @@ def main(
     make_deterministic()
     for dataset, side in SIDES.items():
         show(dataset, side, load_params().dataset(dataset).protocol, repeats, images)
-    against_torch_fidelity(load_params().dataset("cifar10").protocol.n_samples)
+    against_torch_fidelity(load_params().dataset("cifar10").protocol.n_samples, repeats)
 
 
 def show(dataset: str, side: int, config: Protocol, repeats: int, images: int) -> None:
-    """Seconds of each step for one dataset's protocol, on noise of its shape."""
+    """Seconds of each step for one dataset's protocol, on noise of its shape, and their ratio to extraction.
+
+    The parts are timed within one run of all metrics; what is left of it is the neighbours' share. What only
+    real images take part in is computed once for a dataset, and not here.
+    """
     n, generator = config.n_samples, torch.Generator().manual_seed(0)
     given = torch.randint(0, 256, (2, n, 1, side, side), dtype=torch.uint8, generator=generator)
     if config.extractor == "lenet":
@@ -66,29 +78,53 @@ def show(dataset: str, side: int, config: Protocol, repeats: int, images: int) -
             )
             for _ in range(2)
         )
-    config = config.model_copy(update={"n_train": n})
-    reference = evaluation.make_reference(given[1], real, real, config, CPU)
-    a, b = fake.features, real.features
+    dimensions = real.features.shape[1]
+    train = Features(
+        torch.randn(config.n_train, dimensions, generator=generator),
+        real.logits[:1].repeat(config.n_train, 1),
+    )
+    reference = evaluation.make_reference(given[1], real, train, config, CPU)
     repeats = repeats if config.extractor == "lenet" else 1
-    steps: dict[str, Callable[[], object]] = {
-        "all metrics": lambda: evaluation.all_metrics(fake, given[0], reference, config, CPU),
-        "  FID": lambda: fid(a, reference.moments),
-        "  FID∞": lambda: fid_infinity(a, b, config.fid_subsets, 0),
-        "  KID": lambda: kid(a, b, config.kid_subsets, config.kid_subset_size),
-        "  score": lambda: classifier_score(fake.logits, config.score_splits),
-        "  sharpness": lambda: laplacian_variance(given[0]),
-    }
-    seconds = {name: median_seconds(step, repeats) for name, step in steps.items()}
-    whole = seconds["all metrics"]
-    parts = sum(value for name, value in seconds.items() if name != "all metrics")
-    seconds["  neighbours"] = whole - parts
+    runs = [seconds_of_parts(fake, given[0], reference, config) for _ in range(repeats)]
+    seconds = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
     table = Table(
-        "step", "CPU seconds", "of extraction", title=f"{dataset}: N = {n:,}, D = {a.shape[1]}", box=None
+        "step",
+        "CPU seconds",
+        "of extraction",
+        title=f"{dataset}: N = {n:,}, {config.n_train:,} training images, D = {dimensions}",
+        box=None,
     )
     table.add_row("extract features", f"{extracting:.2f}", "1")
     for name, value in seconds.items():
         table.add_row(name, f"{value:.2f}", f"{value / extracting:.3f}")
     Console().print(table)
+
+
+def seconds_of_parts(
+    fake: Features, images: Tensor, reference: evaluation.Reference, config: Protocol
+) -> dict[str, float]:
+    """CPU seconds of all metrics together and of their parts, from one run."""
+    spent = dict.fromkeys(PARTS, 0.0)
+
+    def timed(name: str) -> Callable[..., object]:
+        function = getattr(evaluation, name)
+
+        def wrapped(*args: object) -> object:
+            began = process_time()
+            result = function(*args)
+            spent[name] += process_time() - began
+            return result
+
+        return wrapped
+
+    with ExitStack() as stack:
+        for name in PARTS:
+            stack.enter_context(patch.object(evaluation, name, timed(name)))
+        began = process_time()
+        evaluation.all_metrics(fake, images, reference, config, CPU)
+        whole = process_time() - began
+    parts = {f"  {title}": spent[name] for name, title in PARTS.items()}
+    return {"all metrics": whole, **parts, "  neighbours": whole - sum(spent.values())}
 
 
 def random_inception(image_shape: tuple[int, int, int]) -> Extractor:
@@ -104,8 +140,11 @@ def random_inception(image_shape: tuple[int, int, int]) -> Extractor:
         return load_inception(path, image_shape)
 
 
-def against_torch_fidelity(n: int) -> None:
-    """FID at D = 2,048: all of ours from features, and what torch-fidelity does after its covariances alone.
+def against_torch_fidelity(n: int, repeats: int) -> None:
+    """FID of one set of fakes at D = 2,048, what is known of the real ones at hand: whole, and matrices alone.
+
+    Matrices alone is all but the fakes' mean and covariance: of torch-fidelity what it does with its
+    statistics, of gm-bench everything less the bare product of the centred features.
 
     Raises:
         ValueError: they disagree.
@@ -113,24 +152,29 @@ def against_torch_fidelity(n: int) -> None:
     generator = torch.Generator().manual_seed(0)
     mix = torch.randn(DIMENSIONS, DIMENSIONS, generator=generator) / DIMENSIONS**0.5
     fake, real = (torch.randn(n, DIMENSIONS, generator=generator) @ mix + shift for shift in (0.1, 0.0))
-    began = process_time()
-    both = tuple(fid_features_to_statistics(each.double()) for each in (fake, real))
-    at_statistics = process_time()
-    theirs = fid_statistics_to_metric(*both, verbose=False)[KEY_METRIC_FID]
-    done = process_time()
-    kept = moments(real)
-    at_moments = process_time()
-    ours = fid(fake, kept)
-    ended = process_time()
+    kept, known = moments(real), fid_features_to_statistics(real.double())
+    runs = []
+    for _ in range(repeats):
+        times = [process_time()]
+        statistics_of_fake = fid_features_to_statistics(fake.double())
+        times.append(process_time())
+        theirs = fid_statistics_to_metric(statistics_of_fake, known, verbose=False)[KEY_METRIC_FID]
+        times.append(process_time())
+        ours = fid(fake, kept)
+        times.append(process_time())
+        rows = fake.double()
+        rows -= rows.mean(dim=0)
+        rows.T @ rows
+        times.append(process_time())
+        runs.append([later - earlier for earlier, later in pairwise(times)])
+    covariance, matrices, whole, product = (statistics.median(each) for each in zip(*runs, strict=True))
     difference = abs(ours - theirs) / theirs
     if difference > 1e-6:
         raise ValueError(f"gm-bench says {ours} and torch-fidelity {theirs}")
     typer.echo(
-        f"FID, N = {n:,}, D = {DIMENSIONS}: torch-fidelity {at_statistics - began:.1f} s for statistics and "
-        f"{done - at_statistics:.1f} s for matrices, gm-bench {at_moments - done:.1f} s for the real "
-        f"moments, once, and {ended - at_moments:.1f} s for all of the rest, covariance included: "
-        f"matrices alone {(done - at_statistics) / (ended - at_moments):.1f} times, from features to FID "
-        f"{(done - began) / (ended - done):.1f} times; relative difference {difference:.1e}"
+        f"FID, N = {n:,}, D = {DIMENSIONS}, CPU seconds: torch-fidelity {covariance + matrices:.1f}, gm-bench "
+        f"{whole:.1f}, ratio {(covariance + matrices) / whole:.1f}; matrices alone {matrices:.1f} and "
+        f"{whole - product:.1f}, ratio {matrices / (whole - product):.1f}; relative difference {difference:.1e}"
     )
 
 

@@ -92,6 +92,15 @@ def test_other_fakes_have_mean_and_covariance_of_the_training_pixels() -> None:
     assert len(set(rows(samples.to(torch.uint8))) - set(rows(dealt.train.flatten(1)))) > 0
 
 
+def test_other_fakes_of_few_images_have_their_unbiased_variance() -> None:
+    """Of 4 training images n for n − 1 would take a quarter off the variance."""
+    values = torch.tensor([100, 110, 130, 160], dtype=torch.uint8)
+    hand = Hand(*(values.reshape(4, 1, 1, 1).expand(4, 1, 4, 4) for _ in range(3)), torch.zeros(4))
+    # 2,000 independent samples: a standard error of √(2 / 2,000), 3 %
+    drawn = torch.cat([apply("other_fakes", hand, 1.0, seed)[:, 0, 0, 0] for seed in range(500)]).double()
+    assert drawn.var().item() == pytest.approx(values.double().var().item(), rel=0.12)
+
+
 def test_duplicates_repeat_what_is_left(hand: Hand) -> None:
     for share in (0.1, 0.5, 0.75):
         result = rows(apply("duplicates", hand, share))
