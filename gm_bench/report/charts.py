@@ -209,12 +209,13 @@ def cost(board: Leaderboard, dataset: str, exhibits: Sequence[Exhibit], unit: st
     for entry in entries:
         cells = finished[entry.variant]
         spent = tuple(float(cell.cost[unit]) for cell in cells)
-        if not spent:
+        if not spent or not min(spent):  # a closed-form fit is shown no image: no place on a log scale
             continue
         along = Extent(statistics.fmean(spent), min(spent), max(spent))
         points.append(Point(entry.variant, entry.family, along, _extent(entry.metrics[ORDER_BY])))
         measured = _band([cell.curve(ORDER_BY) for cell in cells])
-        share = along.value / statistics.fmean([float(cell.cost["images"]) for cell in cells])
+        images_shown = statistics.fmean([float(cell.cost["images"]) for cell in cells])
+        share = along.value / images_shown if images_shown else 0.0  # then there is no way there either
         lines.append((entry, [(images * share, mean) for images, mean, _, _ in measured]))
     if not points:
         return None

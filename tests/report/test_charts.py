@@ -5,6 +5,7 @@ import io
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from exhibits import MOMENTS, exhibit
@@ -119,6 +120,22 @@ def test_the_way_there_is_scaled_to_the_cost(drawn):
     ]
     way = [(float(line["seconds"]), float(line["fid"])) for line in lines if line["part"] == "way"]
     assert way == [(2.75, 96.0), (5.5, 48.0), (8.25, 24.0), (11.0, 12.0)], "12 times 8, 4, 2, 1"
+
+
+def test_a_closed_form_fit_costs_seconds_and_no_images():
+    board, cells = board_and_cells()
+    fitted = [
+        replace(cell, cost={**cell.cost, "images": 0}, metrics={**cell.metrics, "curve": {}})
+        if cell.variant == "vae"
+        else cell
+        for cell in cells
+    ]
+    drawn = {chart.name: chart for chart in charts(board, "digits", fitted)}
+    seconds, images = drawn["digits-cost-seconds"], drawn["digits-cost-images"]
+    assert {r["variant"] for r in table(seconds) if r["part"] == "end"} >= {"vae", "gan"}
+    assert {r["variant"] for r in table(seconds) if r["part"] == "way"} == {"gan"}
+    assert "vae" not in images.alt
+    assert "gan" in images.alt
 
 
 def test_curves_are_of_every_seed(drawn):
