@@ -141,7 +141,7 @@ def random_inception(image_shape: tuple[int, int, int]) -> Extractor:
 
 
 def against_torch_fidelity(n: int, repeats: int) -> None:
-    """FID of one set of fakes at D = 2,048, what is known of the real ones at hand: whole, and matrices alone.
+    """FID of one set of fakes at D = 2,048, with what is known of the real ones: whole, and matrices alone.
 
     Matrices alone is all but the fakes' mean and covariance: of torch-fidelity what it does with its
     statistics, of gm-bench everything less the bare product of the centred features.
@@ -172,9 +172,10 @@ def against_torch_fidelity(n: int, repeats: int) -> None:
     if difference > 1e-6:
         raise ValueError(f"gm-bench says {ours} and torch-fidelity {theirs}")
     typer.echo(
-        f"FID, N = {n:,}, D = {DIMENSIONS}, CPU seconds: torch-fidelity {covariance + matrices:.1f}, gm-bench "
-        f"{whole:.1f}, ratio {(covariance + matrices) / whole:.1f}; matrices alone {matrices:.1f} and "
-        f"{whole - product:.1f}, ratio {matrices / (whole - product):.1f}; relative difference {difference:.1e}"
+        f"FID, N = {n:,}, D = {DIMENSIONS}, CPU seconds: torch-fidelity {covariance + matrices:.1f}, "
+        f"gm-bench {whole:.1f}, ratio {(covariance + matrices) / whole:.1f}; "
+        f"matrices alone {matrices:.1f} and {whole - product:.1f}, "
+        f"ratio {matrices / (whole - product):.1f}; relative difference {difference:.1e}"
     )
 
 
