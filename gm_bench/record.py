@@ -163,8 +163,8 @@ def of_cell(
             **{f"updates/{player}": str(count) for player, count in recipe["updates"].items()},
         },
         points=[
+            *_scores(metrics["values"], ended_ms),  # first: MLflow's compare page opens with the first metric
             *points,
-            *_scores(metrics["values"], ended_ms),
             *_curve(metrics["curve"], ended_ms),
             *_costs(cost, ended_ms),
             *_divergence(metrics["divergence"], ended_ms),

@@ -42,6 +42,7 @@ from gm_bench.snapshots import film  # noqa: E402
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ARTIFACTS = "mlartifacts"
+EXPERIMENTS = "gm-bench/"
 METRICS_PER_BATCH = 1000
 DIGEST_LENGTH = 36
 KEY, NAME, STATUS, FACTS, REVISION = (
@@ -158,6 +159,13 @@ class Store:
                 if known.get(name) != value:
                     self._client.set_experiment_tag(experiment, name, value)
 
+    def pages(self) -> dict[str, str]:
+        """Dataset → where a server of this store shows its runs, an address below the server's."""
+        with self._alone():
+            found = self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}%'")
+            pages = {each.name: views.best_by_fid(each.experiment_id) for each in found}
+            return {name.removeprefix(EXPERIMENTS): pages[name] for name in sorted(pages)}
+
     def rows(self, datasets: Sequence[str]) -> pd.DataFrame:
         """The current runs of the datasets, read back with `search_runs`: one row per cell and per floor.
 
@@ -245,7 +253,7 @@ class Store:
     def _experiment(self, dataset: str) -> str:
         """Id of the dataset's experiment, made when it is not there. To be called while alone."""
         if dataset not in self._experiments:
-            name = f"gm-bench/{dataset}"
+            name = f"{EXPERIMENTS}{dataset}"
             found = self._client.get_experiment_by_name(name)
             place = self._artifact_location(dataset)
             if found is None:

@@ -18,6 +18,7 @@ SHOWN = f"tags.`gm_bench.status` = 'current' AND tags.kind != '{LEADERBOARD}'"
 CELLS = "tags.`gm_bench.status` = 'current' AND tags.kind = 'cell'"
 LIVE = "tags.`gm_bench.status` = 'live'"
 ORDER_BY = "eval/fid"
+MODEL_TRAINING = "&workflowType=machine_learning"  # else MLflow shows its pages on language models
 N_SIDE_BY_SIDE = 10  # what a page holds; MLflow's image card stops there as well
 BY_VARIANT = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "variant"}]}
 Json = dict[str, Any]
@@ -47,10 +48,11 @@ def tags(dataset: str, experiment: str, runs: Sequence[Shown], scores: Sequence[
     folded = sorted({name.rpartition("/")[0] for run in cells for name in run.metrics})
     columns = [f"metrics.`eval/{name}`" for name in scores] + ["params.`family`", "tags.`status`"]
     states = {
-        TABLE: _state(SHOWN) | {"selectedColumns": columns},
-        CHARTS: _state(SHOWN) | _charts(_comparison(), folded) | {"groupBy": BY_VARIANT},
-        SAMPLES: _state(f"{CELLS} AND params.seed = '{seed}'") | _charts(_samples(), folded),
-        PARALLEL: _state(CELLS) | _charts(_parallel(), folded),
+        TABLE: _state(SHOWN) | {"selectedColumns": columns, "columnOrder": columns},
+        CHARTS: _state(SHOWN) | _charts(COMPARISON, folded, columns=2) | {"groupBy": BY_VARIANT},
+        SAMPLES: _state(f"{CELLS} AND params.seed = '{seed}'")
+        | _charts(FILMS, folded, columns=1, height=480),
+        PARALLEL: _state(CELLS) | _charts(COORDINATES, folded, columns=1, height=480),
     }
     views = {f"mlflow.sharedViewState.{key}": json.dumps(state) for key, state in states.items()}
     return views | {"mlflow.note.content": _description(dataset, experiment, runs, seed)}
@@ -70,8 +72,17 @@ def _state(condition: str) -> Json:
     }
 
 
-def _charts(sections: Mapping[str, Sequence[Json]], folded: Sequence[str]) -> Json:
-    """Charts in open sections, and folded ones for those that MLflow adds."""
+def _charts(
+    sections: Mapping[str, Sequence[Json]], folded: Sequence[str], columns: int, height: int = 320
+) -> Json:
+    """Charts in open sections, and folded ones for those that MLflow adds.
+
+    Args:
+        sections: name → charts.
+        folded: names of the others.
+        columns: of charts in a section; where there is one, the list of runs makes room for it.
+        height: of a chart, pixels.
+    """
     names = [*sections, *(name for name in folded if name not in sections)]
     places = {name: f"section-{i}" for i, name in enumerate(names)}
     charts = [
@@ -82,69 +93,91 @@ def _charts(sections: Mapping[str, Sequence[Json]], folded: Sequence[str]) -> Js
     return {
         "isAccordionReordered": True,
         "compareRunSections": [
-            {"uuid": places[name], "name": name, "display": name in sections, "isReordered": True}
+            {
+                "uuid": places[name],
+                "name": name,
+                "display": name in sections,
+                "isReordered": True,
+                "columns": columns,
+                "cardHeight": height,
+            }
             for name in names
         ],
+        "runListHidden": columns == 1,
         "compareRunCharts": [{"uuid": f"chart-{i}"} | chart for i, chart in enumerate(charts)],
     }
 
 
-def _comparison() -> dict[str, list[Json]]:
-    return {
-        "quality": [
-            _bar("eval/fid", "FID"),
-            _bar("eval/one_nn", "1-NN"),
-            _scatter("eval/precision", "eval/recall"),
-            _scatter("cost/seconds", "eval/fid"),
-        ],
-        "curve": [_line("curve/fid", "FID"), _line("curve/one_nn", "1-NN")],
-    }
+def _bar(metric: str) -> Json:
+    return {"type": "BAR", "metricKey": metric}
 
 
-def _samples() -> dict[str, list[Json]]:
-    return {"": [{"type": "IMAGE", "imageKeys": ["samples"], "step": SINGLE, "showRunParams": False}]}
-
-
-def _parallel() -> dict[str, list[Json]]:
-    names = ("eval/precision", "eval/recall", "eval/one_nn", "cost/seconds", "eval/fid")
-    chosen = {"selectedParams": ["family"], "selectedMetrics": list(names), "showAllRuns": False}
-    return {"": [{"type": "PARALLEL", **chosen}]}
-
-
-def _bar(metric: str, title: str) -> Json:
-    return {"type": "BAR", "metricKey": metric, "displayName": title}
-
-
-def _line(metric: str, title: str) -> Json:
+def _line(metric: str) -> Json:
     axes = {"xAxisKey": "step", "selectedXAxisMetricKey": "", "useGlobalXaxisKey": True, "range": {}}
     plain = {"xAxisScaleType": "linear", "scaleType": "linear", "lineSmoothness": 0}
-    return {"type": "LINE", "metricKey": metric, "displayName": title} | axes | plain
+    return {"type": "LINE", "metricKey": metric} | axes | plain
 
 
 def _scatter(x: str, y: str) -> Json:
     return {"type": "SCATTER", "xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
 
 
+COMPARISON = {
+    "quality": [
+        _bar("eval/fid"),
+        _bar("eval/one_nn"),
+        _scatter("eval/precision", "eval/recall"),
+        _scatter("cost/seconds", "eval/fid"),
+    ],
+    "curve": [_line("curve/fid"), _line("curve/one_nn")],
+}
+FILMS: dict[str, list[Json]] = {
+    "samples": [{"type": "IMAGE", "imageKeys": ["samples"], "step": SINGLE, "showRunParams": False}]
+}
+COORDINATES: dict[str, list[Json]] = {
+    "parallel coordinates": [
+        {
+            "type": "PARALLEL",
+            "selectedParams": ["family"],
+            "selectedMetrics": ["eval/precision", "eval/recall", "eval/one_nn", "cost/seconds", "eval/fid"],
+            "showAllRuns": False,
+        }
+    ]
+}
+
+
+def best_by_fid(experiment: str) -> str:
+    """Where the runs of an experiment are shown, the best first; an address below the server's."""
+    return f"{_view(experiment, TABLE)}{MODEL_TRAINING}"
+
+
+def _view(experiment: str, key: str) -> str:
+    mode = "TABLE" if key == TABLE else "CHART"
+    return f"#/experiments/{experiment}/runs?viewStateShareKey={key}&compareRunsMode={mode}"
+
+
 def _description(dataset: str, experiment: str, runs: Sequence[Shown], seed: str) -> str:
-    """What is here, with links."""
+    """What is here: links in the first line, which is all that MLflow shows until it is unfolded."""
     page = f"#/experiments/{experiment}/runs"
     ranked = sorted((run for run in runs if ORDER_BY in run.metrics), key=lambda run: run.metrics[ORDER_BY])
     best = [run.run_id for run in ranked if run.kind == "cell"][:N_SIDE_BY_SIDE]
-    links = [
-        f"[best by FID]({page}?viewStateShareKey={TABLE})",
-        f"[compare the variants]({page}?viewStateShareKey={CHARTS}&compareRunsMode=CHART): means over seeds",
-        f"[samples over training]({page}?viewStateShareKey={SAMPLES}&compareRunsMode=CHART): seed {seed}, "
-        "first the finished models, then along the slider by images shown",
-        f"[parallel coordinates]({page}?viewStateShareKey={PARALLEL}&compareRunsMode=CHART)",
-        f"[the {len(best)} best cells side by side]"
-        f"(#/compare-runs?runs={_list(best)}&experiments={_list([experiment])})",
-        *(f"[leaderboard]({page}/{run.run_id}/artifacts)" for run in runs if run.kind == LEADERBOARD),
-        f"[in training]({page}?searchFilter={quote(LIVE)})",
-    ]
+    named = {"best by FID": TABLE, "variants": CHARTS, "samples": SAMPLES, "coordinates": PARALLEL}
+    links = {name: _view(experiment, key) for name, key in named.items()}
+    links[f"best {len(best)} side by side"] = (
+        f"#/compare-runs?runs={_list(best)}&experiments={_list([experiment])}"
+    )
+    links |= {
+        run.kind: f"{page}/{run.run_id}/artifacts/leaderboard.html?"
+        for run in runs
+        if run.kind == LEADERBOARD
+    }
+    links["in training"] = f"{page}?searchFilter={quote(LIVE)}"
     return (
-        f"The cells of **{dataset}**, one run for each variant and seed:\n\n"
-        + "\n".join(f"- {link}" for link in links)
-        + "\n\nA run that a newer one replaced has the tag `gm_bench.status` = `superseded`."
+        " · ".join(f"[{name}]({link}{MODEL_TRAINING})" for name, link in links.items())
+        + f"\n\nThe cells of **{dataset}**, one run for each variant and seed. The charts of variants show "
+        f"means over seeds. The samples are of seed {seed}: at step 0 from the model that was scored, "
+        "further along the slider from the same codes after so many images shown to training. A run that a "
+        "newer one replaced has the tag `gm_bench.status` = `superseded`."
     )
 
 

@@ -1,6 +1,7 @@
 """The console script and the runner behind it, without running a stage."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,11 @@ def test_a_stage_that_was_stopped_stops_the_rest(tmp_path: Path, monkeypatch: py
     assert [chain.state for chain in chains] == ["stopped", "waiting"]
 
 
-def test_the_ui_listens_on_this_machine_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ui_listens_on_this_machine_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path
+) -> None:
+    from gm_bench.tracking import Store  # late: the other tests do without MLflow
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     called: list[list[str]] = []
@@ -81,8 +86,11 @@ def test_the_ui_listens_on_this_machine_only(tmp_path: Path, monkeypatch: pytest
     refused = CliRunner().invoke(cli.app, ["ui"])
     assert refused.exit_code == 1
     assert "make repro publishes the results" in refused.output
-    (tmp_path / "mlflow.db").touch()
-    CliRunner().invoke(cli.app, ["ui", "--port", "5123"])
+    shutil.copy(migrated, tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    Store().describe("digits", ["fid"])
+    told = CliRunner().invoke(cli.app, ["ui", "--port", "5123"])
+    assert told.output.startswith("digits: http://127.0.0.1:5123/#/experiments/1/runs?viewStateShareKey=")
     (arguments,) = called
     assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
     assert arguments[arguments.index("--port") + 1] == "5123"

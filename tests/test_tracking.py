@@ -299,7 +299,9 @@ def test_the_description_links_to_views_that_are_there(here):
         assert len({chart["uuid"] for chart in charts}) == len(charts)
     (listed,) = re.findall(r"compare-runs\?runs=([^&]*)&", text)
     assert [names[run] for run in json.loads(unquote(listed))] == cells
-    (run,) = re.findall(r"\[leaderboard\]\(#/experiments/\d+/runs/(\w+)/artifacts\)", text)
+    (run,) = re.findall(
+        r"\[leaderboard\]\(#/experiments/\d+/runs/(\w+)/artifacts/leaderboard\.html\?[^)]*\)", text
+    )
     assert names[run] == "leaderboard"
 
 
