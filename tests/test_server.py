@@ -1,0 +1,180 @@
+"""The same store behind a tracking server: over HTTP, on SQLite and on a real PostgreSQL."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fake_cells import write_cell, write_dataset
+from stores import content, in_child, kill_at_call, runs_of
+from typer.testing import CliRunner
+
+from gm_bench import cli, tracking
+from gm_bench.record import curves
+from gm_bench.tracking import Store
+from pipelines.leaderboard import read_cell, read_floor
+
+pytestmark = pytest.mark.xdist_group("server")
+PATIENCE = 120.0  # seconds, for a machine that is busy
+SERVER_ACCOUNT = "postgres"  # PostgreSQL does not run as root
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@contextmanager
+def serving(database: str, folder: Path) -> Iterator[str]:
+    """`mlflow server` as the README starts it, on a free port."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
+    command += ["--artifacts-destination", str(folder / "artifacts"), "--port", str(port), "--workers", "1"]
+    environ = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, env=environ, start_new_session=True
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not answers(address):
+            assert server.poll() is None, (folder / "server.log").read_text()
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.2)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=5) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """A cluster of its own with an empty database, on a free port, gone afterwards."""
+    places = [str(each) for each in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    initdb = shutil.which("initdb", path=os.pathsep.join([*places, os.environ["PATH"]]))
+    if initdb is None or importlib.util.find_spec("psycopg2") is None:
+        pytest.skip("needs PostgreSQL (Debian: apt install postgresql) and psycopg2-binary")
+    account = SERVER_ACCOUNT if os.geteuid() == 0 else None
+    if account:
+        shutil.chown(folder, account)
+        for parent in folder.parents[:3]:  # pytest's folders are their owner's alone
+            parent.chmod(parent.stat().st_mode | 0o011)
+    data, port = folder / "data", free_port()
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    start = ["-D", data, "-o", options, "-l", folder / "log", "-w", "start"]
+    control = Path(initdb).with_name("pg_ctl")
+    for command in ([initdb, "-D", data, "-A", "trust", "-U", SERVER_ACCOUNT], [control, *start]):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=account, cwd=folder)
+    try:
+        yield f"postgresql+psycopg2://{SERVER_ACCOUNT}@127.0.0.1:{port}/{SERVER_ACCOUNT}"
+    finally:
+        stop = [control, "-D", data, "-m", "immediate", "stop"]
+        subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, user=account, cwd=folder)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def address(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated
+) -> Iterator[str]:
+    """Of a server that nobody has used; the tests below fill it in the order they stand."""
+    folder = tmp_path_factory.mktemp("server")
+    if request.param == "sqlite":
+        shutil.copy(migrated, folder / "server.db")
+        with serving(f"sqlite:///{folder}/server.db", folder) as served:
+            yield served
+    else:
+        with (
+            postgresql(tmp_path_factory.mktemp("postgresql")) as database,
+            serving(database, folder) as served,
+        ):
+            yield served
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path)
+    return tmp_path
+
+
+def test_a_server_holds_what_a_local_store_holds(here: Path, address: str, migrated: Path) -> None:
+    write_cell(here, "wgan", 0, n_moments=2)
+    write_cell(here, "gan", 0, diverged_at=7)
+    records = [read_floor("digits"), read_cell("digits", "wgan", 0), read_cell("digits", "gan", 0)]
+    shutil.copy(migrated, here / "mlflow.db")
+    local, remote = Store(f"sqlite:///{here}/mlflow.db"), Store(address)
+    for store in (local, remote):
+        assert [store.publish(record) for record in records] == [True] * 3
+        assert [store.publish(record) for record in records] == [False] * 3
+    of_cells = [
+        {name: told for name, told in content(each).items() if "floor" not in name[0]}
+        for each in (local, remote)
+    ]
+    assert of_cells[0] == of_cells[1]
+    frames = [
+        each.rows(["digits"]).drop(columns="run_id").sort_values(["kind", "variant"])
+        for each in (local, remote)
+    ]
+    columns = sorted(frames[0].columns)
+    assert frames[0][columns].to_csv(index=False) == frames[1][columns].to_csv(index=False)
+
+
+def test_a_live_run_on_a_server_is_completed(here: Path, address: str) -> None:
+    folder = write_cell(here, "vae", 0, n_moments=0)
+    record = read_cell("digits", "vae", 0)
+    store = Store(address)
+    history = tracking.io.read_csv(folder / "history.csv")
+    live = store.begin_live("digits", "vae", 0, "cd" * 32, curves(history[:5]))
+    store.log_live(live, curves(history[5:12]))
+    assert store.publish(record) is True
+    (run,) = [run for run in runs_of(store) if run.data.tags[tracking.NAME] == "digits/vae/0"]
+    assert (run.info.run_id, run.data.tags[tracking.STATUS]) == (live, tracking.CURRENT)
+    series = store._client.get_metric_history(live, "train/critic/loss")
+    assert [(m.step, m.value) for m in series] == [
+        (int(row["images"]), float(row["critic/loss"])) for row in history
+    ]
+
+
+@pytest.mark.parametrize("last_call", [2, 5])
+def test_killed_while_it_publishes_to_a_server(here: Path, address: str, last_call: int) -> None:
+    write_cell(here, "lsgan", last_call, n_moments=0)
+    record = read_cell("digits", "lsgan", last_call)
+
+    def publish() -> None:
+        store = Store(address)
+        kill_at_call(store, last_call)
+        store.publish(record)
+
+    assert in_child(publish) == -signal.SIGKILL
+    store = Store(address)
+    assert store.publish(record) is True
+    name = f"digits/lsgan/{last_call}"
+    (run,) = [run for run in runs_of(store) if run.data.tags[tracking.NAME] == name]
+    assert run.data.tags[tracking.STATUS] == tracking.CURRENT
+
+
+def test_the_ui_of_a_server_is_the_servers_own(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(address).describe("digits", ["fid"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    told = CliRunner().invoke(cli.app, ["ui"])
+    assert told.exit_code == 0
+    assert told.output.startswith(f"digits: {address}/#/experiments/1/runs?viewStateShareKey=")
