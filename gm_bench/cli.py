@@ -47,26 +47,26 @@ def run(
     from gm_bench.live import LiveCurves
     from gm_bench.overview import RunDisplay
 
-    _set_grid(datasets=datasets_, variants=variants, seeds=seeds)
     environ = runner.environment(device)
-    datasets, cells, leaderboard = runner.layers(load_params())
-    stale = runner.stale_stages()
-    for title, chains in (("datasets", datasets), ("cells", cells)):
-        due = [chain for chain in chains if stale.keys() & set(chain.stages)]
-        if not due:
-            continue
-        with RunDisplay(title, due) as display, LiveCurves(due, display.say):
-            runner.run_layer(due, jobs, environ)
-        failed = [chain.name for chain in due if chain.state == "failed"]
-        if failed:
-            raise ValueError(
-                f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand above, "
-                "what was finished is kept, and the same command goes on from there"
-            )
-        if chains is datasets:  # what came out of them decides about the cells
-            stale = runner.stale_stages()
-    command = [*runner.DVC, "repro", "--single-item", *leaderboard[0].stages]
-    sys.exit(os.spawnve(os.P_WAIT, command[0], command, environ))
+    with runner.alone(typer.echo):
+        _set_grid(datasets=datasets_, variants=variants, seeds=seeds)
+        datasets, cells, leaderboard = runner.layers(load_params())
+        stale = runner.stale_stages()
+        for title, chains in (("datasets", datasets), ("cells", cells)):
+            due = [chain for chain in chains if stale.keys() & set(chain.stages)]
+            if not due:
+                continue
+            with RunDisplay(title, due) as display, LiveCurves(due, display.say):
+                runner.run_layer(due, jobs, environ)
+            failed = [chain.name for chain in due if chain.state == "failed"]
+            if failed:
+                raise ValueError(
+                    f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand "
+                    "above, what was finished is kept, and the same command goes on from there"
+                )
+            if chains is datasets:  # what came out of them decides about the cells
+                stale = runner.stale_stages()
+        sys.exit(runner.publish(leaderboard[0], environ))
 
 
 @app.command()

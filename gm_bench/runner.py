@@ -11,18 +11,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from gm_bench.config import Params
 
 CELL_STAGES = ("train", "sample", "evaluate")
 DATASET_STAGES = ("fetch", "extractor", "reference")
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
-DVC = (sys.executable, "-m", "gm_bench.dvc")
+DVC = (sys.executable, "-m", "gm_bench.dvc", "--wait-for-lock")
+BUSY = "is busy, it is being blocked by"  # what DVC says of a file that another DVC is at work on
+SECONDS_BETWEEN_TRIES = 2.0
+TEMPORARY = Path(".dvc", "tmp")
 
 
 @dataclass
@@ -58,6 +64,47 @@ def layers(params: Params) -> list[list[Chain]]:
     ]
 
 
+@contextmanager
+def alone(say: Callable[[str], None]) -> Iterator[None]:
+    """One `gm-bench run` at a time in a working folder: another one waits, and then finds its work done.
+
+    Also sweeps up what a killed DVC may have left and would stumble over: half a table of its locks.
+    """
+    lock = FileLock(TEMPORARY / "gm-bench.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("another gm-bench run is at work here; waiting for it to end")
+        lock.acquire()
+    try:
+        _mend_lock_table()
+        yield
+    finally:
+        lock.release()
+
+
+def _mend_lock_table() -> None:
+    """Remove the table of DVC's locks if its writer was killed, or out of space, halfway."""
+    table = TEMPORARY / "rwlock"
+    if _is_whole(table):
+        return
+    from dvc.lock import make_lock  # late: rarely needed
+
+    with make_lock(f"{table}.lock", wait=True):  # nobody is writing it now
+        if not _is_whole(table):
+            table.unlink()
+
+
+def _is_whole(table: Path) -> bool:
+    try:
+        json.loads(table.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
 def stale_stages() -> dict[str, list[object]]:
     """What DVC says has changed in the benchmark's own pipeline: stage → reasons.
 
@@ -83,7 +130,7 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
 
     def work(chain: Chain) -> None:
         if not stopping.is_set():
-            _run_chain(chain, environ)
+            _run_chain(chain, environ, stopping)
         if chain.state == "stopped":
             stopping.set()
 
@@ -100,10 +147,25 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
         raise KeyboardInterrupt
 
 
-def _run_chain(chain: Chain, environ: dict[str, str]) -> None:
+def _run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event) -> None:
     began = time.monotonic()
     chain.state = "starting"
-    command = [*DVC, "--wait-for-lock", "repro", "--single-item", *chain.stages]
+    code = _repro(chain, environ)
+    while code and any(BUSY in line for line in chain.output):
+        # Another DVC is at work on it: the user's, or one whose gm-bench was killed.
+        chain.state = "waiting for another dvc"
+        if stopping.wait(SECONDS_BETWEEN_TRIES):
+            break
+        chain.output.clear()
+        code = _repro(chain, environ)
+    chain.seconds = time.monotonic() - began
+    stopped = any(line.endswith(f"exited with {INTERRUPTED}") for line in chain.output)
+    chain.state = "done" if code == 0 else "stopped" if stopped else "failed"
+
+
+def _repro(chain: Chain, environ: dict[str, str]) -> int:
+    """Let DVC bring the chain's stages up to date; its exit code."""
+    command = [*DVC, "repro", "--single-item", *chain.stages]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ, bufsize=1
     ) as process:
@@ -113,9 +175,21 @@ def _run_chain(chain: Chain, environ: dict[str, str]) -> None:
                 chain.state = line.split("'")[1].partition("@")[0]
             if line.strip():
                 chain.output.append(line.rstrip())
-    chain.seconds = time.monotonic() - began
-    stopped = any(line.endswith(f"exited with {INTERRUPTED}") for line in chain.output)
-    chain.state = "done" if process.returncode == 0 else "stopped" if stopped else "failed"
+    return process.returncode
+
+
+def publish(chain: Chain, environ: dict[str, str]) -> int:
+    """Let DVC run the leaderboard's chain before the user's eyes; its exit code.
+
+    Raises:
+        KeyboardInterrupt: the user stopped, and the child has ended.
+    """
+    with subprocess.Popen([*DVC, "repro", "--single-item", *chain.stages], env=environ) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # it got the same signal from the terminal
+            raise
 
 
 def environment(device: str | None = None) -> dict[str, str]:

@@ -1,0 +1,41 @@
+"""A fault inside a process of the pipeline: python runs this first where this folder is on PYTHONPATH.
+
+GM_BENCH_FAULT is "kill STAGE FILE PROCESSES" (SIGKILL at the moment when FILE, written under another name, is
+about to be put in its place; PROCESSES is "stage" or "all": the stage alone, or gm-bench, DVC and the stage)
+or "fill STAGE BALLAST" (the disk is full, with the file BALLAST, when the stage begins).
+"""
+
+import os
+import signal
+from pathlib import Path
+
+KIND, STAGE, WHAT, *REST = (os.environ.get("GM_BENCH_FAULT") or "none none none").split()
+BLOCK = 4096
+
+
+def kill_when_put_in_place() -> None:
+    real = os.replace
+
+    def replace(source, target, **options):
+        if Path(target).name == WHAT:
+            # The whole of `gm-bench run` was started as one process group.
+            (os.killpg if REST == ["all"] else os.kill)(0 if REST == ["all"] else os.getpid(), signal.SIGKILL)
+        real(source, target, **options)
+
+    os.replace = replace
+
+
+def fill() -> None:
+    with open(WHAT, "ab", buffering=0) as ballast:
+        for size in (256 * BLOCK, BLOCK, 1):
+            try:
+                while ballast.write(bytes(size)) == size:
+                    pass
+            except OSError:
+                continue
+
+
+if os.environ.get("DVC_STAGE", "").partition("@")[0] == STAGE and KIND == "kill":
+    kill_when_put_in_place()
+elif os.environ.get("DVC_STAGE", "").partition("@")[0] == STAGE and KIND == "fill":
+    fill()

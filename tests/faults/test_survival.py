@@ -1,0 +1,84 @@
+"""The cheap part of the faults: what can be shown without running the pipeline."""
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from gm_bench import runner, training
+from gm_bench.checkpoint import Checkpoint
+from gm_bench.config import Params
+
+HALF_A_TABLE = '{"write": {"/somewhere/runs'
+
+
+def test_a_flipped_bit_in_any_number_of_a_checkpoint_is_noticed(params: Params, tmp_path: Path) -> None:
+    """Numbers in the header as well: with another digit the file is as readable as before."""
+    job = training.Job("digits", "vae", 0, params.recipe("vae", "digits"), 640)
+    state = training.start(job, (1, 8, 8), 10, torch.device("cpu"))
+    state.history = [{"images": 64, "round": 1, "model/loss": 1.25}]
+    state.seconds = 3.5
+    checkpoint = Checkpoint(job, "k" * 64, tmp_path)
+    checkpoint.save(state)
+    content = checkpoint.path.read_bytes()
+    header = content[: 8 + int.from_bytes(content[:8], "little")]
+    values = header.index(b"values")
+    digits = [found.start() for found in re.finditer(rb"\d", header) if found.start() > values]
+    assert len(digits) > 10
+    fresh = training.start(job, (1, 8, 8), 10, torch.device("cpu"))
+    for place in [*digits, len(header) + 1000, len(content) - 1]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        checkpoint.path.write_bytes(damaged)
+        assert "was damaged and is deleted" in (checkpoint.restore(fresh) or ""), content[
+            place - 9 : place + 1
+        ]
+
+
+def test_a_second_run_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said, entered = [], threading.Event()
+
+    def second() -> None:
+        with runner.alone(said.append):
+            entered.set()
+
+    with runner.alone(said.append):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not entered.wait(0.3)
+        assert said == ["another gm-bench run is at work here; waiting for it to end"]
+    assert entered.wait(5)
+    thread.join()
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(("content", "is_kept"), [(HALF_A_TABLE, False), ("", False), ("{}", True)])
+def test_half_a_table_of_locks_is_removed(
+    content: str, is_kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runner.TEMPORARY.mkdir(parents=True)
+    table = runner.TEMPORARY / "rwlock"
+    table.write_text(content, encoding="utf-8")
+    with runner.alone(print):
+        assert table.exists() == is_kept
+
+
+def test_what_another_dvc_works_on_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of DVC a script that is told twice that a file is busy, and then does its work."""
+    script = tmp_path / "dvc"
+    script.write_text(
+        f"n=$(cat {tmp_path}/n 2>/dev/null || echo 0); echo $((n + 1)) > {tmp_path}/n\n"
+        "if [ $n -lt 2 ]; then echo \"ERROR: 'runs/x' is busy, it is being blocked by:\"; exit 1; fi\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(runner, "DVC", ("bash", str(script)))
+    monkeypatch.setattr(runner, "SECONDS_BETWEEN_TRIES", 0.01)
+    chain = runner.cell_chain("digits", "vae", 0)
+    runner.run_layer([chain], 1, {"PATH": "/usr/bin:/bin"})
+    assert chain.state == "done"
+    assert (tmp_path / "n").read_text().strip() == "3"
+    assert chain.output == []
