@@ -93,20 +93,20 @@ def test_one_tie_by_hand() -> None:
 def test_distances_that_differ_by_rounding_alone_are_ties() -> None:
     """Rows of the same numbers in other orders are equally far from 0, but for the order of their sum.
 
-    0 is fake; its nearest rows are a fake and two real ones, which lie √2 times as far from each other.
+    0 is fake; its nearest rows are two fakes and two real ones, which lie √2 times as far from each other.
     """
     for seed in range(20):
         generator = torch.Generator().manual_seed(seed)
         numbers = torch.randn(300, generator=generator)
-        p, q, r = (numbers[torch.randperm(300, generator=generator)] for _ in range(3))
-        zero, far = torch.zeros(300), 10 * numbers
-        fake, real = torch.stack([zero, p]), torch.stack([q, r])
-        # 0 has a third of its neighbours on its side; p, q and r are nearest to 0, a fake
-        assert values(leave_one_out_1nn(fake, real)) == pytest.approx((1 / 3, 0, 2 / 3), abs=1e-12)
+        p, q, r, s = (numbers[torch.randperm(300, generator=generator)] for _ in range(4))
+        zero, far = torch.zeros(300), 10 * r
+        fake, real = torch.stack([zero, p, q]), torch.stack([r, s, far])
+        # 0 has half of its neighbours on its side; p, q, r and s are nearest to 0, a fake, and far to r
+        assert values(leave_one_out_1nn(fake, real)) == pytest.approx((7 / 12, 1 / 3, 5 / 6), abs=1e-12)
         # a real ball around 0 that reaches to p and has q on its surface, one around p without q
         result = compare(torch.stack([q, far]), torch.stack([zero, p]), 1)
         assert result.balls == DensityCoverage(1 / 2, 1 / 2)
-        # 10 numbers is far from all, so that the fake balls hold everything
+        # far is far from all, so that the fake balls hold everything
         assert result.manifold == PrecisionRecall(1 / 2, 1)
 
 
