@@ -93,14 +93,15 @@ class Store:
     def publish(self, record: Record) -> bool:
         """Make the record's run the current one of its cell; True if it had to be written.
 
-        A finished run with the same key is taken as it stands, whatever became of it since.
+        A finished run with the same key is taken as it stands, unless its numbers are not the record's: a
+        database has no checksums, and the leaderboard is read back from it.
         """
         with self._alone():
             experiment = self._experiment(record.dataset)
             runs = self._search([experiment], f"tags.`{NAME}` = '{record.name}'")
             finished = [run for run in runs if run.info.status == "FINISHED"]
             begun = [run for run in runs if run.info.status != "FINISHED"]
-            same = [run for run in finished if run.data.tags.get(KEY) == record.key]
+            same = [run for run in finished if run.data.tags.get(KEY) == record.key and _tells(run, record)]
             same.sort(key=lambda run: (run.data.tags.get(STATUS) != CURRENT, run.info.run_id))
             key = None if same else record.tags.get(TRAINING_KEY)
             live, missing = self._go_on(begun, key, record.points)
@@ -301,15 +302,26 @@ class Store:
             raise TrackingError(_without_password(sentence)) from error
 
     def _advice(self, error: Exception) -> str:
-        reason = " ".join(str(error).split("\n")[0].split())[:200]
+        lines = str(error).split("\n")  # SQLAlchemy may put words of its own before the driver's
+        reason = " ".join(next((line for line in lines if "(sqlite3." in line), lines[0]).split())[:200]
         if self._database is None:
             return f"cannot be used ({reason}): check MLFLOW_TRACKING_URI and that the server runs"
         if isinstance(error, OSError):
             return f"cannot be opened ({reason}): check MLFLOW_TRACKING_URI and the folder's permissions"
+        if "disk is full" in reason or "readonly database" in reason:  # SQLite's words for a sound database
+            return f"cannot be written ({reason}): make room or permit it, then rerun"
         return (
             f"is damaged or of another version ({reason}): delete {self._database} and rerun, "
             "it is rebuilt from the cells"
         )
+
+
+def _tells(run: Run, record: Record) -> bool:
+    """Whether a run has the record's facts and the last value of each of its series."""
+    last = {point.name: point.value for point in sorted(record.points, key=lambda point: point.step)}
+    known = run.data.metrics
+    told = all(known.get(name) == value for name, value in last.items())
+    return told and run.data.tags.get(FACTS) == json.dumps(record.facts, allow_nan=False)
 
 
 def _migrate(file: Path, artifacts: Path) -> None:

@@ -101,6 +101,37 @@ def test_a_newer_run_replaces_and_an_older_one_can_come_back(here):
     assert len(runs_of(store)) == 2
 
 
+@pytest.mark.parametrize("damage", ["UPDATE latest_metrics SET value = 10.5 WHERE key = 'eval/fid'", "facts"])
+def test_a_run_that_no_longer_tells_what_was_measured_is_replaced(here, damage):
+    write_cell(here, "wgan", 0, fid=(10.0,))
+    store = store_in(here)
+    record = read_cell("digits", "wgan", 0)
+    store.publish(record)
+    if damage == "facts":
+        damage = f"UPDATE tags SET value = replace(value, 'wgan', 'wgam') WHERE key = '{tracking.FACTS}'"
+    with sqlite3.connect(here / "mlflow.db") as connection:
+        assert connection.execute(damage).rowcount == 1
+    connection.close()
+    assert store.publish(record) is True
+    assert store.publish(record) is False
+    rows = store.rows(["digits"])
+    assert list(zip(rows["variant"], rows["eval/fid"], strict=True)) == [("wgan", 10.0)]
+    assert len(runs_of(store)) == 2
+
+
+def test_a_database_that_cannot_be_written_is_not_to_be_deleted(here):
+    write_cell(here, "wgan", 0)
+    store = store_in(here)
+    with sqlite3.connect(here / "mlflow.db") as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON runs "
+            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    connection.close()
+    with pytest.raises(TrackingError, match=r"disk is full.*: make room or permit it, then rerun"):
+        store.publish(read_cell("digits", "wgan", 0))
+
+
 def test_other_seeds_and_variants_stay_current(here):
     store = store_in(here)
     for variant, seed in (("wgan", 0), ("wgan", 1), ("vae", 0)):

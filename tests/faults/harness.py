@@ -211,6 +211,11 @@ def runs_in(database: Path) -> dict[tuple[str, str], int]:
     return dict(Counter((name, f"{state}, {run}") for name, state, run in rows if state != "superseded"))
 
 
+def published(database: Path) -> bool:
+    """Whether the first run of a publishing, the floor's, is there."""
+    return database.exists() and ("digits/floor", "current, FINISHED") in runs_in(database)
+
+
 def differences(left: dict[Any, Any], expected: dict[Any, Any]) -> dict[Any, Any]:
     """What differs: found and expected."""
     return {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from harness import Site, finish, kill_group, say, signal_group, wait_until
+from harness import Site, finish, kill_group, published, say, signal_group, wait_until
 
 # Stage, and the file in whose writing it is killed: the first and the last of each stage.
 MOMENTS = [
@@ -32,6 +32,8 @@ def killed(site: Site) -> None:
     site.begin()
     for index, (stage, file) in enumerate(MOMENTS):
         who = "all" if index % 2 else "stage"
+        if file == "mlflow.db":  # else it is there since the first training
+            (site.folder / file).unlink()
         process = site.start(GM_BENCH_FAULT=f"kill {stage} {file} {who}")
         output, _ = process.communicate()
         assert process.returncode in ((-signal.SIGKILL,) if who == "all" else (1, 255)), (
@@ -60,7 +62,7 @@ def ctrl_c(site: Site) -> None:
     moments = {
         "looking": lambda: True,
         "training": training(site),
-        "publishing": lambda: bool(stages_at_work(site.folder, "leaderboard")),
+        "publishing": lambda: published(site.folder / "mlflow.db"),
     }
     for name, come in moments.items():
         process = site.start()
