@@ -2,8 +2,8 @@
 
 DVC parses params.yaml once for every stage, and after every stage reads and writes the whole of dvc.lock
 with a parser that keeps comments, of which a lock file has none. Both grow with the number of stages
-(benchmarks/bookkeeping.py measures it). Here params.yaml is parsed once, and dvc.lock goes through the parser written
-in C. The lock file is the same, and never half of it: it is replaced whole.
+(benchmarks/bookkeeping.py measures it). Here params.yaml is parsed once, and dvc.lock goes through the
+parser written in C. The lock file is the same, and never half of it: it is replaced whole.
 """
 
 import sys
