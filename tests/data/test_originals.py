@@ -135,7 +135,11 @@ def test_a_wrong_download_leaves_nothing(
     assert not files_below(cache)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(CONTENT)[:-9], b"<html>sign in</html>", b""])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(CONTENT, mtime=0)[:-9], b"<html>sign in</html>", b""],
+    ids=["cut", "page", "empty"],
+)
 def test_a_damaged_gzip_file_leaves_nothing(content: bytes, server: Server, cache: Path) -> None:
     base, served, _ = server
     put(served, "file.gz", content)

@@ -6,7 +6,6 @@ repository is never touched. The outcomes stand in reports/gate/planted.md.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -21,6 +20,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import ci  # noqa: E402
 
+# Sets of seeds beside the baseline's own: one is judged, and tells whether chance alone fails; from the
+# others the baseline knows the noise better than its four seeds alone could tell.
+OTHER_SEEDS = {"other seeds": 100, "noise 1": ci.NOISE_SEEDS[0], "noise 2": ci.NOISE_SEEDS[1]}
+NOISE_FROM = ("noise 1", "noise 2")
 REPORT = ROOT / "reports/gate/planted.md"
 MAKES_CELLS = """
 import sys
@@ -73,10 +76,17 @@ DAMAGES = [
         ".div(127.5).sub_(0.9)",
     ),
     Damage(
-        "frozen layer (the first of every player)",
+        "frozen input layer (of every player)",
         "gm_bench/training.py",
         "                        parameter.grad = gradient\n",
         "                        parameter.grad = gradient * (parameter is not parameters[player][0])\n",
+    ),
+    Damage(
+        "frozen output layer (of every player)",
+        "gm_bench/training.py",
+        "                        parameter.grad = gradient\n",
+        "                        of_output = any(parameter is last for last in parameters[player][-2:])\n"
+        "                        parameter.grad = gradient * (not of_output)\n",
     ),
     Damage(
         "sampling at the wrong scale (pixels up to 230)",
@@ -192,7 +202,7 @@ def main() -> None:
 
 def try_all(damages: list[Damage], work: Path, jobs: int) -> tuple[str, bool]:
     """Run everything; the report, and whether the gate was right about all of it."""
-    folders = {"undamaged": work / "undamaged", "other seeds": work / "other-seeds"}
+    folders = {name: work / name.replace(" ", "-") for name in ("undamaged", *OTHER_SEEDS)}
     folders |= {damage.name: work / damage.name.partition(" (")[0].replace(" ", "-") for damage in damages}
     due = {
         name: folder for name, folder in folders.items() if not (folder / "reports/leaderboard.json").exists()
@@ -204,15 +214,17 @@ def try_all(damages: list[Damage], work: Path, jobs: int) -> tuple[str, bool]:
         for damage in damages:
             if damage.name == name:
                 plant(damage, folder)
-        if name == "other seeds":
-            rename_seeds(folder)
+        if name in OTHER_SEEDS:
+            rename_seeds(folder, OTHER_SEEDS[name])
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run_grid, due.values()))
-    same_names(folders["other seeds"])
+    for name in OTHER_SEEDS:
+        ci.same_names(folders[name])
     baseline = work / "baseline.json"
     baseline.unlink(missing_ok=True)
-    if ci.gm_bench(folders["undamaged"], "check", "--update", "--baseline", str(baseline)):
-        raise RuntimeError("the undamaged grid could not be made a baseline")
+    for name in (*NOISE_FROM, "undamaged"):
+        if ci.gm_bench(folders[name], "check", "--update", "--baseline", str(baseline)):
+            raise RuntimeError(f"the grid of {name} could not be made a baseline")
     outcomes = [
         outcome("none, other seeds", folders["other seeds"], baseline),
         *(outcome(damage.name, folders[damage.name], baseline) for damage in damages),
@@ -220,19 +232,10 @@ def try_all(damages: list[Damage], work: Path, jobs: int) -> tuple[str, bool]:
     return report(outcomes), [o.code for o in outcomes] == [0] + [1] * len(damages)
 
 
-def rename_seeds(folder: Path) -> None:
+def rename_seeds(folder: Path, by: int) -> None:
     """Other seeds than those of the baseline: what chance alone makes of the same code."""
-    shifted = [seed + 100 for seed in ci.GRID["seeds"]]
+    shifted = [seed + by for seed in ci.GRID["seeds"]]
     ci.tiny.change(folder, lambda params: params["grid"].update(seeds=shifted))
-
-
-def same_names(folder: Path) -> None:
-    """Call the other seeds what the baseline's are called, so that they are compared and not missed."""
-    file = folder / "reports/leaderboard.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    for row in content["rows"]:
-        row["seeds"] = ci.GRID["seeds"]
-    file.write_text(json.dumps(content), encoding="utf-8")
 
 
 if __name__ == "__main__":
