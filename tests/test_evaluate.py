@@ -396,17 +396,16 @@ def test_pairs_are_the_nearest_ones_in_units_of_held_out_distances() -> None:
 
 
 def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_from() -> None:
-    """One of three snapshots is the validation images, another one test images."""
+    """Of three snapshots one is validation images, the others are images that training sees, and test."""
     images, labels = read_split(Path("data", "digits"), "train")
-    _, held_back = hold_out(labels, N_VALIDATION)
-    noise = torch.randint(0, 256, (N_VALIDATION, 1, 8, 8), dtype=torch.uint8)
+    shown, held_back = hold_out(labels, N_VALIDATION)
     recipe = load_params().variants["vae"]["tiny"].model_copy(update={"checkpoint": "best"})
     job = training.Job("digits", "vae", 0, recipe, 192)
     moments = [64, 128, 192]
     candidates = [training.build(replace(job, seed=seed), (1, 8, 8), 10, CPU) for seed in range(3)]
     stored = {
-        f"{shown}.{name}": weights
-        for shown, candidate in zip(moments, candidates, strict=True)
+        f"{moment}.{name}": weights
+        for moment, candidate in zip(moments, candidates, strict=True)
         for name, weights in candidate.state_dict().items()
     }
     metadata = {
@@ -419,7 +418,7 @@ def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_f
         "training_key": "c0ffee",
     }
     io.write_tensors(CELL / "model.safetensors", candidates[2].state_dict(), metadata)
-    drawn = torch.stack([noise, images[held_back], split("test")[:N_VALIDATION]])
+    drawn = torch.stack([images[shown[:N_VALIDATION]], images[held_back], split("test")[:N_VALIDATION]])
     io.write_tensors(CELL / "snapshots.safetensors", {"images": drawn, **stored}, {"images_shown": moments})
 
     sample_stage.main("digits", "vae", 0, device="cpu")
@@ -427,8 +426,8 @@ def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_f
     assert made["checkpoint"] == {"rule": "best", "images": 128}
     expected = sampling.draw(candidates[1].eval(), None, N, derive(0, "sample", 0), CPU)
     assert torch.equal(samples["images"][0], expected)
-    shown = strips.load(("digits", "vae", 0), "cpu").model.state_dict()
-    assert all(torch.equal(shown[name], w) for name, w in candidates[1].state_dict().items())
+    loaded = strips.load(("digits", "vae", 0), "cpu").model.state_dict()
+    assert all(torch.equal(loaded[name], w) for name, w in candidates[1].state_dict().items())
     assert evaluated()["checkpoint"] == {"rule": "best", "images": 128}
 
     # the same files without the option: the last model
