@@ -54,13 +54,14 @@ TRAINED = [name for name in variants.names() if variants.find(name).players]
 
 @pytest.mark.parametrize("variant", TRAINED)
 def test_the_budget_is_counted_in_real_images(params: Params, blobs: Tensor, variant: str) -> None:
-    """Every variant is shown 3,200 images, 50 batches of 64: once an update by the critic or the only player,
-    by the generator too where it learns an encoder (bigan)."""
-    state, rows = run(job_of(params, variant), blobs)
+    """Every variant is shown 3,200 images in batches of its recipe: one an update of the critic or the only
+    player, and of the generator too where it learns an encoder (bigan)."""
+    job = job_of(params, variant)
+    state, rows = run(job, blobs)
     lookers = 2 if variant == "bigan" else 1
     per_round = lookers * state.updates["critic" if "critic" in state.updates else "model"] / state.rounds
     assert state.images == 3200
-    assert state.rounds == 50 / per_round
+    assert state.rounds == 3200 / job.recipe.batch_size / per_round
     assert rows[-1].images == 3200
     assert [r.images for r in rows] == sorted({r.images for r in rows})
 
