@@ -103,7 +103,7 @@ def bookkeeping(site: Site) -> None:
     table.write_text('{"write": {"runs', encoding="utf-8")
     site.check()
     lock = site.folder / "dvc.lock"
-    lock.write_bytes(lock.read_bytes()[: lock.stat().st_size // 2] + b'"')
+    lock.write_bytes(lock.read_bytes()[: lock.stat().st_size // 2] + b'\n"')
     output = site.run(code=1)
     assert "dvc.lock" in output, output
     assert "Traceback" not in output, output

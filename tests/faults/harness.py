@@ -162,7 +162,7 @@ def kill_group(process: subprocess.Popen[str]) -> None:
         signal_group(process, signal.SIGKILL)
     except ProcessLookupError:
         return
-    process.communicate()
+    process.wait()
 
 
 def say(line: str) -> None:

@@ -39,7 +39,6 @@ def killed(site: Site) -> None:
         assert process.returncode in ((-signal.SIGKILL,) if who == "all" else (1, 255)), (
             f"{stage} {file}:\n{output}"
         )
-        kill_group(process)
         say(f"    {stage}, writing {file}, {who} killed")
     site.check()
 
