@@ -51,7 +51,7 @@ def run(
     with runner.alone(typer.echo):
         _set_grid(datasets=datasets_, variants=variants, seeds=seeds)
         datasets, cells, leaderboard = runner.layers(load_params())
-        stale = runner.stale_stages()
+        stale = runner.stale_stages(typer.echo)
         for title, chains in (("datasets", datasets), ("cells", cells)):
             due = [chain for chain in chains if stale.keys() & set(chain.stages)]
             if not due:
@@ -65,7 +65,7 @@ def run(
                     "above, what was finished is kept, and the same command goes on from there"
                 )
             if chains is datasets:  # what came out of them decides about the cells
-                stale = runner.stale_stages()
+                stale = runner.stale_stages(typer.echo)
         sys.exit(runner.publish(leaderboard[0], environ))
 
 

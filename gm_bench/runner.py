@@ -105,19 +105,31 @@ def _is_whole(table: Path) -> bool:
     return True
 
 
-def stale_stages() -> dict[str, list[object]]:
+def stale_stages(say: Callable[[str], None] | None = None) -> dict[str, list[object]]:
     """What DVC says has changed in the benchmark's own pipeline: stage → reasons.
+
+    Args:
+        say: is told that another DVC is at work, which then is waited for; without it that is an error.
 
     Raises:
         ValueError: DVC could not tell; its own last words are passed on.
     """
     command = [*DVC, "status", "--json", "dvc.yaml"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
-    if done.returncode:
-        words = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ValueError(f"dvc status failed: {words[0] if words else 'no reason given'}")
-    stages: dict[str, list[object]] = json.loads(done.stdout)
-    return stages
+    has_said = False
+    while True:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+        if not done.returncode:
+            stages: dict[str, list[object]] = json.loads(done.stdout)
+            return stages
+        if BUSY not in done.stderr:
+            words = [line for line in done.stderr.splitlines() if line.strip()]
+            raise ValueError(f"dvc status failed: {words[0] if words else 'no reason given'}")
+        if say is None:
+            raise ValueError("DVC cannot tell what is stale while a stage is at work: ask again after it")
+        if not has_said:
+            say("another DVC is at work here; waiting for it to end")
+        has_said = True
+        time.sleep(SECONDS_BETWEEN_TRIES)
 
 
 def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> None:

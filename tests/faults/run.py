@@ -7,6 +7,7 @@ package of the system: they are skipped with the reason. Exit code 1 if one was 
 import argparse
 import inspect
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ def main() -> None:
     unknown = set(options.names) - FAULTS.keys()
     if unknown:
         parser.error(f"there is no fault {', '.join(sorted(unknown))}; known: {', '.join(FAULTS)}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to Ctrl-C
     with tempfile.TemporaryDirectory() as temporary:
         site = Site((options.work or Path(temporary)).resolve())
         site.know()

@@ -67,18 +67,32 @@ def test_half_a_table_of_locks_is_removed(
         assert table.exists() == is_kept
 
 
-def test_what_another_dvc_works_on_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of DVC a script that is told twice that a file is busy, and then does its work."""
+@pytest.fixture
+def busy_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In place of DVC a script that says twice that a file is busy, and then does its work."""
+    count = tmp_path / "count"
     script = tmp_path / "dvc"
     script.write_text(
-        f"n=$(cat {tmp_path}/n 2>/dev/null || echo 0); echo $((n + 1)) > {tmp_path}/n\n"
-        "if [ $n -lt 2 ]; then echo \"ERROR: 'runs/x' is busy, it is being blocked by:\"; exit 1; fi\n",
+        f"n=$(cat {count} 2>/dev/null || echo 0); echo $((n + 1)) > {count}\n"
+        "if [ $n -lt 2 ]; then echo \"ERROR: 'runs/x' is busy, it is being blocked by:\" >&2; exit 1; fi\n"
+        "echo '{}'\n",
         encoding="utf-8",
     )
     monkeypatch.setattr(runner, "DVC", ("bash", str(script)))
     monkeypatch.setattr(runner, "SECONDS_BETWEEN_TRIES", 0.01)
+    return count
+
+
+def test_what_another_dvc_works_on_is_waited_for(busy_twice: Path) -> None:
     chain = runner.cell_chain("digits", "vae", 0)
     runner.run_layer([chain], 1, {"PATH": "/usr/bin:/bin"})
-    assert chain.state == "done"
-    assert (tmp_path / "n").read_text().strip() == "3"
-    assert chain.output == []
+    assert (chain.state, chain.output) == ("done", ["{}"])
+    assert busy_twice.read_text().strip() == "3"
+
+
+def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(busy_twice: Path) -> None:
+    with pytest.raises(ValueError, match="cannot tell what is stale while a stage is at work"):
+        runner.stale_stages()
+    said: list[str] = []
+    assert runner.stale_stages(said.append) == {}
+    assert said == ["another DVC is at work here; waiting for it to end"]
