@@ -1,20 +1,13 @@
 """The same store behind a tracking server: over HTTP, on SQLite and on a real PostgreSQL."""
 
-import importlib.util
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from fake_cells import write_cell, write_dataset
+from servers import postgresql, serving
 from stores import content, in_child, kill_at_call, runs_of
 from typer.testing import CliRunner
 
@@ -24,71 +17,6 @@ from gm_bench.tracking import Store
 from pipelines.leaderboard import read_cell, read_floor
 
 pytestmark = pytest.mark.xdist_group("server")
-PATIENCE = 120.0  # seconds, for a machine that is busy
-SERVER_ACCOUNT = "postgres"  # PostgreSQL does not run as root
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-@contextmanager
-def serving(database: str, folder: Path) -> Iterator[str]:
-    """`mlflow server` as the README starts it, on a free port."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
-    command += ["--artifacts-destination", str(folder / "artifacts"), "--port", str(port), "--workers", "1"]
-    environ = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=folder, env=environ, start_new_session=True
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while not answers(address):
-            assert server.poll() is None, (folder / "server.log").read_text()
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.2)
-        yield address
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5) as reply:
-            return reply.status == 200
-    except OSError:
-        return False
-
-
-@contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
-    """A cluster of its own with an empty database, on a free port, gone afterwards."""
-    places = [str(each) for each in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    initdb = shutil.which("initdb", path=os.pathsep.join([*places, os.environ["PATH"]]))
-    if initdb is None or importlib.util.find_spec("psycopg2") is None:
-        pytest.skip("needs PostgreSQL (Debian: apt install postgresql) and psycopg2-binary")
-    account = SERVER_ACCOUNT if os.geteuid() == 0 else None
-    if account:
-        shutil.chown(folder, account)
-        for parent in folder.parents[:3]:  # pytest's folders are their owner's alone
-            parent.chmod(parent.stat().st_mode | 0o011)
-    data, port = folder / "data", free_port()
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    start = ["-D", data, "-o", options, "-l", folder / "log", "-w", "start"]
-    control = Path(initdb).with_name("pg_ctl")
-    for command in ([initdb, "-D", data, "-A", "trust", "-U", SERVER_ACCOUNT], [control, *start]):
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=account, cwd=folder)
-    try:
-        yield f"postgresql+psycopg2://{SERVER_ACCOUNT}@127.0.0.1:{port}/{SERVER_ACCOUNT}"
-    finally:
-        stop = [control, "-D", data, "-m", "immediate", "stop"]
-        subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, user=account, cwd=folder)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

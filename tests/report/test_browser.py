@@ -8,17 +8,10 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
+from browsers import chromium, find, needed
 from fake_cells import write_cell, write_dataset
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER),
-        reason="needs chromium and chromedriver (Debian: apt install chromium-driver)",
-    ),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = [needed, pytest.mark.xdist_group("browser")]
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 FIDS = {"vae": (40.0, 43.0), "gan": (5.0, 6.0), "lsgan": (20.0, 21.0), "wgan": (15.0, None)}
 
@@ -45,26 +38,18 @@ def reports(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator:
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+def driver() -> Iterator:
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.fixture
-def page(chromium, reports):
+def page(driver, reports):
     """The leaderboard freshly opened on a desk; messages of earlier tests are dropped."""
-    look(chromium, 1280)
-    chromium.get_log("browser"), chromium.get_log("performance")
-    chromium.get((reports / "leaderboard.html").as_uri())
-    return chromium
+    look(driver, 1280)
+    driver.get_log("browser"), driver.get_log("performance")
+    driver.get((reports / "leaderboard.html").as_uri())
+    return driver
 
 
 def look(driver, width: int, scheme: str = "light") -> None:
@@ -72,10 +57,6 @@ def look(driver, width: int, scheme: str = "light") -> None:
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     feature = {"name": "prefers-color-scheme", "value": scheme}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-
-
-def find(driver, selector: str) -> list:
-    return driver.find_elements("css selector", selector)
 
 
 def variants(driver, selector: str = "tbody.rows tr") -> list[str]:
