@@ -224,7 +224,8 @@ def of_leaderboard(
     """
     name = f"{dataset}/{LEADERBOARD}"
     header, *lines = table
-    columns = {title: list(column) for title, column in zip(header, zip(*lines, strict=True), strict=True)}
+    titles = [title.replace(".", "·") for title in header]  # MLflow's page takes a full stop for a path
+    columns = {title: list(column) for title, column in zip(titles, zip(*lines, strict=True), strict=True)}
     return Record(
         name=name,
         run_name=LEADERBOARD,

@@ -345,7 +345,7 @@ def test_many_cells_make_no_description_that_mlflow_refuses(here):
 
 
 FILES = {"leaderboard.html": "<p>gan</p>", "leaderboard.csv": "variant\ngan\n"}
-TABLE = [["variant", "FID ↓"], ["floor", "0.65"], ["gan", "6.20 ± 0.53"]]
+TABLE = [["variant", "1-NN →0.5"], ["floor", "0.65"], ["gan", "6.20 ± 0.53"]]
 
 
 def leaderboard(commit: str = "abc", files: dict | None = None) -> Record:
@@ -370,7 +370,7 @@ def test_the_leaderboard_is_a_run_that_carries_table_and_reports(here):
     folder = Path(run.info.artifact_uri)
     assert {file.name: file.read_text() for file in folder.glob("leaderboard.*")} == FILES
     table = json.loads((folder / "table.json").read_text())
-    assert table == {"columns": ["variant", "FID ↓"], "data": [["floor", "0.65"], ["gan", "6.20 ± 0.53"]]}
+    assert table == {"columns": ["variant", "1-NN →0·5"], "data": [["floor", "0.65"], ["gan", "6.20 ± 0.53"]]}
     assert (run.info.start_time, run.info.end_time, run.info.status) == (BEGAN_MS, BEGAN_MS, "FINISHED")
 
 
