@@ -47,6 +47,7 @@ def modify(path: str, fs: Any = None) -> Iterator[Content]:
     text = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
     content = serialize.parse_yaml(text, path)
     yield content
+    # As io.atomic does, less the two seconds that its import of torch would cost every DVC.
     temporary = Path(f"{path}.new")
     try:
         with temporary.open("w", encoding="utf-8") as file:

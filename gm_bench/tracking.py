@@ -37,8 +37,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
-from gm_bench import database, io, views  # noqa: E402
-from gm_bench.gate import revision  # noqa: E402
+from gm_bench import database, io, revision, views  # noqa: E402
 from gm_bench.record import Point, Record  # noqa: E402
 from gm_bench.snapshots import film  # noqa: E402
 
@@ -218,7 +217,7 @@ class Store:
             STATUS: PUBLISHING,
             RUN_NAME: record.run_name,
             KEY: record.key,
-            FACTS: json.dumps(record.facts, allow_nan=False),
+            FACTS: _facts(record),
             REVISION: self._revision,
             **record.tags,
         }
@@ -322,7 +321,11 @@ def _tells(run: Run, record: Record) -> bool:
     last = {point.name: point.value for point in sorted(record.points, key=lambda point: point.step)}
     known = run.data.metrics
     told = all(known.get(name) == value for name, value in last.items())
-    return told and run.data.tags.get(FACTS) == json.dumps(record.facts, allow_nan=False)
+    return told and run.data.tags.get(FACTS) == _facts(record)
+
+
+def _facts(record: Record) -> str:
+    return json.dumps(record.facts, allow_nan=False)
 
 
 def _migrate(file: Path, artifacts: Path) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gm_bench import io, leaderboard, record, tables
+from gm_bench import io, leaderboard, record, revision, tables
 from gm_bench.config import load_params
-from gm_bench.gate import revision
 from gm_bench.leaderboard import Leaderboard
 from gm_bench.record import Record
 from gm_bench.report import cell_page, page
@@ -18,7 +17,7 @@ from gm_bench.report.charts import charts
 from gm_bench.report.drawing import standalone
 from gm_bench.report.exhibit import Exhibit, Json, Pair, page_name
 from gm_bench.stage import run
-from gm_bench.tracking import Store
+from gm_bench.tracking import REVISION, Store
 from gm_bench.variant import find
 
 REPORTS = Path("reports")
@@ -113,7 +112,7 @@ def leaderboard_record(
 
 def state() -> dict[str, str]:
     """Which state of code and data this is, as far as Git and DVC tell."""
-    tags = {"gm_bench.revision": revision.current()}
+    tags = {REVISION: revision.current()}
     if Path("dvc.lock").exists():
         tags["gm_bench.dvc_lock"] = record.lock_digest(io.read_text(Path("dvc.lock")))
     return tags

@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from gm_bench import io
-from gm_bench.gate import regression, revision
+from gm_bench import io, revision
+from gm_bench.gate import regression
 from gm_bench.gate.comparison import READING, in_one_sentence, rich_table, to_markdown
 from gm_bench.gate.regression import Baseline, Board, NotComparable, Verdict
 
