@@ -46,6 +46,23 @@ def blobs() -> Tensor:
 
 
 @pytest.fixture(scope="session")
+def digits_with_reference(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+    """A repository whose digits were fetched and went through the stages extractor and reference: to copy."""
+    from gm_bench.data.dataset import load, save
+    from pipelines import extractor, reference
+
+    path = tmp_path_factory.mktemp("digits")
+    source = params.dataset("digits").source
+    (path / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        save(load(source.loader, **source.options), Path("data", "digits"))
+        extractor.main("digits", device="cpu")
+        reference.main("digits", device="cpu")
+    return path
+
+
+@pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty migrated database: to copy it is 100 times faster than to migrate one for each test."""
     from gm_bench.tracking import Store  # late: most tests do without MLflow

@@ -2,14 +2,18 @@
 
 import copy
 import math
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 import torch
+import yaml
 
 from gm_bench import io
 from gm_bench.figures import image_grid, png_bytes
 
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 PROTOCOL = {
     "dataset": "digits",
     "n_samples": 800,
@@ -178,3 +182,21 @@ def write_cell(
     )
     io.write_bytes(folder / "grid.png", png_bytes(image_grid(images, columns=8, scale=4)))
     return folder
+
+
+def write_params(root: Path, variants: Iterable[str]) -> None:
+    """The repository's params.yaml with a grid of these variants under two seeds."""
+    content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    content["grid"] = {"datasets": ["digits"], "variants": list(variants), "seeds": [0, 1]}
+    (root / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def publish(root: Path, migrated: Path) -> None:
+    """Run the leaderboard stage in a folder, into a database of its own."""
+    from pipelines.leaderboard import main  # late: most tests do without MLflow
+
+    shutil.copy(migrated, root / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
+        main()

@@ -1,5 +1,6 @@
 """The stages reference and evaluate on real digits: one path for floor and cells, and what they refuse."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gm_bench import device, evaluation, io, sampling, strips, training
-from gm_bench.config import Params, load_params
-from gm_bench.data.dataset import load, read_split, save
+from gm_bench.config import load_params
+from gm_bench.data.dataset import read_split
 from gm_bench.data.split import choose as choose_places
 from gm_bench.data.split import hold_out
 from gm_bench.extractors import load_extractor
@@ -25,7 +26,7 @@ from gm_bench.metrics.neighbours import density_coverage, leave_one_out_1nn, pre
 from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.protocol import SEED, same_protocol
 from gm_bench.seeding import derive
-from pipelines import evaluate, extractor, reference
+from pipelines import evaluate
 from pipelines import sample as sample_stage
 
 CPU = torch.device("cpu")
@@ -59,17 +60,10 @@ MEMORISATION = ("one_nn_train", "one_nn_gap", "train_distance_ratio", "duplicate
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: Path) -> Path:
     """A repository whose digits were fetched and went through the stages extractor and reference."""
     path = tmp_path_factory.mktemp("repository")
-    source = params.dataset("digits").source
-    (path / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(path)
-        save(load(source.loader, **source.options), Path("data", "digits"))
-        extractor.main("digits", device="cpu")
-        reference.main("digits", device="cpu")
-    return path
+    return Path(shutil.copytree(digits_with_reference, path, dirs_exist_ok=True))
 
 
 @pytest.fixture(autouse=True)

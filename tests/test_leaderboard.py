@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from fake_cells import METRICS, protocol, write_cell, write_dataset
+from fake_cells import METRICS, protocol, write_cell, write_dataset, write_params
 from rich.console import Console
 
 from gm_bench import leaderboard, tables
@@ -332,17 +331,13 @@ def plain(board: leaderboard.Leaderboard) -> str:
 
 # The stage, from artefacts to files.
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
-
 
 @pytest.fixture
 def finished(tmp_path, monkeypatch):
     """A working folder where every cell of a small grid is finished; one seed diverged."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    content = yaml.safe_load(PARAMS.read_text())
-    content["grid"] = {"datasets": ["digits"], "variants": ["vae", "wgan"], "seeds": [0, 1]}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    write_params(tmp_path, ["vae", "wgan"])
     write_dataset(tmp_path)
     write_cell(tmp_path, "vae", 0, fid=(40.0, 41.0, 42.0))
     write_cell(tmp_path, "vae", 1, fid=(43.0, 44.0, 45.0))

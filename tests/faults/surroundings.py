@@ -1,17 +1,15 @@
 """A machine that does not play along: its disk, its clock, its network."""
 
 import itertools
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from harness import Site, Skipped, finish, kill_group, published, say, wait_until
 from interruptions import stages_at_work, training
+from servers import answers, free_port
 
 DAY = 86_400  # seconds
 FULL = "No space left on device; free some space or check the folder, then rerun"
@@ -103,22 +101,9 @@ def serve(site: Site, port: int) -> subprocess.Popen[str]:
     place = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
     server = site.start("mlflow", "server", *store, *place, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
 
-    def answers() -> bool:
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-                return answer.status == 200
-        except (URLError, OSError):
-            return False
-
-    wait_until(answers, server)
+    wait_until(lambda: answers(f"http://127.0.0.1:{port}"), server)
     threading.Thread(target=lambda: server.stdout and server.stdout.read(), daemon=True).start()
     return server
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -1,39 +1,28 @@
 """The page in a real browser: it sorts, filters, plays, is light and dark, fits a phone, fetches nothing."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-import yaml
 from browsers import chromium, find, needed
-from fake_cells import write_cell, write_dataset
+from fake_cells import publish, write_cell, write_dataset, write_params
 
 pytestmark = [needed, pytest.mark.xdist_group("browser")]
-PARAMS = Path(__file__).parents[2] / "params.yaml"
 FIDS = {"vae": (40.0, 43.0), "gan": (5.0, 6.0), "lsgan": (20.0, 21.0), "wgan": (15.0, None)}
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
     """What the leaderboard stage writes for eight cells, one of which diverged."""
-    from pipelines.leaderboard import main
-
     root = tmp_path_factory.mktemp("browser")
-    content = yaml.safe_load(PARAMS.read_text())
-    content["grid"] = {"datasets": ["digits"], "variants": list(FIDS), "seeds": [0, 1]}
-    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    write_params(root, FIDS)
     write_dataset(root)
     for variant, fids in FIDS.items():
         for seed, fid in enumerate(fids):
             write_cell(root, variant, seed, [fid] if fid else [], diverged_at=None if fid else 77)
-    shutil.copy(migrated, root / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
-        main()
+    publish(root, migrated)
     return root / "reports"
 
 

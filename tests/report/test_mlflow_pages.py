@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +10,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-import yaml
 from browsers import chromium, find, needed, shows, texts
-from fake_cells import write_cell, write_dataset
+from fake_cells import PARAMS, publish, write_cell, write_dataset, write_params
 from servers import answers, free_port
 
 pytestmark = [needed, pytest.mark.xdist_group("browser")]
-PARAMS = Path(__file__).parents[2] / "params.yaml"
 FIDS = {"vae": (40.0, 43.0), "gan": (5.0, 6.0), "wgan": (15.0, 17.0)}
 ARROW_RIGHT = "\ue014"
 BY_FID = ["real images · floor", "gan · 0", "gan · 1", "wgan · 0", "wgan · 1", "vae · 0", "vae · 1"]
@@ -27,22 +24,15 @@ BY_FID = ["real images · floor", "gan · 0", "gan · 1", "wgan · 0", "wgan · 
 def links(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[dict[str, str]]:
     """Name → address, from the first line of the experiment's description, while `gm-bench ui` serves it."""
     from gm_bench.tracking import Store
-    from pipelines.leaderboard import main
 
     root = tmp_path_factory.mktemp("mlflow-pages")
-    content = yaml.safe_load(PARAMS.read_text())
-    content["grid"] = {"datasets": ["digits"], "variants": list(FIDS), "seeds": [0, 1]}
-    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    write_params(root, FIDS)
     write_dataset(root)
     for variant, fids in FIDS.items():
         for seed, fid in enumerate(fids):
             write_cell(root, variant, seed, [fid])
-    shutil.copy(migrated, root / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
-        main()
-        experiment = Store()._client.get_experiment_by_name("gm-bench/digits")
+    publish(root, migrated)
+    experiment = Store(f"sqlite:///{root}/mlflow.db")._client.get_experiment_by_name("gm-bench/digits")
     port = free_port()
     environ = os.environ | {"PYTHONPATH": str(PARAMS.parent)}
     environ.pop("MLFLOW_TRACKING_URI", None)

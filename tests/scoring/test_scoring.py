@@ -1,6 +1,7 @@
 """gm-bench evaluate: images of other programs get the numbers of a cell, or a sentence that says why not."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +14,28 @@ from typer.testing import CliRunner
 
 from gm_bench import cli, io
 from gm_bench.config import Params
-from gm_bench.data.dataset import load, read_split, save
+from gm_bench.data.dataset import read_split
 from gm_bench.evaluation import Reference, all_metrics
 from gm_bench.extractors import load_extractor
 from gm_bench.features import Features, extract
 from gm_bench.scoring.score import known_standard, score
-from pipelines import extractor, reference
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: Path) -> Path:
     """Digits with their reference, and a leaderboard of the same protocol with two variants."""
     path = tmp_path_factory.mktemp("repository")
-    source = params.dataset("digits").source
-    (path / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(path)
-        save(load(source.loader, **source.options), Path("data", "digits"))
-        extractor.main("digits", device="cpu")
-        reference.main("digits", device="cpu")
-        floor = io.read_json(Path("reference/digits/floor.json"))
-        rows = [
-            {"dataset": "digits", "variant": name, "metrics": {"fid": {"mean": value, "sd": 1.0}}}
-            for name, value in (("better_gan", 3.0), ("worse_gan", 300.0))
-        ]
-        other = {"dataset": "mnist", "variant": "alien", "metrics": {"fid": {"mean": 1.0}}}
-        board = {"schema": 1, "protocol": {"digits": floor["protocol"]}, "rows": [*rows, other], "floors": {}}
-        io.write_json(Path("reports/leaderboard.json"), board)
+    shutil.copytree(digits_with_reference, path, dirs_exist_ok=True)
+    floor = io.read_json(path / "reference/digits/floor.json")
+    rows = [
+        {"dataset": "digits", "variant": name, "metrics": {"fid": {"mean": value, "sd": 1.0}}}
+        for name, value in (("better_gan", 3.0), ("worse_gan", 300.0))
+    ]
+    other = {"dataset": "mnist", "variant": "alien", "metrics": {"fid": {"mean": 1.0}}}
+    board = {"schema": 1, "protocol": {"digits": floor["protocol"]}, "rows": [*rows, other], "floors": {}}
+    io.write_json(path / "reports/leaderboard.json", board)
     return path
 
 
