@@ -15,6 +15,9 @@ from torch import Tensor
 
 from gm_bench.metrics.guards import check_features, check_pair
 
+# How far rounding may move a distance, as a share of it, before the slower and exact way is taken.
+PRECISION = 1e-7
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -77,8 +80,16 @@ def fid(fake: Tensor, real: Tensor | Moments) -> float:
     _check_dimensions(fake)
     known = real if isinstance(real, Moments) else moments(real)
     mean, centred = _centre(fake)
-    total = centred.square().sum() / (len(fake) - 1) + known.factor.square().sum()
-    return float((mean - known.mean).square().sum() + total - 2 * _trace_of_root(centred, known.factor))
+    apart = (mean - known.mean).square().sum() + known.factor.square().sum()
+    if len(fake) > fake.shape[1]:
+        covariance = centred.T @ centred / (len(fake) - 1)
+        root, error = _trace_of_root(covariance, known.factor)
+        distance = apart + covariance.trace() - 2 * root
+        if 2 * error <= PRECISION * distance:
+            return float(distance)
+    factor = _factor(centred)
+    root = torch.linalg.svdvals(factor.T @ known.factor).sum()
+    return float(apart + factor.square().sum() - 2 * root)
 
 
 def fid_infinity(fake: Tensor, real: Tensor, subsets: int, seed: int) -> Extrapolation:
@@ -139,9 +150,9 @@ def _check_dimensions(features: Tensor) -> None:
 
 
 def _centre(features: Tensor) -> tuple[Tensor, Tensor]:
-    rows = features.double()
+    rows = features.to(torch.float64, copy=True)
     mean = rows.mean(dim=0)
-    return mean, rows - mean
+    return mean, rows.sub_(mean)
 
 
 def _factor(centred: Tensor) -> Tensor:
@@ -151,15 +162,14 @@ def _factor(centred: Tensor) -> Tensor:
     return rows.T / sqrt(n - 1)
 
 
-def _trace_of_root(centred: Tensor, factor: Tensor) -> Tensor:
-    """tr (Σ_f Σ_r)^½ from the centred fakes (N, D) and the factor (D, r) of Σ_r."""
-    n, d = centred.shape
-    if n > d:
-        product = factor.T @ (centred.T @ centred / (n - 1)) @ factor
-        eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2)
-        # Of a regular product all are above rounding; of a singular one the roots of those that are not would
-        # be noise, and they are taken the slower way.
-        rounding = 4 * sqrt(len(eigenvalues)) * torch.finfo(torch.float64).eps * eigenvalues[-1]
-        if eigenvalues[0] > rounding:
-            return eigenvalues.sqrt().sum()
-    return torch.linalg.svdvals(_factor(centred).T @ factor).sum()
+def _trace_of_root(covariance: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """tr (Σ_f Σ_r)^½ from Σ_f (D, D) and the factor (D, r) of Σ_r, and how far rounding may have moved it.
+
+    Eigenvalues are known to some roundings of the largest, together δ, and their roots √λ to about δ / √λ.
+    Those that are lost beside δ count as 0, which of a singular product they are.
+    """
+    eigenvalues = torch.linalg.eigvalsh(factor.T @ covariance @ factor)
+    rounding = sqrt(len(eigenvalues)) * torch.finfo(torch.float64).eps * eigenvalues[-1]
+    roots = eigenvalues[eigenvalues > rounding].sqrt()
+    n_lost = len(eigenvalues) - len(roots)
+    return roots.sum(), (rounding / roots).sum() + n_lost * (2 * rounding.abs()).sqrt()

@@ -93,6 +93,13 @@ def test_fid_of_spectra_that_fall_steeply_is_the_formula_still(n: int, steepness
     assert fid(fake, real) == pytest.approx(nuclear(fake, real), rel=1e-9)
 
 
+def test_dimensions_that_hardly_move_count_still() -> None:
+    """Eigenvalues of 1e-18, all lost beside the largest, have roots of 1e-9 that add up."""
+    deviation = torch.cat([torch.ones(64), torch.full((64,), 3e-5)]).double()
+    fake, real = (torch.randn(640, 128).double() * deviation for _ in "fr")
+    assert fid(fake, real) == pytest.approx(nuclear(fake, real), rel=1e-9)
+
+
 def test_fid_of_a_set_with_itself_is_nothing_and_the_order_of_sets_does_not_matter() -> None:
     fake, real = torch.randn(300, 30), 2 * torch.randn(200, 30) + 1
     assert fid(fake, fake) == pytest.approx(0, abs=1e-12 * float(fake.square().sum()))
