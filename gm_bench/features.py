@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.registry import register_feature_extractor
 
+from gm_bench.inception import read_weights
 from gm_bench.metrics.arithmetic import full_float32
 from gm_bench.nets.lenet import from_weights
 
@@ -111,14 +113,21 @@ def load_lenet(weights: dict[str, Tensor], image_shape: tuple[int, int, int]) ->
 def load_inception(path: Path, image_shape: tuple[int, int, int]) -> Extractor:
     """TensorFlow's Inception of 2015 from a weight file whose content was checked.
 
-    Its logits are read without their bias, as the Inception Score has always been computed.
+    Its logits are read without their bias, as the Inception Score has always been computed. torch-fidelity
+    opens weights in a way that can run code, so it gets a file of nothing but the tensors.
+
+    Raises:
+        WeightsError: the file is no file of tensors.
     """
-    network = FeatureExtractorInceptionV3(
-        "inception-v3-compat",
-        ["2048", "logits_unbiased"],
-        feature_extractor_weights_path=str(path),
-        feature_extractor_internal_dtype="float32",
-    )
+    with TemporaryDirectory() as folder:
+        tensors = Path(folder, path.name)
+        torch.save(read_weights(path), tensors)
+        network = FeatureExtractorInceptionV3(
+            "inception-v3-compat",
+            ["2048", "logits_unbiased"],
+            feature_extractor_weights_path=str(tensors),
+            feature_extractor_internal_dtype="float32",
+        )
     return Extractor("inception", network, image_shape, 3)
 
 

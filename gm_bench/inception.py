@@ -5,6 +5,7 @@ import urllib.error
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gm_bench.io import sha256_file
 
@@ -22,8 +23,7 @@ def find_weights() -> Path:
     """Path of the checked weight file.
 
     It is looked for where the environment variable `GM_BENCH_INCEPTION_WEIGHTS` points, else in torch-hub's
-    folder, where torch-fidelity keeps it too, else downloaded to there. The file is a pickle, which can run
-    code when it is loaded, so its hash is compared first.
+    folder, where torch-fidelity keeps it too, else downloaded to there.
 
     Raises:
         WeightsError: the file is missing and cannot be downloaded, or its content is another.
@@ -39,6 +39,21 @@ def find_weights() -> Path:
             f"{path} is not the file {FILE} (its sha256 must be {SHA256}): replace it from {URL}"
         )
     return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weight file by name; nothing else in it is brought to life.
+
+    Raises:
+        WeightsError: there is something else in it, or it is no weight file.
+    """
+    try:
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of pickle's own class, and no module here imports pickle
+        raise WeightsError(
+            f"{path} holds more than tensors, or is no weight file: replace it from {URL}"
+        ) from error
+    return weights
 
 
 def _download(path: Path) -> None:

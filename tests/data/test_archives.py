@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import pickle
 import tarfile
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gm_bench.data import cifar10
 from gm_bench.data.dataset import DataError, load
 
 pytestmark = pytest.mark.usefixtures("offline")
@@ -29,65 +29,54 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mirror"
 
 
-def tar_gz(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+def cifar10_archive(path: Path, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive like the published one, pinned in its place."""
+    with tarfile.open(path, "w:gz") as tar:
         for name, content in files.items():
-            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+    monkeypatch.setattr(cifar10, "MD5", md5(path.read_bytes()))
+
+
+CIFAR10_BATCHES = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog")
 
 
 def test_cifar10(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchvision.datasets import CIFAR10
-
-    pixels = np.random.RandomState(0).randint(0, 256, (6, 3 * 32 * 32), dtype=np.uint8)
-    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    pixels = np.random.RandomState(0).randint(0, 256, (6, 2, 3 * 32 * 32), dtype=np.uint8)
     files = {
-        name: pickle.dumps({"data": pixels[i : i + 1], "labels": [i]}, protocol=2)
-        for i, name in enumerate(names)
+        name: b"".join(bytes([(i + j) % 6]) + pixels[i, j].tobytes() for j in range(2))
+        for i, name in enumerate(CIFAR10_BATCHES)
     }
-    classes = ["airplane", "automobile", "bird", "cat", "deer", "dog"]
-    files["batches.meta"] = pickle.dumps({"label_names": classes}, protocol=2)
-    archive = tar_gz(files)
-    (mirror / "cifar10" / CIFAR10.filename).write_bytes(archive)
-    monkeypatch.setattr(CIFAR10, "tgz_md5", md5(archive))
-    monkeypatch.setattr(CIFAR10, "train_list", [[name, md5(files[name])] for name in names[:5]])
-    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", md5(files["test_batch"])]])
-    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": md5(files["batches.meta"])})
+    files["batches.meta.txt"] = "\n".join([*CIFAR10_CLASSES, "", ""]).encode()  # as published: blank lines
+    archive = mirror / "cifar10" / cifar10.ARCHIVE
+    cifar10_archive(archive, files, monkeypatch)
 
     dataset = load("cifar10")
-    # a row of the published batches is 1,024 red, then green, then blue values: already channel first
-    assert torch.equal(dataset.train_images, torch.from_numpy(pixels[:5]).reshape(5, 3, 32, 32))
-    assert torch.equal(dataset.test_images, torch.from_numpy(pixels[5:]).reshape(1, 3, 32, 32))
-    assert dataset.train_labels.tolist() == [0, 1, 2, 3, 4]
-    assert dataset.test_labels.tolist() == [5]
-    assert dataset.card.classes == tuple(classes)
-    assert dataset.card.sha256 == {CIFAR10.filename: hashlib.sha256(archive).hexdigest()}
+    # a record is 1,024 red, then green, then blue values: already channel first
+    images = torch.from_numpy(pixels).reshape(12, 3, 32, 32)
+    assert torch.equal(dataset.train_images, images[:10])
+    assert torch.equal(dataset.test_images, images[10:])
+    assert dataset.train_labels.tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
+    assert dataset.test_labels.tolist() == [5, 0]
+    assert dataset.card.classes == CIFAR10_CLASSES
+    assert dataset.card.sha256 == {archive.name: hashlib.sha256(archive.read_bytes()).hexdigest()}
 
 
-class Exploit:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, (str(self.path), "w")
+def test_cifar10_without_one_of_its_files(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = dict.fromkeys([*CIFAR10_BATCHES[:5], "batches.meta.txt"], b"\0" * 3073)
+    cifar10_archive(mirror / "cifar10" / cifar10.ARCHIVE, files, monkeypatch)
+    with pytest.raises(DataError, match=r"holds no cifar-10-batches-bin/test_batch\.bin"):
+        load("cifar10")
 
 
-def test_a_pickle_is_never_opened_before_its_hash_is_right(mirror: Path, tmp_path: Path) -> None:
-    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"]
-    trap = pickle.dumps(Exploit(tmp_path / "owned"))
-    (mirror / "cifar10" / "cifar-10-python.tar.gz").write_bytes(tar_gz(dict.fromkeys(names, trap)))
+def test_cifar10_with_another_content(mirror: Path) -> None:
+    (mirror / "cifar10" / cifar10.ARCHIVE).write_bytes(b"another")
     with pytest.raises(
-        DataError, match=r"cifar-10-python.tar.gz is not the original.*c58f30108f718f92721af3b95e743"
+        DataError, match=f"{cifar10.ARCHIVE} is not the original file: md5 is .*{cifar10.MD5}"
     ):
         load("cifar10")
-    assert not (tmp_path / "owned").exists()
-    pickle.loads(trap).close()
-    assert (tmp_path / "owned").exists()  # it would have gone off
 
 
 def test_svhn(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:

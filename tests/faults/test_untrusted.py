@@ -17,11 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from exhibits import exhibit
 from fake_cells import write_cell, write_dataset
 from PIL import Image
 
-from gm_bench.data.dataset import load, read_split, save
+from gm_bench.data import cifar10
+from gm_bench.data.dataset import DataError, load, read_split, save
+from gm_bench.features import load_inception
+from gm_bench.inception import WeightsError
 from gm_bench.io import FileError, read_bytes, read_json, read_rows, read_tensors
 from gm_bench.report import cell_page
 from gm_bench.tracking import Store
@@ -126,27 +130,39 @@ def test_images_in_a_zip_archive_stay_in_it(
 
 
 @pytest.mark.parametrize("name", CLIMBING)
-def test_files_in_a_tar_archive_cannot_climb_out(
+def test_files_in_a_tar_archive_stay_in_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CIFAR-10's is unpacked, by torchvision: even one with the right hash writes nothing elsewhere."""
-    from torchvision.datasets import CIFAR10
-
-    archive = tmp_path / "mirror/cifar10" / CIFAR10.filename
+    """CIFAR-10's archive is read where it lies; even one with the right hash unpacks nothing."""
+    archive = tmp_path / "mirror/cifar10" / cifar10.ARCHIVE
     archive.parent.mkdir(parents=True)
     with tarfile.open(archive, "w:gz") as tar:
         entry = tarfile.TarInfo(name)
         entry.size = 4
         tar.addfile(entry, io.BytesIO(b"gone"))
-    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+        link = tarfile.TarInfo(f"{cifar10.FOLDER}/data_batch_1.bin")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    monkeypatch.setattr(cifar10, "MD5", hashlib.md5(archive.read_bytes()).hexdigest())
     monkeypatch.setenv("GM_BENCH_MIRROR", str(tmp_path / "mirror"))
     (tmp_path / "deep/temporary").mkdir(parents=True)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "deep/temporary"))
     before = everything(tmp_path)
-    with pytest.raises((ValueError, RuntimeError, OSError, tarfile.TarError)):
+    with pytest.raises(DataError, match=r"holds no cifar-10-batches-bin/data_batch_1\.bin"):
         load("cifar10")
     assert everything(tmp_path) == before
     assert not Path("/climbed").exists()
+
+
+def test_inception_weights_that_run_code_do_not(tmp_path: Path) -> None:
+    """Not even those under the right hash, which is what is loaded here: only tensors are read."""
+    path = tmp_path / "weights.pth"
+    torch.save({"weight": Trap(tmp_path / "owned")}, path)
+    with pytest.raises(WeightsError, match="holds more than tensors"):
+        load_inception(path, (3, 16, 16))
+    assert not (tmp_path / "owned").exists()
+    torch.load(path, weights_only=False)["weight"].close()
+    assert (tmp_path / "owned").exists(), "it would have gone off"
 
 
 def png(size: tuple[int, int]) -> bytes:
