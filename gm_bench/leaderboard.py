@@ -97,8 +97,9 @@ class Entry:
 
     `metrics` are over the seeds that finished, in the order of `seeds`; `divergences` has the others. `rank`
     is by FID, shared with rows that cannot be told apart; None where no noise is known or no seed finished.
-    `density` says what the ELBO is of; empty where the variant has none. `picked` has the images shown before
-    the snapshot that is reported, by seed, where it is the best one on validation images and not the last.
+    `density` says what the ELBO is of; empty where the variant has none. `checkpoint` is the rule that the
+    reported model follows, last or best on validation images; `picked` has the images shown before the best
+    snapshot, by seed.
     """
 
     dataset: str
@@ -111,6 +112,7 @@ class Entry:
     divergences: Mapping[int, Mapping[str, Any]]
     rank: int | None = None
     density: str = ""
+    checkpoint: str = "last"
     picked: Mapping[int, int] = field(default_factory=dict)
 
     @property
@@ -182,9 +184,8 @@ def to_json(board: Leaderboard) -> dict[str, Any]:
                 "seeds": list(entry.seeds),
                 "status": entry.status,
                 "density": entry.density,
-                "checkpoint": {"rule": "best", "images": list(entry.picked.values())}
-                if entry.picked
-                else {"rule": "last"},
+                "checkpoint": {"rule": entry.checkpoint}
+                | ({"images": list(entry.picked.values())} if entry.picked else {}),
                 "metrics": {
                     name: {
                         "mean": score.mean,
@@ -298,6 +299,7 @@ def _entry(rows: Sequence[Mapping[str, Any]]) -> Entry:
         cost=_mean_cost(finished or rows),
         divergences={int(row["seed"]): row["divergence"] for row in rows if row["status"] != "ok"},
         density=first["density"],
+        checkpoint=first["checkpoint"]["rule"],
         picked={
             int(row["seed"]): row["checkpoint"]["images"] for row in finished if "images" in row["checkpoint"]
         },

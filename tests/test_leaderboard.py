@@ -249,6 +249,8 @@ def test_a_picked_snapshot_is_marked():
     rows = {row["variant"]: row for row in leaderboard.to_json(board)["rows"]}
     assert rows["wgan"]["checkpoint"] == {"rule": "best", "images": [3200, 6400]}
     assert rows["gan"]["checkpoint"] == {"rule": "last"}
+    diverged = board_of(floor(), cell("wgan", 0, None, checkpoint={"rule": "best"}))
+    assert leaderboard.to_json(diverged)["rows"][0]["checkpoint"] == {"rule": "best"}
     text = tables.to_markdown(board)
     assert "| wgan\\* | GAN |" in text
     assert "| gan | GAN |" in text
