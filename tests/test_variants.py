@@ -92,15 +92,17 @@ def test_someone_looks_at_real_images(params: Params, name: str) -> None:
 def test_training_brings_samples_closer_to_the_data(params: Params, name: str, blobs: Tensor) -> None:
     """The mean image of the samples approaches that of the data: on blobs it starts ~1 away per pixel.
 
+    At four times the recipe's rates: critics with batch norm start slowly, and 600 rounds suffice so.
     Not where a classifier is climbed from noise: that it does not is what this baseline shows.
     """
     recipe = params.variants[name]["tiny"]
-    job = training.Job("blobs", name, 0, recipe, 64 * 600)
+    faster = {p: o.model_copy(update={"lr": 4 * o.lr}) for p, o in recipe.optimisers.items()}
+    job = training.Job("blobs", name, 0, recipe.model_copy(update={"optimisers": faster}), 64 * 600)
     state = training.start(job, (1, 8, 8), 10, CPU)
     before = distance_of_means(state.model, blobs)
     train_quietly(state, job, blobs)
     assert state.divergence is None
-    assert distance_of_means(state.model, blobs) < 0.75 * before
+    assert distance_of_means(state.model, blobs) < 0.5 * before
 
 
 def train_quietly(state: training.State, job: training.Job, images: Tensor) -> None:
