@@ -19,7 +19,8 @@ from torch import Tensor
 from gm_bench.nets.network import Network
 from gm_bench.variant import Batch, Variant
 
-N_STEPS = 100  # far past convergence: the steps take no time
+MAX_STEPS = 100
+TOLERANCE = 1e-12  # of the variance: the bandwidth is kept in single precision
 CHUNK = 250
 
 
@@ -33,9 +34,12 @@ def log_density(squared_distances: Tensor, bandwidth: Tensor, n_pixels: int) -> 
 def most_likely_bandwidth(squared_distances: Tensor, n_pixels: int) -> Tensor:
     """The h () under which held-out images are most likely, from their ‖x − xᵢ‖² (M, N) to the N bumps."""
     variance = squared_distances.min(dim=1).values.mean() / n_pixels
-    for _ in range(N_STEPS):
-        shares = (-squared_distances / (2 * variance)).softmax(dim=1)
+    for _ in range(MAX_STEPS):
+        before = variance
+        shares = (-squared_distances / (2 * before)).softmax(dim=1)
         variance = (shares * squared_distances).sum(dim=1).mean() / n_pixels
+        if (variance - before).abs() <= TOLERANCE * variance:
+            break
     return variance.sqrt()
 
 
