@@ -1,4 +1,4 @@
-"""What DVC's bookkeeping costs a stage: its own way through dvc.lock and params.yaml against gm_bench/dvc.py.
+"""What DVC's bookkeeping costs a stage: its own way through dvc.lock against running/dvc.py.
 
     python benchmarks/bookkeeping.py [--cells N]
 
@@ -20,7 +20,7 @@ from dvc.utils import serialize
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from gm_bench import dvc  # noqa: E402
+from gm_bench.running import dvc  # noqa: E402
 
 REPEATS = 3
 

@@ -25,11 +25,13 @@ from torch import Tensor
 from torch_fidelity import feature_extractor_inceptionv3 as inception_module
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
-from gm_bench import evaluation, io, pinned
+from gm_bench import io
 from gm_bench.config import Protocol, load_params
-from gm_bench.determinism import make_deterministic
-from gm_bench.features import Extractor, Features, extract, load_inception, load_lenet
+from gm_bench.metrics.extractors import pinned
+from gm_bench.metrics.extractors.features import Extractor, Features, extract, load_inception, load_lenet
 from gm_bench.metrics.frechet import fid, moments
+from gm_bench.reproducibility import make_deterministic
+from gm_bench.tracks.generation import evaluation
 
 CPU = torch.device("cpu")
 SIDES = {"digits": 8, "mnist": 28, "cifar10": 32}
@@ -70,7 +72,7 @@ def show(dataset: str, side: int, config: Protocol, repeats: int, images: int) -
     else:
         extractor = random_inception((1, side, side))
         few = given[0][:images]
-        with patch.dict("gm_bench.features.BATCH_SIZE", inception=images):
+        with patch.dict("gm_bench.metrics.extractors.features.BATCH_SIZE", inception=images):
             extracting = median_seconds(lambda: extract(extractor, few, CPU), 1) / images * n
         fake, real = (
             Features(

@@ -25,8 +25,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from gm_bench.gate import regression  # noqa: E402
-from gm_bench.gate.regression import ALL_VARIANTS, GATED, Board, Gauge, Result, badness, of_board  # noqa: E402
+from gm_bench.results import regression  # noqa: E402
+from gm_bench.results.regression import ALL_VARIANTS, GATED, Board, Gauge, Result, badness, of_board  # noqa: E402
 
 N_VARIANTS = 8
 DATASET = "digits"

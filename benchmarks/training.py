@@ -19,10 +19,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gm_bench import training
 from gm_bench.config import Recipe, load_params
 from gm_bench.data.dataset import load
-from gm_bench.determinism import make_deterministic
+from gm_bench.reproducibility import make_deterministic
+from gm_bench.training import loop as training
 
 CPU = torch.device("cpu")
 CHUNK = 50  # batches: short against the spells in which a shared machine is slow

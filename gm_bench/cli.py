@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gm_bench.stage import Device, guarded
+from gm_bench.running.stage import Device, guarded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,10 +42,10 @@ def run(
 
     The options that set an axis of the grid write it into params.yaml, where Git shows the change.
     """
-    from gm_bench import runner
     from gm_bench.config import load_params
-    from gm_bench.live import LiveCurves
-    from gm_bench.overview import RunDisplay
+    from gm_bench.running import runner
+    from gm_bench.running.overview import RunDisplay
+    from gm_bench.tracking.live import LiveCurves
 
     environ = runner.environment(device)
     with runner.alone(typer.echo):
@@ -90,7 +90,7 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score images that another program made, and show them beside the leaderboard."""
-    from gm_bench.scoring import command as evaluate_command
+    from gm_bench.tracks.generation.scoring import command as evaluate_command
 
     evaluate_command.main(
         images,
@@ -110,8 +110,8 @@ def evaluate(
 @guarded
 def audit(device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None) -> None:
     """Test the metrics themselves: what they notice of real images disturbed on purpose."""
-    from gm_bench import runner
     from gm_bench.config import load_params
+    from gm_bench.running import runner
 
     params = load_params()
     for dataset in params.audit.datasets:
@@ -128,10 +128,10 @@ def audit(device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] 
 @guarded
 def list_() -> None:
     """Show datasets, variants and which cells of the grid are fresh, stale or missing."""
-    from gm_bench import runner
     from gm_bench.config import load_params
-    from gm_bench.overview import print_inventory
-    from gm_bench.variant import find
+    from gm_bench.running import runner
+    from gm_bench.running.overview import print_inventory
+    from gm_bench.variants.base.contract import find
 
     params = load_params()
     descriptions = {name: (find(name).family, find(name).source) for name in params.variants}
@@ -147,7 +147,7 @@ def check(
     summary: Annotated[Path | None, typer.Option(help="write the verdict there as Markdown")] = None,
 ) -> None:
     """Compare the leaderboard with the baseline: exit 1 where samples got worse, 2 where none can tell."""
-    from gm_bench.gate import command as gate
+    from gm_bench.running import gate
 
     sys.exit(gate.check(baseline, leaderboard, update, summary))
 
@@ -160,7 +160,7 @@ def compare(
     leaderboard: Annotated[Path, typer.Option(help="where variants are looked up")] = LEADERBOARD,
 ) -> None:
     """Show how two variants, files or revisions differ, and where that is more than noise."""
-    from gm_bench.gate import command as gate
+    from gm_bench.running import gate
 
     gate.compare(first, second, leaderboard)
 
@@ -173,8 +173,9 @@ def show(
     """Show one cell: state, parameters, metrics, cost, files and the commands that make it again."""
     from rich.console import Console
 
-    from gm_bench import inspection, runner
     from gm_bench.config import load_params
+    from gm_bench.running import runner
+    from gm_bench.tracks.generation import inspection
 
     dataset, variant, seed = name = inspection.parse_cell(cell)
     params = load_params()
@@ -198,7 +199,7 @@ def sample(
     device: Device = "auto",
 ) -> None:
     """Draw new samples from a trained cell into a picture."""
-    from gm_bench import inspection, strips
+    from gm_bench.tracks.generation import inspection, strips
 
     _write_picture(out, strips.samples(strips.load(inspection.parse_cell(cell), device), n, label, seed))
 
@@ -218,7 +219,7 @@ def interpolate(
     device: Device = "auto",
 ) -> None:
     """Walk from code to code: between two drawn ones, or between those of two test images."""
-    from gm_bench import inspection, strips
+    from gm_bench.tracks.generation import inspection, strips
 
     trained = strips.load(inspection.parse_cell(cell), device)
     if images is None:
@@ -241,7 +242,7 @@ def reconstruct(
     device: Device = "auto",
 ) -> None:
     """Make test images again from their codes; without an encoder, the codes are searched for."""
-    from gm_bench import inspection, strips
+    from gm_bench.tracks.generation import inspection, strips
 
     trained = strips.load(inspection.parse_cell(cell), device)
     picture, error = strips.reconstructions(trained, n, seed, strips.Search(search_steps, search_rate))
@@ -251,7 +252,7 @@ def reconstruct(
 
 def _write_picture(path: Path, picture: "Tensor") -> None:
     from gm_bench import io
-    from gm_bench.figures import png_bytes
+    from gm_bench.report.figures import png_bytes
 
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path} is no name for a PNG file: let it end with .png")
@@ -263,7 +264,7 @@ def _write_picture(path: Path, picture: "Tensor") -> None:
 @guarded
 def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] = 5000) -> None:
     """Open MLflow's pages on the results, on this machine only."""
-    from gm_bench.tracking import Store, tracking_uri
+    from gm_bench.tracking.store import Store, tracking_uri
 
     uri = tracking_uri()
     database = uri.removeprefix("sqlite:///")
@@ -285,7 +286,7 @@ def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] =
 def _set_grid(**axes: str | None) -> None:
     from gm_bench import io
     from gm_bench.config import PARAMS_FILE, load_params
-    from gm_bench.grid import with_axes
+    from gm_bench.running.grid import with_axes
 
     chosen = {axis: text.split(",") for axis, text in axes.items() if text is not None}
     if not chosen:

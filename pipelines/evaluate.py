@@ -8,14 +8,19 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench.config import Protocol, load_params
-from gm_bench.determinism import make_deterministic
-from gm_bench.device import describe, resolve
-from gm_bench.evaluation import Reference, all_metrics, closest_pairs, curve_point, missing_classes
-from gm_bench.extractors import load_extractor
-from gm_bench.features import PREPROCESSING, Features, extract
+from gm_bench.metrics.extractors.features import PREPROCESSING, Features, extract
+from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.nets.lenet import shape_of
-from gm_bench.protocol import LIKELIHOOD, build_protocol, same_protocol
-from gm_bench.stage import Device, run
+from gm_bench.reproducibility import describe, make_deterministic, resolve
+from gm_bench.results.protocol import LIKELIHOOD, build_protocol, same_protocol
+from gm_bench.running.stage import Device, run
+from gm_bench.tracks.generation.evaluation import (
+    Reference,
+    all_metrics,
+    closest_pairs,
+    curve_point,
+    missing_classes,
+)
 
 
 def main(

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from gm_bench import io, pinned
+from gm_bench import io
 from gm_bench.config import load_params
 from gm_bench.data.dataset import read_split
-from gm_bench.determinism import make_deterministic
-from gm_bench.device import resolve
-from gm_bench.stage import Device, run
+from gm_bench.metrics.extractors import pinned
+from gm_bench.reproducibility import make_deterministic, resolve
+from gm_bench.running.stage import Device, run
 
 SEED = 0
 
@@ -40,7 +40,7 @@ def main(
 
 
 def _inception() -> dict[str, Any]:
-    from gm_bench.inception import SHA256, find_weights
+    from gm_bench.metrics.extractors.inception import SHA256, find_weights
 
     find_weights()
     return _info("inception", SHA256, n_features=2048, n_logits=1008, comparable="everywhere")
@@ -81,7 +81,7 @@ def _lenet(dataset: str, weights: Path, pin: bool, device: torch.device) -> dict
 def _train(
     dataset: str, train: tuple[torch.Tensor, torch.Tensor], weights: Path, device: torch.device
 ) -> float:
-    from gm_bench.classifier import train_classifier
+    from gm_bench.metrics.extractors.classifier import train_classifier
 
     make_deterministic()
     trained = train_classifier(train, read_split(Path("data", dataset), "test"), SEED, device)

@@ -7,7 +7,7 @@ import typer
 
 from gm_bench.config import load_params
 from gm_bench.data.dataset import load, save
-from gm_bench.stage import run
+from gm_bench.running.stage import run
 
 
 def main(dataset: Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")]) -> None:

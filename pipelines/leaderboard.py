@@ -8,17 +8,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gm_bench import io, leaderboard, record, revision, tables
+from gm_bench import io
 from gm_bench.config import load_params
-from gm_bench.leaderboard import Leaderboard
-from gm_bench.record import Record
-from gm_bench.report import cell_page, page
+from gm_bench.report import cell_page, page, tables
 from gm_bench.report.charts import charts
 from gm_bench.report.drawing import standalone
 from gm_bench.report.exhibit import Exhibit, Json, Pair, page_name
-from gm_bench.stage import run
-from gm_bench.tracking import REVISION, Store
-from gm_bench.variant import find
+from gm_bench.results import leaderboard
+from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.running import revision
+from gm_bench.running.stage import run
+from gm_bench.tracking import record
+from gm_bench.tracking.record import Record
+from gm_bench.tracking.store import REVISION, Store
+from gm_bench.variants.base.contract import find
 
 REPORTS = Path("reports")
 N_SHOWN = 64  # samples on the page of a cell, and real images beside them

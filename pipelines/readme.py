@@ -5,8 +5,8 @@ from pathlib import Path
 
 from gm_bench import io
 from gm_bench.config import load_params
-from gm_bench.figures import image_grid, labelled, png_bytes
-from gm_bench.stage import run
+from gm_bench.report.figures import image_grid, labelled, png_bytes
+from gm_bench.running.stage import run
 
 README, REPORTS = Path("README.md"), Path("reports")
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"

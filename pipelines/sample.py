@@ -6,20 +6,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gm_bench import device as devices
-from gm_bench import io, sampling
+from gm_bench import io
+from gm_bench import reproducibility as devices
 from gm_bench.config import Protocol, load_params
 from gm_bench.data.dataset import read_split
 from gm_bench.data.split import choose, hold_out
-from gm_bench.determinism import make_deterministic
-from gm_bench.extractors import load_extractor
-from gm_bench.features import extract
-from gm_bench.figures import image_grid, png_bytes
+from gm_bench.metrics.extractors.features import extract
+from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.metrics.frechet import fid, moments
 from gm_bench.nets.lenet import shape_of
-from gm_bench.seeding import derive
-from gm_bench.stage import Device, run
-from gm_bench.variant import Variant, find
+from gm_bench.report.figures import image_grid, png_bytes
+from gm_bench.reproducibility import derive, make_deterministic
+from gm_bench.running.stage import Device, run
+from gm_bench.training import sampling
+from gm_bench.variants.base.contract import Variant, find
 
 N_GRID, COLUMNS = 64, 8
 

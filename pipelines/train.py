@@ -8,15 +8,16 @@ from typing import Annotated
 import torch
 import typer
 
-from gm_bench import device as devices
-from gm_bench import io, training
-from gm_bench.checkpoint import Checkpoint, training_key
+from gm_bench import io
+from gm_bench import reproducibility as devices
 from gm_bench.config import load_params
-from gm_bench.console import TrainingDisplay
 from gm_bench.data.dataset import read_split
 from gm_bench.data.split import hold_out
-from gm_bench.determinism import make_deterministic
-from gm_bench.stage import Device, run
+from gm_bench.reproducibility import make_deterministic
+from gm_bench.running.console import TrainingDisplay
+from gm_bench.running.stage import Device, run
+from gm_bench.training import loop as training
+from gm_bench.training.checkpoint import Checkpoint, training_key
 
 
 def main(

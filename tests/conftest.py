@@ -65,7 +65,7 @@ def digits_with_reference(tmp_path_factory: pytest.TempPathFactory, params: Para
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty migrated database: to copy it is 100 times faster than to migrate one for each test."""
-    from gm_bench.tracking import Store  # late: most tests do without MLflow
+    from gm_bench.tracking.store import Store  # late: most tests do without MLflow
 
     database = tmp_path_factory.mktemp("store") / "mlflow.db"
     Store(f"sqlite:///{database}")

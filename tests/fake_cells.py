@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from gm_bench import io
-from gm_bench.figures import image_grid, png_bytes
+from gm_bench.report.figures import image_grid, png_bytes
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 PROTOCOL = {

@@ -5,8 +5,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from gm_bench import tracking
-from gm_bench.tracking import Store
+from gm_bench.tracking import store as tracking
+from gm_bench.tracking.store import Store
 
 CALLS = ("create_run", "log_batch", "log_inputs", "log_image", "set_terminated", "set_tag", "delete_run")
 

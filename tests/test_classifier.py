@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gm_bench import classifier, io, pinned
-from gm_bench.classifier import accuracy, shift, train_classifier
+from gm_bench import io
 from gm_bench.config import Params
 from gm_bench.data.dataset import Dataset, load, save
+from gm_bench.metrics.extractors import classifier, pinned
+from gm_bench.metrics.extractors.classifier import accuracy, shift, train_classifier
 from gm_bench.nets.lenet import from_weights
 from pipelines import extractor as stage
 

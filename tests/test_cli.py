@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gm_bench import cli, runner
+from gm_bench import cli
 from gm_bench.config import Params
-from gm_bench.runner import Chain
+from gm_bench.running import runner
+from gm_bench.running.runner import Chain
 
 
 def test_layers_hold_every_stage_of_the_grid_once(params: Params) -> None:
@@ -77,7 +78,7 @@ def test_a_stage_that_was_stopped_stops_the_rest(tmp_path: Path, monkeypatch: py
 def test_the_ui_listens_on_this_machine_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path
 ) -> None:
-    from gm_bench.tracking import Store  # late: the other tests do without MLflow
+    from gm_bench.tracking.store import Store  # late: the other tests do without MLflow
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dvc.utils import serialize
 
-from gm_bench import dvc
+from gm_bench.running import dvc
 
 AWKWARD = OrderedDict(
     cmd="python -m pipelines.train digits vae 0",

@@ -10,22 +10,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from gm_bench import device, evaluation, io, sampling, strips, training
+from gm_bench import io
+from gm_bench import reproducibility as device
 from gm_bench.config import load_params
 from gm_bench.data.dataset import read_split
 from gm_bench.data.split import choose as choose_places
 from gm_bench.data.split import hold_out
-from gm_bench.extractors import load_extractor
-from gm_bench.features import Features, extract
 from gm_bench.metrics.distances import nearest_squared
+from gm_bench.metrics.extractors.features import Features, extract
+from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.metrics.fidelity import classifier_score, kid
 from gm_bench.metrics.frechet import fid, fid_infinity
 from gm_bench.metrics.memorisation import memorisation
 from gm_bench.metrics.modes import mode_coverage
 from gm_bench.metrics.neighbours import density_coverage, leave_one_out_1nn, precision_recall
 from gm_bench.metrics.sharpness import laplacian_variance
-from gm_bench.protocol import SEED, same_protocol
-from gm_bench.seeding import derive
+from gm_bench.reproducibility import derive
+from gm_bench.results.protocol import SEED, same_protocol
+from gm_bench.tracks.generation import evaluation, strips
+from gm_bench.training import loop as training
+from gm_bench.training import sampling
 from pipelines import evaluate
 from pipelines import sample as sample_stage
 

@@ -8,8 +8,10 @@ from torch import Tensor
 from torch_fidelity import feature_extractor_inceptionv3 as inception_module
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-from gm_bench import extractors, inception, io
-from gm_bench.features import (
+from gm_bench import io
+from gm_bench.metrics.extractors import inception
+from gm_bench.metrics.extractors import loading as extractors
+from gm_bench.metrics.extractors.features import (
     BATCH_SIZE,
     LENET,
     LeNetExtractor,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gm_bench.figures import GAP, GAP_LEVEL, image_grid, png_bytes
+from gm_bench.report.figures import GAP, GAP_LEVEL, image_grid, png_bytes
 
 
 def test_tiles_stand_row_by_row_at_their_place():

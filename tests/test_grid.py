@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from gm_bench.config import ConfigError
-from gm_bench.grid import with_axes
+from gm_bench.running.grid import with_axes
 
 TEXT = """# compared
 grid:     # cells

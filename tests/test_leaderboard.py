@@ -14,9 +14,10 @@ import pytest
 from fake_cells import METRICS, protocol, write_cell, write_dataset, write_params
 from rich.console import Console
 
-from gm_bench import leaderboard, tables
 from gm_bench.io import FileError
-from gm_bench.leaderboard import LeaderboardError, Score, build
+from gm_bench.report import tables
+from gm_bench.results import leaderboard
+from gm_bench.results.leaderboard import LeaderboardError, Score, build
 from pipelines.leaderboard import main
 
 PLAYERS = {"parameters": {"critic": 100, "generator": 120}, "updates": {"critic": 50, "generator": 10}}

@@ -8,10 +8,11 @@ import pytest
 from fake_cells import write_cell, write_dataset
 from stores import content, in_child, kill_at_call
 
-from gm_bench import io, tracking
-from gm_bench.live import LiveCurves, Watch
-from gm_bench.runner import cell_chain
-from gm_bench.tracking import Store
+from gm_bench import io
+from gm_bench.running.runner import cell_chain
+from gm_bench.tracking import store as tracking
+from gm_bench.tracking.live import LiveCurves, Watch
+from gm_bench.tracking.store import Store
 from pipelines.leaderboard import read_cell
 
 BEGAN_MS = 1_700_000_000_000

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gm_bench import objectives
-from gm_bench import variant as variants
 from gm_bench.variants import gan, wgan, wgan_gp
+from gm_bench.variants.base import contract as variants
+from gm_bench.variants.base import objectives
 
 REAL = torch.tensor([[0.0], [2.0]])
 FAKE = torch.tensor([[1.0], [-1.0], [0.0], [math.log(3)]])

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from gm_bench.ranking import intervals, ranks
+from gm_bench.results.ranking import intervals, ranks
 
 
 def test_one_variant_has_students_interval() -> None:

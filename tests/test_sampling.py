@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gm_bench import sampling
 from gm_bench.nets.mlp import MLP
+from gm_bench.training import sampling
 from gm_bench.variants import cvae, kde, vae
 
 

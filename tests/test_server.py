@@ -11,9 +11,10 @@ from servers import postgresql, serving
 from stores import content, in_child, kill_at_call, runs_of
 from typer.testing import CliRunner
 
-from gm_bench import cli, tracking
-from gm_bench.record import curves
-from gm_bench.tracking import Store
+from gm_bench import cli
+from gm_bench.tracking import store as tracking
+from gm_bench.tracking.record import curves
+from gm_bench.tracking.store import Store
 from pipelines.leaderboard import read_cell, read_floor
 
 pytestmark = pytest.mark.xdist_group("server")

@@ -8,9 +8,9 @@ import torch
 from fake_cells import write_cell
 
 from gm_bench import io
-from gm_bench.figures import CAPTION, MARGIN
-from gm_bench.record import Pictures
-from gm_bench.snapshots import film, moments
+from gm_bench.report.figures import CAPTION, MARGIN
+from gm_bench.tracking.record import Pictures
+from gm_bench.tracking.snapshots import film, moments
 
 
 def pictures_of(folder: Path, budget: int = 640_000, finished: bool = True) -> Pictures:

@@ -15,10 +15,11 @@ import pytest
 from fake_cells import BEGAN_MS, write_cell, write_dataset
 from stores import content, in_child, kill_at_call, result_of, runs_of, start_child
 
-from gm_bench import tracking, views
 from gm_bench.io import FileError, read_csv, write_csv
-from gm_bench.record import Record, RecordError, lock_digest, of_leaderboard
-from gm_bench.tracking import Store, TrackingError
+from gm_bench.tracking import store as tracking
+from gm_bench.tracking import views
+from gm_bench.tracking.record import Record, RecordError, lock_digest, of_leaderboard
+from gm_bench.tracking.store import Store, TrackingError
 from pipelines.leaderboard import read_cell, read_floor
 
 FILM = [0, *range(64_000, 640_001, 64_000)]

@@ -15,14 +15,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from gm_bench import io, sampling, training
-from gm_bench import variant as variants
-from gm_bench.checkpoint import Checkpoint, training_key
+from gm_bench import io
 from gm_bench.config import Params, Recipe
-from gm_bench.determinism import make_deterministic
-from gm_bench.seeding import derive
-from gm_bench.training import Job, Progress, State
-from gm_bench.variant import Batch, Variant
+from gm_bench.reproducibility import derive, make_deterministic
+from gm_bench.training import loop as training
+from gm_bench.training import sampling
+from gm_bench.training.checkpoint import Checkpoint, training_key
+from gm_bench.training.loop import Job, Progress, State
+from gm_bench.variants.base import contract as variants
+from gm_bench.variants.base.contract import Batch, Variant
 
 CPU = torch.device("cpu")
 

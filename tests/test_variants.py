@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from gm_bench import training
-from gm_bench import variant as variants
-from gm_bench.adversarial import Adversarial
 from gm_bench.config import Params, load_params
 from gm_bench.nets import network as networks
 from gm_bench.nets.mlp import MLP
-from gm_bench.variant import Batch, Variant
+from gm_bench.training import loop as training
+from gm_bench.variants.base import contract as variants
+from gm_bench.variants.base.adversarial import Adversarial
+from gm_bench.variants.base.contract import Batch, Variant
 
 CPU = torch.device("cpu")
 PARAMS = load_params()

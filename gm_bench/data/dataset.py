@@ -133,13 +133,13 @@ def read_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
 
 
 def _modules() -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    return sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "loaders")]))
 
 
 def _reader(name: str) -> Callable[..., Dataset] | None:
     if name not in _modules():
         return None
-    return getattr(import_module(f"gm_bench.data.{name}"), "read", None)
+    return getattr(import_module(f"gm_bench.data.loaders.{name}"), "read", None)
 
 
 def _sentence(loader: str, allowed: list[str], error: ValidationError) -> str:

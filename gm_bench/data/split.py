@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from gm_bench.data.dataset import DataError
-from gm_bench.seeding import derive
+from gm_bench.reproducibility import derive
 
 
 def stratified_split(labels: Tensor, n_test: int, seed: int) -> tuple[Tensor, Tensor]:

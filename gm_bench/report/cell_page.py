@@ -5,15 +5,15 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gm_bench.figures import image_grid
-from gm_bench.leaderboard import COLUMNS, Cell
-from gm_bench.record import divergence_place
 from gm_bench.report import pictures
 from gm_bench.report.charts import losses_of_cell
 from gm_bench.report.exhibit import Exhibit, Json, page_name
+from gm_bench.report.figures import image_grid
 from gm_bench.report.pictures import Picture, data_uri
+from gm_bench.report.tables import NOT_AVAILABLE, duration, number, title
 from gm_bench.report.template import templates
-from gm_bench.tables import NOT_AVAILABLE, duration, number, title
+from gm_bench.results.leaderboard import COLUMNS, Cell
+from gm_bench.tracking.record import divergence_place
 
 COLUMNS_OF_GRID = 8
 ENOUGH = 10_000_000  # bytes: pictures of a cell's page are exact

@@ -10,7 +10,6 @@ from typing import Any
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gm_bench.leaderboard import ORDER_BY, Entry, Leaderboard, Score
 from gm_bench.report.drawing import (
     FAMILY_INKS,
     FLOOR_INK,
@@ -36,7 +35,8 @@ from gm_bench.report.drawing import (
     vertical,
 )
 from gm_bench.report.exhibit import Exhibit, in_file_name, page_name
-from gm_bench.tables import number, title
+from gm_bench.report.tables import number, title
+from gm_bench.results.leaderboard import ORDER_BY, Entry, Leaderboard, Score
 
 POINTS_PER_CURVE = 50
 

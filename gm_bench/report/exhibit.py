@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gm_bench.leaderboard import Cell
+from gm_bench.results.leaderboard import Cell
 
 Json = Mapping[str, Any]
 

@@ -6,15 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from gm_bench.leaderboard import COLUMNS, ORDER_BY, Entry, Leaderboard, Score
-from gm_bench.protocol import LIKELIHOOD
 from gm_bench.report import pictures
 from gm_bench.report.charts import Chart, family_colours
 from gm_bench.report.drawing import COLOURS
 from gm_bench.report.exhibit import Exhibit, page_name
 from gm_bench.report.pictures import Film, data_uri
-from gm_bench.report.template import templates
-from gm_bench.tables import (
+from gm_bench.report.tables import (
     NOT_AVAILABLE,
     decimals,
     density_marks,
@@ -28,6 +25,9 @@ from gm_bench.tables import (
     score_text,
     title,
 )
+from gm_bench.report.template import templates
+from gm_bench.results.leaderboard import COLUMNS, ORDER_BY, Entry, Leaderboard, Score
+from gm_bench.results.protocol import LIKELIHOOD
 
 STRIP_WIDTH, STRIP_MARGIN = 120, 6
 # What all sample pictures of the page may take together, before they are written as text a third longer.

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gm_bench.figures import image_grid
 from gm_bench.report.exhibit import Pair
+from gm_bench.report.figures import image_grid
 
 QUALITIES = (95, 85, 75, 60, 45, 30)
 MOST_IMAGES, FEWEST_IMAGES = 36, 9

@@ -18,10 +18,10 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from gm_bench.adversarial import Adversarial
 from gm_bench.nets.network import Network
-from gm_bench.objectives import cross_entropy_critic_loss, non_saturating_loss
-from gm_bench.variant import Batch
+from gm_bench.variants.base.adversarial import Adversarial
+from gm_bench.variants.base.contract import Batch
+from gm_bench.variants.base.objectives import cross_entropy_critic_loss, non_saturating_loss
 
 
 def critic_loss(real: Tensor, fake: Tensor, labels: Tensor, class_weight: float) -> Tensor:

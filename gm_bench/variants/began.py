@@ -23,9 +23,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from gm_bench.adversarial import Adversarial
 from gm_bench.nets.network import Network
-from gm_bench.variant import Batch
+from gm_bench.variants.base.adversarial import Adversarial
+from gm_bench.variants.base.contract import Batch
 
 
 def critic_loss(real: Tensor, fake: Tensor, k: Tensor) -> Tensor:

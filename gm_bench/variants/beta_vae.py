@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from gm_bench.autoencoding import FixedVarianceVAE
 from gm_bench.nets.network import Network
+from gm_bench.variants.base.autoencoding import FixedVarianceVAE
 
 
 def weighted_bound(error: Tensor, kl: Tensor, beta: float) -> Tensor:

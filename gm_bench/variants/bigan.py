@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gm_bench.nets.network import Network
-from gm_bench.objectives import NonSaturating
-from gm_bench.variant import Batch
+from gm_bench.variants.base.contract import Batch
+from gm_bench.variants.base.objectives import NonSaturating
 
 
 def encoder_loss(real: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network, with_label_planes
-from gm_bench.objectives import NonSaturating
+from gm_bench.variants.base.objectives import NonSaturating
 
 
 class PlanesCritic(nn.Module):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gm_bench.nets.network import Network
-from gm_bench.variant import Batch, Variant
+from gm_bench.variants.base.contract import Batch, Variant
 
 
 @torch.enable_grad()

@@ -11,7 +11,7 @@ allows; a class is its one-hot code at the decoder and one plane a class at the 
 
 from typing import ClassVar
 
-from gm_bench.autoencoding import FixedVarianceVAE
+from gm_bench.variants.base.autoencoding import FixedVarianceVAE
 
 
 class CVAE(FixedVarianceVAE):

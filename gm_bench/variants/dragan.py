@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from gm_bench.nets.network import Network
-from gm_bench.objectives import NonSaturating, slopes
-from gm_bench.variant import Batch
+from gm_bench.variants.base.contract import Batch
+from gm_bench.variants.base.objectives import NonSaturating, slopes
 
 
 def perturbed(real: Tensor, alpha: Tensor, uniform: Tensor, noise: float) -> Tensor:

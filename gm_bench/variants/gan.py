@@ -13,9 +13,9 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from gm_bench.adversarial import Adversarial
-from gm_bench.objectives import cross_entropy_critic_loss
-from gm_bench.variant import Batch
+from gm_bench.variants.base.adversarial import Adversarial
+from gm_bench.variants.base.contract import Batch
+from gm_bench.variants.base.objectives import cross_entropy_critic_loss
 
 
 def generator_loss(fake: Tensor) -> Tensor:

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gm_bench.nets.network import Network
-from gm_bench.objectives import NonSaturating
-from gm_bench.variant import Batch
+from gm_bench.variants.base.contract import Batch
+from gm_bench.variants.base.objectives import NonSaturating
 
 
 def critic_loss(real: Tensor, fake: Tensor, real_target: Tensor, fake_target: Tensor) -> Tensor:

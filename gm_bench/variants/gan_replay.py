@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from gm_bench.nets.network import Network
-from gm_bench.objectives import NonSaturating
-from gm_bench.variant import Batch
+from gm_bench.variants.base.contract import Batch
+from gm_bench.variants.base.objectives import NonSaturating
 
 
 class GANReplay(NonSaturating):

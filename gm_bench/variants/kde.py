@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gm_bench.nets.network import Network
-from gm_bench.variant import Batch, Variant
+from gm_bench.variants.base.contract import Batch, Variant
 
 MAX_STEPS = 100
 TOLERANCE = 1e-12  # of the variance: the bandwidth is kept in single precision

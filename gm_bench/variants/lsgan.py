@@ -9,7 +9,7 @@ Source: Mao et al. 2017, "Least squares generative adversarial networks", equati
 from typing import ClassVar, Literal
 
 from gm_bench.nets.network import Network
-from gm_bench.objectives import LeastSquares
+from gm_bench.variants.base.objectives import LeastSquares
 
 
 class LSGAN(LeastSquares):

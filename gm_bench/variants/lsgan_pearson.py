@@ -11,7 +11,7 @@ with the term E_p (D* − c)² that it cannot change, is half of ∫ (p − q)²
 
 from typing import ClassVar
 
-from gm_bench.objectives import LeastSquares
+from gm_bench.variants.base.objectives import LeastSquares
 
 
 class LSGANPearson(LeastSquares):

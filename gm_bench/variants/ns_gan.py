@@ -8,7 +8,7 @@ Source: Goodfellow et al. 2014, "Generative adversarial nets", §3 (last paragra
 
 from typing import ClassVar
 
-from gm_bench.objectives import NonSaturating
+from gm_bench.variants.base.objectives import NonSaturating
 
 
 class NSGAN(NonSaturating):

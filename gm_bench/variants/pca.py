@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gm_bench.nets.network import Network
-from gm_bench.variant import Batch, Variant
+from gm_bench.variants.base.contract import Batch, Variant
 
 CHUNK = 5000
 

@@ -11,7 +11,7 @@ convolution W is its kernel as a matrix (outputs, inputs · k · k), as in the p
 
 from typing import ClassVar
 
-from gm_bench.objectives import Hinge
+from gm_bench.variants.base.objectives import Hinge
 
 
 class SNGAN(Hinge):

@@ -19,7 +19,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
-from gm_bench.objectives import Hinge
+from gm_bench.variants.base.objectives import Hinge
 
 
 def projection_score(features: Tensor, class_vectors: Tensor, unconditional: Tensor) -> Tensor:

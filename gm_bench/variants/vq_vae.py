@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, embedding, relu
 
-from gm_bench.autoencoding import gaussian_log_likelihood
 from gm_bench.nets.network import Network
-from gm_bench.variant import Batch, Variant
+from gm_bench.variants.base.autoencoding import gaussian_log_likelihood
+from gm_bench.variants.base.contract import Batch, Variant
 
 
 def nearest(z: Tensor, codebook: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ Source: Arjovsky et al. 2017, "Wasserstein GAN", equation 2 and algorithm 1.
 from typing import ClassVar, Literal
 
 from gm_bench.nets.network import Network
-from gm_bench.objectives import Wasserstein
+from gm_bench.variants.base.objectives import Wasserstein
 
 
 class WGAN(Wasserstein):

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
-from gm_bench.objectives import Wasserstein, slopes
-from gm_bench.variant import Batch
+from gm_bench.variants.base.contract import Batch
+from gm_bench.variants.base.objectives import Wasserstein, slopes
 
 
 def slope_power(critic: nn.Module, real: Tensor, fake: Tensor, epsilon: Tensor, p: float) -> Tensor:

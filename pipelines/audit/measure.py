@@ -7,16 +7,15 @@ import torch
 import typer
 
 from gm_bench import io
-from gm_bench.audit.measuring import Subject, config_at, measure
 from gm_bench.config import load_params
 from gm_bench.data.dataset import read_split
-from gm_bench.determinism import make_deterministic
-from gm_bench.device import describe, resolve
-from gm_bench.extractors import load_extractor
-from gm_bench.features import PREPROCESSING, extract
+from gm_bench.metrics.extractors.features import PREPROCESSING, extract
+from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.nets.lenet import shape_of
-from gm_bench.protocol import build_protocol
-from gm_bench.stage import Device, run
+from gm_bench.reproducibility import describe, make_deterministic, resolve
+from gm_bench.results.protocol import build_protocol
+from gm_bench.running.stage import Device, run
+from gm_bench.tracks.audit.measuring import Subject, config_at, measure
 
 
 def main(

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from gm_bench import io
-from gm_bench.audit.detection import judge_all
-from gm_bench.audit.report import figure, to_json, to_markdown
 from gm_bench.config import load_params
-from gm_bench.stage import run
+from gm_bench.running.stage import run
+from gm_bench.tracks.audit.detection import judge_all
+from gm_bench.tracks.audit.report import figure, to_json, to_markdown
 
 REPORTS = Path("reports", "audit")
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from gm_bench import io
-from gm_bench.audit.detection import judge_all
-from gm_bench.audit.measuring import Subject, check_strengths, config_at, measure
-from gm_bench.audit.report import figure, to_json, to_markdown
 from gm_bench.config import Audit, AuditSet, Params
 from gm_bench.data.dataset import load, save
-from gm_bench.extractors import load_extractor
-from gm_bench.features import Extractor, extract
+from gm_bench.metrics.extractors.features import Extractor, extract
+from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.tracks.audit.detection import judge_all
+from gm_bench.tracks.audit.measuring import Subject, check_strengths, config_at, measure
+from gm_bench.tracks.audit.report import figure, to_json, to_markdown
 from pipelines import extractor
 from pipelines.audit import report
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gm_bench.audit.corruptions import FAILURES, Hand, deal
+from gm_bench.tracks.audit.corruptions import FAILURES, Hand, deal
 
 N, CLASSES = 60, 6
 

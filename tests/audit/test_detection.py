@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from gm_bench.audit.corruptions import FAILURES
-from gm_bench.audit.detection import badness, cell, judge, judge_all, table
+from gm_bench.tracks.audit.corruptions import FAILURES
+from gm_bench.tracks.audit.detection import badness, cell, judge, judge_all, table
 
 CLEAN = [9.0, 10.0, 11.0]  # mean 10, standard deviation 1 (n − 1)
 

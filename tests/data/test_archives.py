@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gm_bench.data import cifar10
 from gm_bench.data.dataset import DataError, load
+from gm_bench.data.loaders import cifar10
 
 pytestmark = pytest.mark.usefixtures("offline")
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from gm_bench.data import digits
 from gm_bench.data.dataset import DataError, load
+from gm_bench.data.loaders import digits
 from gm_bench.io import sha256_tensor
 
 

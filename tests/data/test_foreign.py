@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from gm_bench.data.dataset import DataError
-from gm_bench.data.foreign import Wanted, check_shape, read_images
+from gm_bench.data.images import Wanted, check_shape, read_images
 
 AS_IS = Wanted()
 

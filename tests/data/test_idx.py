@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gm_bench.data import fashion_mnist, mnist
 from gm_bench.data.dataset import DataError, Dataset, load, save
+from gm_bench.data.loaders import fashion_mnist, mnist
 
 MIRROR = os.environ.get("GM_BENCH_MIRROR", "")
 Files = dict[str, bytes]

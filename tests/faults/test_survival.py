@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from gm_bench import runner, training
-from gm_bench.checkpoint import Checkpoint
 from gm_bench.config import Params
+from gm_bench.running import runner
+from gm_bench.training import loop as training
+from gm_bench.training.checkpoint import Checkpoint
 
 HALF_A_TABLE = '{"write": {"/somewhere/runs'
 

@@ -22,13 +22,13 @@ from exhibits import exhibit
 from fake_cells import write_cell, write_dataset
 from PIL import Image
 
-from gm_bench.data import cifar10
 from gm_bench.data.dataset import DataError, load, read_split, save
-from gm_bench.features import load_inception
-from gm_bench.inception import WeightsError
+from gm_bench.data.loaders import cifar10
 from gm_bench.io import FileError, read_bytes, read_json, read_rows, read_tensors
+from gm_bench.metrics.extractors.features import load_inception
+from gm_bench.metrics.extractors.inception import WeightsError
 from gm_bench.report import cell_page
-from gm_bench.tracking import Store
+from gm_bench.tracking.store import Store
 from pipelines.leaderboard import read_cell
 
 HOSTILE = ["<script>alert(1)", '"><img src=x onerror=alert(1)>', "..", "' onload='alert(1)", "&lt;b&gt;"]

@@ -11,10 +11,11 @@ from fake_cells import write_cell
 from test_regression import content, row
 from typer.testing import CliRunner
 
-from gm_bench import cli, runner
-from gm_bench.gate import comparison
-from gm_bench.gate.regression import Comparison, Verdict
-from gm_bench.inspection import parse_cell
+from gm_bench import cli
+from gm_bench.report import gate as comparison
+from gm_bench.results.regression import Comparison, Verdict
+from gm_bench.running import runner
+from gm_bench.tracks.generation.inspection import parse_cell
 
 
 @pytest.fixture(autouse=True)

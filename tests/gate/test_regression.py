@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gm_bench.gate import regression
-from gm_bench.gate.regression import (
+from gm_bench.results import regression
+from gm_bench.results.moderation import Prior, Spread, fit_prior, inverse_trigamma, quantile
+from gm_bench.results.regression import (
     ALL_VARIANTS,
     FALSE_ALARM_RATE,
     GATED,
@@ -28,7 +29,6 @@ from gm_bench.gate.regression import (
     read_board,
     to_json,
 )
-from gm_bench.moderation import Prior, Spread, fit_prior, inverse_trigamma, quantile
 
 PLAIN = {"precision": Gauge(0.0)}
 

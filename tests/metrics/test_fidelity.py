@@ -10,8 +10,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gm_bench import io, pinned
-from gm_bench.features import LENET, extract, load_lenet
+from gm_bench import io
+from gm_bench.metrics.extractors import pinned
+from gm_bench.metrics.extractors.features import LENET, extract, load_lenet
 from gm_bench.metrics.fidelity import classifier_score, kid
 from gm_bench.metrics.frechet import fid
 from gm_bench.metrics.neighbours import precision_recall

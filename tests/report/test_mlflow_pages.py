@@ -23,7 +23,7 @@ BY_FID = ["real images · floor", "gan · 0", "gan · 1", "wgan · 0", "wgan · 
 @pytest.fixture(scope="module")
 def links(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[dict[str, str]]:
     """Name → address, from the first line of the experiment's description, while `gm-bench ui` serves it."""
-    from gm_bench.tracking import Store
+    from gm_bench.tracking.store import Store
 
     root = tmp_path_factory.mktemp("mlflow-pages")
     write_params(root, FIDS)
@@ -155,7 +155,7 @@ def test_the_leaderboard_is_a_page_and_a_table(driver, links):
 
 
 def test_the_page_of_a_run_has_its_image_card(driver, links):
-    from gm_bench.tracking import Store
+    from gm_bench.tracking.store import Store
 
     experiment = re.search(r"experiments/(\d+)/", links["best by FID"])[1]
     server = links["best by FID"].partition("/#")[0]

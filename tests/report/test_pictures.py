@@ -8,8 +8,8 @@ import torch
 from fake_cells import noise
 from PIL import Image
 
-from gm_bench.figures import image_grid
 from gm_bench.report.exhibit import Pair
+from gm_bench.report.figures import image_grid
 from gm_bench.report.pictures import QUALITIES, film, pairs_picture, still, webp_bytes
 
 PLENTY = 10**9

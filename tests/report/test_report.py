@@ -15,10 +15,10 @@ from fake_cells import noise
 from PIL import Image
 from test_leaderboard import board_of, cell, floor
 
-from gm_bench.figures import image_grid
-from gm_bench.leaderboard import build
 from gm_bench.report.charts import charts
+from gm_bench.report.figures import image_grid
 from gm_bench.report.page import STRIP_MARGIN, STRIP_WIDTH, render
+from gm_bench.results.leaderboard import build
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"alert(1)"
 VIEWBOX = re.compile(r"\d+ \d+ [\d.]+ [\d.]+")

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from gm_bench import cli, io
 from gm_bench.config import Params
 from gm_bench.data.dataset import read_split
-from gm_bench.evaluation import Reference, all_metrics
-from gm_bench.extractors import load_extractor
-from gm_bench.features import Features, extract
-from gm_bench.scoring.score import known_standard, score
+from gm_bench.metrics.extractors.features import Features, extract
+from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.tracks.generation.evaluation import Reference, all_metrics
+from gm_bench.tracks.generation.scoring.score import known_standard, score
 
 CPU = torch.device("cpu")
 
@@ -184,8 +184,8 @@ def test_a_reference_of_another_protocol_is_refused(params: Params) -> None:
 def test_features_that_are_not_finite_are_refused(
     draws: Tensor, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gm_bench.data.foreign import Foreign
-    from gm_bench.scoring import score as scoring
+    from gm_bench.data.images import Foreign
+    from gm_bench.tracks.generation.scoring import score as scoring
 
     def broken(*arguments: Any) -> Features:
         seen = extract(*arguments)
@@ -238,8 +238,8 @@ def test_real_images_of_ones_own_are_the_standard(real: Path, tmp_path: Path, dr
 def test_a_small_classifier_is_trained_once_where_labels_are(
     real: Path, tmp_path: Path, draws: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gm_bench.classifier.LEAST_UPDATES", 20)
-    monkeypatch.setattr("gm_bench.classifier.EPOCHS", 1)
+    monkeypatch.setattr("gm_bench.metrics.extractors.classifier.LEAST_UPDATES", 20)
+    monkeypatch.setattr("gm_bench.metrics.extractors.classifier.EPOCHS", 1)
     np.savez(tmp_path / "fake.npz", draws[0, :200].numpy())
     arguments = (str(tmp_path / "fake.npz"), "--reference", str(real), "--json", str(tmp_path / "row.json"))
     assert "training a small classifier on 898 images of" in run(*arguments)

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from gm_bench import sampling, training
 from gm_bench.config import Params
 from gm_bench.nets.mlp import MLP
-from gm_bench.seeding import derive
-from gm_bench.variant import Batch
+from gm_bench.reproducibility import derive
+from gm_bench.training import loop as training
+from gm_bench.training import sampling
 from gm_bench.variants import autoencoder, classifier_ascent, kde, pca
+from gm_bench.variants.base.contract import Batch
 
 CPU = torch.device("cpu")
 

@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from gm_bench import cli, io, latent, sampling, strips, training
+from gm_bench import cli, io
 from gm_bench.config import Params
-from gm_bench.latent import interpolate, invert
 from gm_bench.nets.mlp import MLP
-from gm_bench.strips import Search
+from gm_bench.tracks.generation import strips
+from gm_bench.tracks.generation.strips import Search
+from gm_bench.training import loop as training
+from gm_bench.training import sampling
 from gm_bench.variants import gan, vae
+from gm_bench.variants.base import latent
+from gm_bench.variants.base.latent import interpolate, invert
 
 CPU = torch.device("cpu")
 

@@ -12,13 +12,18 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 from torch.distributions import kl_divergence as kl_of_distributions
 
-from gm_bench import autoencoding
-from gm_bench import variant as variants
-from gm_bench.autoencoding import FixedVarianceVAE, evidence_bounds, gaussian_log_likelihood, kl_divergence
 from gm_bench.nets.dcgan import DCGAN
 from gm_bench.nets.mlp import MLP
-from gm_bench.variant import Batch
 from gm_bench.variants import beta_vae, cvae, vae, vae_bernoulli, vae_gaussian, vq_vae
+from gm_bench.variants.base import autoencoding
+from gm_bench.variants.base import contract as variants
+from gm_bench.variants.base.autoencoding import (
+    FixedVarianceVAE,
+    evidence_bounds,
+    gaussian_log_likelihood,
+    kl_divergence,
+)
+from gm_bench.variants.base.contract import Batch
 
 IMAGES = torch.arange(8 * 64).remainder(256).to(torch.uint8).view(8, 1, 8, 8)
 VQ = {"n_codes": 6, "code_dim": 3, "beta": 0.25, "sigma": 0.5, "prior_width": 8, "prior_layers": 1}

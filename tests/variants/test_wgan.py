@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gm_bench import objectives
-from gm_bench import variant as variants
 from gm_bench.nets.mlp import MLP
-from gm_bench.variant import Batch
 from gm_bench.variants import gan, sngan_projection, wgan_div, wgan_gp
+from gm_bench.variants.base import contract as variants
+from gm_bench.variants.base import objectives
+from gm_bench.variants.base.contract import Batch
 
 OPTIONS = {"z_dim": 4, "prior": "normal"}
 

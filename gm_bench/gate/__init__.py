@@ -1,1 +1,0 @@
-"""The regression gate: check, compare."""

@@ -1,0 +1,1 @@
+"""Extractors: networks whose features and logits the metrics read."""

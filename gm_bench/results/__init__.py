@@ -1,0 +1,1 @@
+"""Numbers and what may be said of them."""

@@ -1,0 +1,142 @@
+"""What `gm-bench check` and `gm-bench compare` do: read two sides, judge, show.
+
+Exit codes of `check`: 0 nothing got worse, 1 something did, 2 the two cannot be compared.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gm_bench import io
+from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
+from gm_bench.results import regression
+from gm_bench.results.regression import Baseline, Board, NotComparable, Verdict
+from gm_bench.running import revision
+
+PASSED, REGRESSION, CANNOT_COMPARE = 0, 1, 2
+BASELINE = Path("reports/baseline.json")
+LEADERBOARD = Path("reports/leaderboard.json")
+HEADING = "Regression gate"
+WIDTH_OF_PLAIN_OUTPUT = 150
+
+
+def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) -> int:
+    """Judge a leaderboard against a baseline, or accept it as the new one.
+
+    Args:
+        baseline: a file, or a revision.
+        leaderboard: file to be judged.
+        update: write `leaderboard` into the file `baseline`; the verdict is shown but does not count.
+        summary: Markdown is written there.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        board = regression.read_board(io.read_json(leaderboard), str(leaderboard))
+        if update:
+            return _update(Path(baseline), board)
+        verdict = regression.check(_baseline(baseline), board)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"cannot compare: {' '.join(str(error).split())}\n")
+        if summary:
+            io.write_text(summary, f"## {HEADING}\n\nCannot compare: {error}\n")
+        return CANNOT_COMPARE
+    _print(verdict)
+    if summary:
+        io.write_text(summary, to_markdown(verdict, HEADING))
+    return PASSED if verdict.passed else REGRESSION
+
+
+def compare(first: str, second: str, leaderboard: Path) -> None:
+    """Print how two variants of `leaderboard`, or two leaderboards (files or revisions), differ.
+
+    Raises:
+        ValueError: one of them is neither, or they are of two kinds.
+    """
+    variants: set[str] = set()
+    if leaderboard.exists():
+        board = regression.read_board(io.read_json(leaderboard), str(leaderboard))
+        variants = {variant for _, variant in board.results}
+    named = [name for name in (first, second) if name in variants and not Path(name).is_file()]
+    if len(named) == 2:
+        verdict = regression.contrast_variants(board, first, second)
+    elif named:
+        other = second if named[0] == first else first
+        raise ValueError(
+            f"{named[0]} is a variant and '{other}' is not: give two of {', '.join(sorted(variants))}, "
+            "or two files or revisions"
+        )
+    else:
+        verdict = regression.contrast(_board(first), _board(second))
+    _print(verdict, gating=False)
+
+
+def _update(path: Path, board: Board) -> int:
+    """Write the new baseline; the spreads of the one before it are kept where they were measured alike."""
+    earlier = regression.read_baseline(io.read_json(path), str(path)) if path.exists() else None
+    new = regression.of_board(board, revision.current(), earlier)
+    if not new.spreads:
+        raise NotComparable(
+            "a baseline needs two seeds or more of a variant: without them noise is not known"
+        )
+    io.write_json(path, regression.to_json(new))
+    console = _console()
+    n_pooled = sum(spread.degrees for spread in new.spreads.values())
+    console.print(
+        f"{path}: {len(board.results)} rows of revision {new.revision}, "
+        f"noise known with {n_pooled} degrees of freedom in {len(new.spreads)} spreads",
+        highlight=False,
+    )
+    return PASSED
+
+
+def _baseline(name: str) -> Baseline:
+    """The baseline in a file, or that of a revision; of one without a baseline its leaderboard."""
+    path = Path(name)
+    if path.is_file():
+        return regression.read_baseline(io.read_json(path), name)
+    if path == BASELINE:
+        raise NotComparable(
+            f"{path} is not there: gm-bench check --update makes it of reports/leaderboard.json"
+        )
+    for file in (BASELINE, LEADERBOARD):
+        content = revision.content_at(name, file)
+        if content is not None:
+            return regression.read_baseline(_parsed(content, f"{name}:{file}"), f"{name}:{file}")
+    raise NotComparable(f"revision {name} has neither {BASELINE} nor {LEADERBOARD}")
+
+
+def _board(name: str) -> Board:
+    """The leaderboard in a file or of a revision; a baseline's is taken too."""
+    path = Path(name)
+    if path.is_file():
+        return regression.read_baseline(io.read_json(path), name).board
+    content = revision.content_at(name, LEADERBOARD)
+    if content is None:
+        raise NotComparable(f"revision {name} has no {LEADERBOARD}")
+    return regression.read_board(_parsed(content, f"{name}:{LEADERBOARD}"), f"{name}:{LEADERBOARD}")
+
+
+def _parsed(text: str, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise NotComparable(f"{name} is damaged ({error})") from None
+
+
+def _print(verdict: Verdict, gating: bool = True) -> None:
+    console = _console()
+    console.print(rich_table(verdict.comparisons, READING))
+    for sentence in (*verdict.failures, *verdict.remarks):
+        console.print(sentence, markup=False, highlight=False)
+    if gating:
+        style = "bold green" if verdict.passed else "bold red"
+        console.print(in_one_sentence(verdict), style=style, highlight=False)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)

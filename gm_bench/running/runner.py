@@ -1,0 +1,236 @@
+"""Cells side by side on one machine: DVC decides what is stale and does the work, this only drives it.
+
+The stages form layers: datasets, then cells, then the leaderboard. Within a layer every chain of stages (a
+dataset's or a cell's) is one `dvc repro --single-item` process, and chains do not depend on each other. What
+is left behind is what a serial `dvc repro` would have left.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from gm_bench.config import Params
+
+CELL_STAGES = ("train", "sample", "evaluate")
+DATASET_STAGES = ("fetch", "extractor", "reference")
+INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
+DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
+BUSY = "is busy, it is being blocked by"  # what DVC says of a file that another DVC is at work on
+SECONDS_BETWEEN_TRIES = 2.0
+TEMPORARY = Path(".dvc", "tmp")
+
+
+@dataclass
+class Chain:
+    """Stages that run one after another, and how far they are."""
+
+    name: str
+    stages: tuple[str, ...]
+    state: str = "waiting"
+    seconds: float = 0.0
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        return Path(".checkpoints", self.name)
+
+
+def dataset_chain(dataset: str) -> Chain:
+    return Chain(dataset, tuple(f"{stage}@{dataset}" for stage in DATASET_STAGES))
+
+
+def cell_chain(dataset: str, variant: str, seed: int) -> Chain:
+    name = f"{dataset}-{variant}-{seed}"
+    return Chain(name, tuple(f"{stage}@{name}" for stage in CELL_STAGES))
+
+
+def layers(params: Params) -> list[list[Chain]]:
+    """What depends on nothing but the layers before it."""
+    return [
+        [dataset_chain(dataset) for dataset in params.grid.datasets],
+        [cell_chain(*cell) for cell in params.cells()],
+        [Chain("leaderboard", ("leaderboard",))],
+    ]
+
+
+@contextmanager
+def alone(say: Callable[[str], None]) -> Iterator[None]:
+    """One `gm-bench run` at a time in a working folder: another one waits, and then finds its work done.
+
+    Also sweeps up what a killed DVC may have left and would stumble over: half a table of its locks.
+    """
+    lock = FileLock(TEMPORARY / "gm-bench.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("another gm-bench run is at work here; waiting for it to end")
+        lock.acquire()
+    try:
+        _mend_lock_table()
+        yield
+    finally:
+        lock.release()
+
+
+def _mend_lock_table() -> None:
+    """Remove the table of DVC's locks if its writer was killed, or out of space, halfway."""
+    table = TEMPORARY / "rwlock"
+    if _is_whole(table):
+        return
+    from dvc.lock import make_lock  # late: rarely needed
+
+    with make_lock(f"{table}.lock", wait=True):  # nobody is writing it now
+        if not _is_whole(table):
+            table.unlink()
+
+
+def _is_whole(table: Path) -> bool:
+    try:
+        json.loads(table.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def stale_stages(say: Callable[[str], None] | None = None) -> dict[str, list[object]]:
+    """What DVC says has changed in the benchmark's own pipeline: stage → reasons.
+
+    Args:
+        say: is told that another DVC is at work, which then is waited for; without it that is an error.
+
+    Raises:
+        ValueError: DVC could not tell; its own last words are passed on.
+    """
+    command = [*DVC, "status", "--json", "dvc.yaml"]
+    has_said = False
+    while True:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+        if not done.returncode:
+            stages: dict[str, list[object]] = json.loads(done.stdout)
+            return stages
+        if BUSY not in done.stderr:
+            words = [line for line in done.stderr.splitlines() if line.strip()]
+            raise ValueError(f"dvc status failed: {words[0] if words else 'no reason given'}")
+        if say is None:
+            raise ValueError("DVC cannot tell what is stale while a stage is at work: ask again after it")
+        if not has_said:
+            say("another DVC is at work here; waiting for it to end")
+        has_said = True
+        time.sleep(SECONDS_BETWEEN_TRIES)
+
+
+def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> None:
+    """Run chains, at most `jobs` at a time; afterwards each one's state is "done", "failed" or "stopped".
+
+    Raises:
+        KeyboardInterrupt: the user stopped; every child has saved its state and ended.
+    """
+    stopping = threading.Event()
+
+    def work(chain: Chain) -> None:
+        if not stopping.is_set():
+            _run_chain(chain, environ, stopping)
+        if chain.state == "stopped":
+            stopping.set()
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        futures = [pool.submit(work, chain) for chain in chains]
+        try:
+            for future in futures:
+                future.result()
+        except KeyboardInterrupt:
+            # The children got the same signal from the terminal and are saving: wait for them.
+            stopping.set()
+            raise
+    if stopping.is_set():
+        raise KeyboardInterrupt
+
+
+def _run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event) -> None:
+    began = time.monotonic()
+    chain.state = "starting"
+    code = _repro(chain, environ)
+    while code and any(BUSY in line for line in chain.output):
+        # Another DVC is at work on it: the user's, or one whose gm-bench was killed.
+        chain.state = "waiting for another dvc"
+        if stopping.wait(SECONDS_BETWEEN_TRIES):
+            break
+        chain.output.clear()
+        code = _repro(chain, environ)
+    chain.seconds = time.monotonic() - began
+    stopped = any(line.endswith(f"exited with {INTERRUPTED}") for line in chain.output)
+    chain.state = "done" if code == 0 else "stopped" if stopped else "failed"
+
+
+def _repro(chain: Chain, environ: dict[str, str]) -> int:
+    """Let DVC bring the chain's stages up to date; its exit code."""
+    command = [*DVC, "repro", "--single-item", *chain.stages]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ, bufsize=1
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Running stage '"):
+                chain.state = line.split("'")[1].partition("@")[0]
+            if line.strip():
+                chain.output.append(line.rstrip())
+    return process.returncode
+
+
+def publish(chain: Chain, environ: dict[str, str]) -> int:
+    """Let DVC run the leaderboard's chain before the user's eyes; its exit code.
+
+    Raises:
+        KeyboardInterrupt: the user stopped, and the child has ended.
+    """
+    with subprocess.Popen([*DVC, "repro", "--single-item", *chain.stages], env=environ) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # it got the same signal from the terminal
+            raise
+
+
+def environment(device: str | None = None) -> dict[str, str]:
+    """The environment of a stage: this interpreter first on the path, one compute thread per process."""
+    environ = dict(os.environ)
+    environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "")])
+    environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", PYTHONUNBUFFERED="1")
+    if device:
+        environ["GM_BENCH_DEVICE"] = device
+    return environ
+
+
+def progress_of(chain: Chain) -> dict[str, Any] | None:
+    """How far a cell in training says it is; None where it says nothing."""
+    try:
+        progress: dict[str, Any] = json.loads((chain.checkpoint_folder / "progress.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return progress
+
+
+def cell_states(params: Params, stale: Iterable[str]) -> dict[tuple[str, str, int], str]:
+    """Each cell of the grid as fresh, stale (an input changed) or missing (never finished)."""
+    changed = set(stale)
+    states = {}
+    for dataset, variant, seed in params.cells():
+        metrics = Path("runs", dataset, variant, str(seed), "metrics.json")
+        stages = {*dataset_chain(dataset).stages, *cell_chain(dataset, variant, seed).stages}
+        states[dataset, variant, seed] = (
+            "missing" if not metrics.exists() else "stale" if stages & changed else "fresh"
+        )
+    return states

@@ -1,0 +1,1 @@
+"""MLflow: publishing into it and reading back."""

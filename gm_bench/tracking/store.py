@@ -1,0 +1,344 @@
+"""Publishing into MLflow and reading back: the only module that knows it.
+
+One experiment for each dataset, one flat run for each cell. What a run is tells its status tag:
+
+    live → publishing → current → superseded
+
+While a cell trains, a live run shows its curves. Publishing the cell goes on with that run if all that stands
+in it belongs to the cell, and begins another one otherwise. A run is written while it is "publishing" and
+becomes "current" with the last write of all, so a killed publish leaves nothing that counts: the next one
+deletes what was begun and is no longer live. What a newer run replaces becomes "superseded" and stays.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # an unreachable server: seconds, not minutes
+for chatty in ("alembic", "urllib3"):
+    logging.getLogger(chatty).setLevel(logging.ERROR)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints what it raises as well
+
+import pandas as pd  # noqa: E402
+from filelock import FileLock  # noqa: E402
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag, ViewType  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
+
+from gm_bench import io  # noqa: E402
+from gm_bench.running import revision  # noqa: E402
+from gm_bench.tracking import database, views  # noqa: E402
+from gm_bench.tracking.record import Point, Record  # noqa: E402
+from gm_bench.tracking.snapshots import film  # noqa: E402
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+ARTIFACTS = "mlartifacts"
+EXPERIMENTS = "gm-bench/"
+METRICS_PER_BATCH = 1000
+DIGEST_LENGTH = 36
+KEY, NAME, STATUS, FACTS, REVISION = (
+    f"gm_bench.{tag}" for tag in ("key", "cell", "status", "facts", "revision")
+)
+TRAINING_KEY = "training_key"
+RUN_NAME = "mlflow.runName"
+LIVE, PUBLISHING, CURRENT, SUPERSEDED = "live", "publishing", "current", "superseded"
+
+
+class TrackingError(ValueError):
+    """The tracking store cannot be used; the message says what to do."""
+
+
+def tracking_uri() -> str:
+    """Where runs go: MLFLOW_TRACKING_URI, else a database in the working folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+class Store:
+    """A tracking store, made and migrated when it is not there yet.
+
+    Args:
+        uri: an MLflow tracking address; without one that of `tracking_uri`.
+
+    Raises:
+        TrackingError: the store is damaged, outdated or cannot be reached.
+    """
+
+    def __init__(self, uri: str | None = None) -> None:
+        self.uri = uri or tracking_uri()
+        self._database = database.file_of(self.uri)
+        self._experiments: dict[str, str] = {}
+        self._revision = revision.current()
+        with self._alone():
+            if self._database is not None:
+                artifacts = self._database.resolve().parent / ARTIFACTS
+                database.prepare(self._database, lambda file: _migrate(file, artifacts))
+            self._client = MlflowClient(self.uri)
+            self._client.search_experiments(max_results=1)
+
+    @property
+    def place(self) -> str:
+        """The store's address, fit to be shown."""
+        return _without_password(self.uri)
+
+    def publish(self, record: Record) -> bool:
+        """Make the record's run the current one of its cell; True if it had to be written.
+
+        A finished run with the same key is taken as it stands, unless its numbers are not the record's: a
+        database has no checksums, and the leaderboard is read back from it.
+        """
+        with self._alone():
+            experiment = self._experiment(record.dataset)
+            runs = self._search([experiment], f"tags.`{NAME}` = '{record.name}'")
+            finished = [run for run in runs if run.info.status == "FINISHED"]
+            begun = [run for run in runs if run.info.status != "FINISHED"]
+            same = [run for run in finished if run.data.tags.get(KEY) == record.key and _tells(run, record)]
+            same.sort(key=lambda run: (run.data.tags.get(STATUS) != CURRENT, run.info.run_id))
+            key = None if same else record.tags.get(TRAINING_KEY)
+            live, missing = self._go_on(begun, key, record.points)
+            chosen = same[0].info.run_id if same else self._write(experiment, record, live, missing)
+            for run in finished:
+                if run.info.run_id != chosen and run.data.tags.get(STATUS) != SUPERSEDED:
+                    self._client.set_tag(run.info.run_id, STATUS, SUPERSEDED)
+            tags = same[0].data.tags if same else {}
+            for tag, value in {**record.revision, STATUS: CURRENT}.items():
+                if tags.get(tag) != value:
+                    self._client.set_tag(chosen, tag, value)
+            return not same
+
+    def begin_live(
+        self, dataset: str, variant: str, seed: int, training_key: str, points: Sequence[Point]
+    ) -> str:
+        """A run to follow a cell in training by, with its curves so far; `publish` completes it.
+
+        Goes on with the one that an interrupted run of the same training left. Returns its id.
+        """
+        with self._alone():
+            experiment = self._experiment(dataset)
+            name = f"{dataset}/{variant}/{seed}"
+            begun = self._search([experiment], f"tags.`{NAME}` = '{name}' AND tags.`{STATUS}` = '{LIVE}'")
+            live, missing = self._go_on(begun, training_key, points)
+            if live is None:
+                tags = {NAME: name, STATUS: LIVE, TRAINING_KEY: training_key}
+                began_ms = points[0].timestamp_ms if points else None
+                run_name = f"{variant} · {seed} · in training"
+                live = str(self._client.create_run(experiment, began_ms, tags, run_name).info.run_id)
+                params = {"dataset": dataset, "variant": variant, "seed": str(seed)}
+                self._client.log_batch(live, params=[Param(*item) for item in params.items()])
+            self._log(live, missing)
+            return live
+
+    def log_live(self, run: str, points: Sequence[Point]) -> None:
+        """Add what was measured since the last call to a live run."""
+        with self._alone():
+            self._log(run, points)
+
+    def describe(self, dataset: str, scores: Sequence[str]) -> None:
+        """Put views of the current runs, and links to them, into the experiment.
+
+        Args:
+            dataset: whose experiment.
+            scores: names of the metrics that the table of runs has columns for, the best column first.
+        """
+        with self._alone():
+            experiment = self._experiment(dataset)
+            shown = [
+                views.Shown(run.info.run_id, run.data.tags["kind"], run.data.params, run.data.metrics)
+                for run in self._search([experiment], f"tags.`{STATUS}` = '{CURRENT}'")
+                if "kind" in run.data.tags
+            ]
+            known = self._client.get_experiment(experiment).tags
+            for name, value in views.tags(dataset, experiment, shown, scores).items():
+                if known.get(name) != value:
+                    self._client.set_experiment_tag(experiment, name, value)
+
+    def pages(self) -> dict[str, str]:
+        """Dataset → where a server of this store shows its runs, an address below the server's."""
+        with self._alone():
+            found = self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}%'")
+            pages = {each.name: views.best_by_fid(each.experiment_id) for each in found}
+            return {name.removeprefix(EXPERIMENTS): pages[name] for name in sorted(pages)}
+
+    def rows(self, datasets: Sequence[str]) -> pd.DataFrame:
+        """The current runs of the datasets, read back with `search_runs`: one row per cell and per floor.
+
+        Returns:
+            Columns: the facts of the record (kind, dataset, variant, seed, family, source, status,
+            divergence, protocol, network, device, budget), run_id, and each metric under its own name
+            (`eval/fid`, `cost/seconds`), NaN where a run has none.
+        """
+        with self._alone():
+            experiments = [self._experiment(dataset) for dataset in datasets]
+            runs = self._search(experiments, views.SHOWN)
+        return pd.DataFrame(
+            [
+                {**json.loads(run.data.tags[FACTS]), "run_id": run.info.run_id, **run.data.metrics}
+                for run in runs
+            ]
+        )
+
+    def _go_on(
+        self, begun: Sequence[Run], training_key: str | None, points: Sequence[Point]
+    ) -> tuple[str | None, list[Point]]:
+        """The live run of that training that holds nothing but these points, and those that it lacks.
+
+        Every other run that was begun is deleted: a point that was logged cannot be taken back.
+        """
+        chosen, missing = None, list(points)
+        for run in begun:
+            tags = run.data.tags
+            if tags.get(STATUS) == LIVE and tags.get(TRAINING_KEY) == training_key and chosen is None:
+                known = self._points(run)
+                if known <= set(points):
+                    chosen, missing = run.info.run_id, [point for point in points if point not in known]
+                    continue
+            if tags.get(STATUS) in (LIVE, PUBLISHING):
+                self._client.delete_run(run.info.run_id)
+        return chosen, missing
+
+    def _write(self, experiment: str, record: Record, run: str | None, points: Sequence[Point]) -> str:
+        """Log everything into a live run or a new one and finish it; its status stays "publishing"."""
+        pictures = film(record.pictures) if record.pictures else {}
+        now_ms = time.time_ns() // 1_000_000
+        began_ms, ended_ms = record.began_ms or now_ms, record.ended_ms or now_ms
+        if run is None:
+            tags = {NAME: record.name, STATUS: PUBLISHING}
+            run = str(self._client.create_run(experiment, began_ms, tags, record.run_name).info.run_id)
+        tags = {
+            STATUS: PUBLISHING,
+            RUN_NAME: record.run_name,
+            KEY: record.key,
+            FACTS: _facts(record),
+            REVISION: self._revision,
+            **record.tags,
+        }
+        self._client.log_batch(
+            run,
+            params=[Param(*item) for item in record.params.items()],
+            tags=[RunTag(*item) for item in tags.items()],
+        )
+        self._log(run, points, ended_ms)
+        self._client.log_inputs(run, datasets=[_dataset_input(record)])
+        for step, picture in pictures.items():
+            self._client.log_image(
+                run, picture, key="samples", step=step, timestamp=ended_ms, synchronous=True
+            )
+        if record.table:
+            self._client.log_table(run, dict(record.table), "table.json")
+        for name, text in record.files.items():
+            self._client.log_text(run, text, name)
+        self._client.set_terminated(run, "FINISHED", ended_ms)
+        return run
+
+    def _log(self, run: str, points: Sequence[Point], otherwise_ms: int = 0) -> None:
+        metrics = [Metric(p.name, p.value, p.timestamp_ms or otherwise_ms, p.step) for p in points]
+        for start in range(0, len(metrics), METRICS_PER_BATCH):
+            self._client.log_batch(run, metrics=metrics[start : start + METRICS_PER_BATCH])
+
+    def _points(self, run: Run) -> set[Point]:
+        """Every point of every series of a run."""
+        return {
+            Point(name, metric.value, metric.step, metric.timestamp)
+            for name in run.data.metrics
+            for metric in self._client.get_metric_history(run.info.run_id, name)
+        }
+
+    def _experiment(self, dataset: str) -> str:
+        """Id of the dataset's experiment, made when it is not there. To be called while alone."""
+        if dataset not in self._experiments:
+            name = f"{EXPERIMENTS}{dataset}"
+            found = self._client.get_experiment_by_name(name)
+            place = self._artifact_location(dataset)
+            if found is None:
+                tags = {"mlflow.experimentKind": "custom_model_development"}
+                self._experiments[dataset] = self._client.create_experiment(name, place, tags)
+            else:
+                if found.lifecycle_stage != "active":
+                    self._client.restore_experiment(found.experiment_id)
+                if place and found.artifact_location != place:
+                    raise TrackingError(
+                        f"{self._database} was made elsewhere, with pictures in {found.artifact_location}: "
+                        "delete it and rerun, it is rebuilt from the cells"
+                    )
+                self._experiments[dataset] = found.experiment_id
+        return self._experiments[dataset]
+
+    def _artifact_location(self, dataset: str) -> str | None:
+        """Beside a local database; a server has a place of its own."""
+        return str(self._database.resolve().parent / ARTIFACTS / dataset) if self._database else None
+
+    def _search(self, experiments: list[str], condition: str) -> list[Run]:
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                experiments, condition, ViewType.ACTIVE_ONLY, max_results=1000, page_token=token
+            )
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time on a local database, and every failure of the store as one sentence."""
+        try:
+            lock = FileLock(f"{self._database}.lock") if self._database else nullcontext()
+            with lock:
+                yield
+        except io.FileError:
+            raise
+        except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+            sentence = f"the MLflow store {self.uri} {self._advice(error)}"
+            raise TrackingError(_without_password(sentence)) from error
+
+    def _advice(self, error: Exception) -> str:
+        lines = str(error).split("\n")  # SQLAlchemy may put words of its own before the driver's
+        reason = " ".join(next((line for line in lines if "(sqlite3." in line), lines[0]).split())[:200]
+        if self._database is None:
+            return f"cannot be used ({reason}): check MLFLOW_TRACKING_URI and that the server runs"
+        if isinstance(error, OSError):
+            return f"cannot be opened ({reason}): check MLFLOW_TRACKING_URI and the folder's permissions"
+        if "disk is full" in reason or "readonly database" in reason:  # SQLite's words for a sound database
+            return f"cannot be written ({reason}): make room or permit it, then rerun"
+        return (
+            f"is damaged or of another version ({reason}): delete {self._database} and rerun, "
+            "it is rebuilt from the cells"
+        )
+
+
+def _tells(run: Run, record: Record) -> bool:
+    """Whether a run has the record's facts and the last value of each of its series."""
+    last = {point.name: point.value for point in sorted(record.points, key=lambda point: point.step)}
+    known = run.data.metrics
+    told = all(known.get(name) == value for name, value in last.items())
+    return told and run.data.tags.get(FACTS) == _facts(record)
+
+
+def _facts(record: Record) -> str:
+    return json.dumps(record.facts, allow_nan=False)
+
+
+def _migrate(file: Path, artifacts: Path) -> None:
+    SqlAlchemyStore(f"sqlite:///{file}", str(artifacts)).engine.dispose()
+
+
+def _dataset_input(record: Record) -> DatasetInput:
+    content = json.dumps(record.card, sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:DIGEST_LENGTH]
+    return DatasetInput(Dataset(record.dataset, digest, "local", f"data/{record.dataset}", profile=content))
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//…@", text)

@@ -1,0 +1,1 @@
+"""The main track: samples against real images."""

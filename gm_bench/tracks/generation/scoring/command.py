@@ -1,0 +1,104 @@
+"""What `gm-bench evaluate` does: read, score, set beside the leaderboard, print."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from gm_bench import io
+from gm_bench.config import Params, load_params
+from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, read_images
+from gm_bench.nets.lenet import shape_of
+from gm_bench.reproducibility import make_deterministic, resolve
+from gm_bench.tracks.generation.scoring.score import (
+    ScoringError,
+    difference_to_board,
+    known_standard,
+    own_standard,
+    score,
+)
+from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
+
+LEADERBOARD = Path("reports", "leaderboard.json")
+WIDTH_OF_PLAIN_OUTPUT = 150
+
+
+def main(
+    images: Path,
+    reference: str,
+    *,
+    channels: str | None,
+    resize: int | None,
+    key: str | None,
+    reference_key: str | None,
+    extractor: str,
+    allow_low_range: bool,
+    json_file: Path | None,
+    device: str,
+) -> None:
+    """Print the row of `images`, and write it as JSON where a file is named.
+
+    Args:
+        images: what is judged.
+        reference: a dataset of params.yaml or, where it is none, a path of real images.
+        channels: "grey" or "rgb": convert images (and a reference path) to that.
+        resize: pixels a side to resize them to.
+        extractor: for a reference path only, as `scoring.own_standard` takes it.
+
+    Raises:
+        ValueError: the images, the reference or the options do not go together; the sentence says what to do.
+    """
+    if channels is not None and channels not in CHANNELS:
+        raise ScoringError(f"--channels is '{channels}'; allowed: {', '.join(CHANNELS)}")
+    params, place = load_params(), resolve(device)
+    make_deterministic()
+    wanted = Wanted(CHANNELS[channels] if channels else None, resize)
+    found = read_images(images, wanted, key, allow_low_range)
+    if reference in params.datasets:
+        if extractor != "auto" or reference_key is not None:
+            raise ScoringError(
+                f"--extractor and --reference-key are for a path of real images; {reference} has its own"
+            )
+        standard = known_standard(reference, params, place)
+        check_shape(found, standard.extractor.image_shape, images, reference)
+    else:
+        real = _real_images(reference, params, wanted, reference_key)
+        check_shape(found, shape_of(real.images), images, reference)
+        constants = params.dataset(params.grid.datasets[0]).protocol
+        standard = own_standard(
+            real,
+            Path(reference),
+            len(found.images),
+            extractor,
+            constants,
+            place,
+            say=lambda sentence: print(sentence, file=sys.stderr),  # noqa: T201
+        )
+        found = replace(
+            found, warnings=(*found.warnings, *(f"reference: {sentence}" for sentence in real.warnings))
+        )
+    scored = score(found, images, standard, place)
+
+    board = io.read_json(LEADERBOARD) if LEADERBOARD.exists() else None
+    difference = difference_to_board(scored, board)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
+    console.print(score_table(scored, None if difference else board))
+    console.print(other_metrics(scored))
+    for sentence in scored.conversions:
+        console.print(f"converted: {sentence}", markup=False, highlight=False)
+    for sentence in scored.warnings:
+        console.print(f"warning: {sentence}", markup=False, highlight=False)
+    if difference:
+        console.print(f"not beside the leaderboard: {difference}", markup=False, highlight=False)
+    if json_file is not None:
+        io.write_json(json_file, scored.to_json(difference))
+
+
+def _real_images(reference: str, params: Params, wanted: Wanted, key: str | None) -> Foreign:
+    path = Path(reference).expanduser()
+    if not path.exists():
+        raise ScoringError(
+            f"--reference is '{reference}', which is neither a path nor one of {', '.join(params.datasets)}"
+        )
+    return read_images(path, wanted, key)

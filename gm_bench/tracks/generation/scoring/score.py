@@ -1,0 +1,365 @@
+"""Images of another program under the protocol of a dataset, or against real images of one's own."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gm_bench import io
+from gm_bench.config import Params, Protocol
+from gm_bench.data.dataset import UNLABELLED
+from gm_bench.data.images import Foreign
+from gm_bench.data.split import stratified_split
+from gm_bench.metrics.extractors.features import PREPROCESSING, Extractor, extract, load_inception
+from gm_bench.metrics.extractors.inception import SHA256, WeightsError, find_weights
+from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.nets.lenet import shape_of
+from gm_bench.reproducibility import derive
+from gm_bench.results.protocol import build_protocol, same_protocol
+from gm_bench.tracks.generation.evaluation import (
+    Reference,
+    all_metrics,
+    floor,
+    make_reference,
+    missing_classes,
+)
+
+SEED = 0
+SCHEMA = 1
+EXTRACTORS = Path("extractors")
+AUTO, LENET, INCEPTION = "auto", "lenet", "inception"
+
+
+class ScoringError(ValueError):
+    """Images that cannot be scored as asked; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What images are held against.
+
+    Args:
+        name: of the dataset, or the path of the real images.
+        known: whether it is a dataset of params.yaml, with a leaderboard perhaps.
+        floor: every metric of real images in the place of generated ones.
+        classes: names of the extractor's classes; empty where they are not those of the real images.
+    """
+
+    name: str
+    known: bool
+    config: Protocol
+    protocol: Mapping[str, Any]
+    extractor: Extractor
+    reference: Reference
+    floor: Mapping[str, float]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The metrics of a set of images.
+
+    Args:
+        values: metric → one value per draw.
+        protocol: that of the standard, with the draws that the images sufficed for.
+        missing: per draw, the classes that no image is taken for.
+    """
+
+    name: str
+    standard: Standard
+    values: Mapping[str, list[float]]
+    protocol: Mapping[str, Any]
+    missing: list[list[str]]
+    n_images: int
+    images_sha256: str
+    conversions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self, difference: str | None) -> dict[str, Any]:
+        """The record for machines; `difference` is why it is not comparable with the leaderboard, if so."""
+        return {
+            "schema": SCHEMA,
+            "images": self.name,
+            "reference": self.standard.name,
+            "n_images": self.n_images,
+            "images_sha256": self.images_sha256,
+            "conversions": list(self.conversions),
+            "warnings": list(self.warnings),
+            "values": {name: list(values) for name, values in self.values.items()},
+            "missing_classes": self.missing,
+            "floor": dict(self.standard.floor),
+            "protocol": dict(self.protocol),
+            "comparable_with_leaderboard": difference is None,
+            "difference": difference,
+        }
+
+
+def known_standard(name: str, params: Params, device: torch.device) -> Standard:
+    """A dataset of params.yaml whose reference is there.
+
+    Raises:
+        ScoringError: the reference is missing or of another protocol; the sentence has the command.
+    """
+    config = params.dataset(name).protocol
+    folder, of_extractor = Path("reference", name), EXTRACTORS / name
+    card = Path("data", name, "card.json")
+    needed = (folder / "features.safetensors", folder / "floor.json", of_extractor / "extractor.json", card)
+    missing = [str(file) for file in needed if not file.exists()]
+    if missing:
+        raise ScoringError(f"{missing[0]} is missing: {_command(name, params)} makes it")
+    tensors, made = io.read_tensors(needed[0])
+    recorded = io.read_json(needed[1])
+    channels, height, width = io.read_json(card)["shape"]
+    info, extractor = load_extractor(of_extractor, (channels, height, width))
+    protocol = build_protocol(
+        name, config, info, PREPROCESSING[info["name"]], made["protocol"]["images_sha256"]
+    )
+    for other in (made["protocol"], recorded["protocol"]):
+        difference = same_protocol(protocol, other)
+        if difference:
+            raise ScoringError(
+                f"{folder} was made under another protocol ({difference}): {_command(name, params)} "
+                "brings it up to date"
+            )
+    return Standard(
+        name,
+        True,
+        config,
+        protocol,
+        extractor,
+        Reference.from_tensors(tensors),
+        recorded["values"],
+        tuple(made.get("classes", ())),
+    )
+
+
+def own_standard(
+    real: Foreign,
+    path: Path,
+    n_fakes: int,
+    choice: str,
+    constants: Protocol,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> Standard:
+    """Real images of one's own as the standard: half of them held out, half in the place of training images.
+
+    Where a classifier is trained for it, that takes half of the images and they are compared with nothing: a
+    small set is soon known by heart, and what the extractor knows by heart looks unlike everything else.
+    The numbers compare only with those of other images against the same standard.
+
+    Args:
+        real: at least twice as many as are compared, four times where a classifier is trained.
+        path: where they came from.
+        n_fakes: how many images there are to be judged; so many are compared, or all held-out ones.
+        choice: "auto" (lenet for labelled images, inception for others), "lenet" (trained on the labels of
+            half of the images), "inception", or a dataset whose extractor is there.
+        constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
+        say: told before a classifier is trained, which takes minutes.
+
+    Raises:
+        ScoringError: too few images, no labels to train on, or no such extractor.
+    """
+    labels = real.labels
+    strata = labels if labels is not None else torch.full((len(real.images),), UNLABELLED)
+    trains = choice == LENET or (choice == AUTO and labels is not None)
+    if len(real.images) < (4 if trains else 2):
+        raise ScoringError(f"{path} holds {len(real.images)} images: real images are split into parts")
+    compared = torch.arange(len(real.images))
+    taught = compared[:0]
+    if trains:
+        compared, taught = stratified_split(strata, len(real.images) // 2, SEED)
+    train, held_out = (compared[p] for p in stratified_split(strata[compared], len(compared) // 2, SEED))
+    n = min(n_fakes, len(held_out))
+    config = constants.model_copy(
+        update={
+            "extractor": LENET if trains else INCEPTION,
+            "n_samples": n,
+            "n_train": len(train),
+            "draws": 1,
+            "kid_subset_size": min(constants.kid_subset_size, n // 2),
+        }
+    )
+    check_enough(n, config, f"{n_fakes:,} images against {len(held_out):,} held-out ones of {path}")
+    generator = torch.Generator().manual_seed(derive(SEED, "scoring/real"))
+    held_out = held_out[torch.randperm(len(held_out), generator=generator)[:n]]
+    train = train[torch.randperm(len(train), generator=generator)]
+    images, seen_images = real.images[held_out], real.images[train]
+    if choice in (AUTO, LENET, INCEPTION):
+        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say)
+    else:
+        info, extractor = _borrowed_extractor(choice, shape_of(images))
+        config = config.model_copy(update={"extractor": info["name"]})
+    reference = make_reference(
+        images,
+        extract(extractor, images, device),
+        extract(extractor, seen_images, device),
+        config,
+        device,
+        labels if trains else None,
+    )
+    hashes = {"test": io.sha256_tensor(images), "train": io.sha256_tensor(seen_images)}
+    protocol = build_protocol(str(path), config, info, PREPROCESSING[info["name"]], hashes)
+    values = floor(seen_images, reference, config, device)
+    classes = real.classes if trains else ()
+    return Standard(str(path), False, config, protocol, extractor, reference, values, classes)
+
+
+def score(found: Foreign, path: Path, standard: Standard, device: torch.device) -> Scored:
+    """Every metric of the images, draw by draw.
+
+    A plain set is dealt at random into as many draws as it suffices for, at most those of the protocol; draws
+    that a file keeps apart are taken as they are where they have the protocol's size.
+
+    Raises:
+        ScoringError: fewer images than one draw needs.
+        ValueError: a metric refuses the features.
+    """
+    config, n_images = standard.config, len(found.images)
+    n = config.n_samples
+    if n_images < n:
+        raise ScoringError(
+            f"{path} holds {n_images:,} images but the protocol of {standard.name} compares {n:,} with as "
+            f"many real ones, since every metric depends on the number: make at least {n:,}, or "
+            f"{n * config.draws:,} for all {config.draws} draws of the leaderboard"
+        )
+    draws = min(config.draws, n_images // n)
+    warnings = list(found.warnings)
+    if found.n_draws > 1 and n_images == found.n_draws * n:
+        order = torch.arange(n_images)
+    else:
+        generator = torch.Generator().manual_seed(derive(SEED, "scoring/draws"))
+        order = torch.randperm(n_images, generator=generator)
+        if n_images > draws * n:
+            warnings.append(
+                f"{draws * n:,} of {n_images:,} images were used, chosen at random: {draws} draw(s) of {n:,}"
+            )
+    values: dict[str, list[float]] = {}
+    missing = []
+    for chosen in order[: draws * n].split(n):
+        images = found.images[chosen]
+        seen = extract(standard.extractor, images, device)
+        for name, value in all_metrics(seen, images, standard.reference, config, device).items():
+            values.setdefault(name, []).append(value)
+        missing.append([standard.classes[i] for i in missing_classes(seen, standard.reference)])
+    return Scored(
+        name=str(path),
+        standard=standard,
+        values=values,
+        protocol={**standard.protocol, "draws": draws},
+        missing=missing,
+        n_images=n_images,
+        images_sha256=io.sha256_tensor(found.images),
+        conversions=found.conversions,
+        warnings=tuple(warnings),
+    )
+
+
+def check_enough(n: int, config: Protocol, what: str) -> None:
+    """Refuse fewer images than the metrics can do with.
+
+    Raises:
+        ScoringError: with the number and the metric that needs it.
+    """
+    needs = {
+        f"FID∞ over {config.fid_subsets} subsets": 4 * config.fid_subsets,
+        f"{config.neighbours} neighbours": config.neighbours + 1,
+        f"a score over {config.score_splits} splits": config.score_splits,
+        "KID": 4,
+    }
+    reason, least = max(needs.items(), key=lambda item: item[1])
+    if n < least:
+        raise ScoringError(f"{what}: too few, {reason} needs at least {least} on either side")
+
+
+def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str | None:
+    """Why a row cannot stand in the leaderboard, in a clause; None where it can.
+
+    Args:
+        board: the content of leaderboard.json; None where there is none.
+    """
+    name = scored.standard.name
+    if not scored.standard.known:
+        return "real images of one's own are the standard, which no leaderboard has"
+    if board is None:
+        return "there is no leaderboard yet: make repro writes it"
+    if name not in board["protocol"]:
+        return f"the leaderboard has no {name}: it holds {', '.join(board['protocol'])}"
+    difference = same_protocol(dict(scored.protocol), board["protocol"][name])
+    if difference and scored.protocol["draws"] != board["protocol"][name]["draws"]:
+        n, draws = scored.protocol["n_samples"], board["protocol"][name]["draws"]
+        return f"{difference}; {n * draws:,} images make all {draws} draws"
+    return difference
+
+
+def _own_extractor(
+    real: Foreign,
+    taught: Tensor,
+    others: Tensor,
+    name: str,
+    path: Path,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> tuple[dict[str, Any], Extractor]:
+    """Inception, or a LeNet taught with some of the images, tested on the others, kept under their hash."""
+    shape = shape_of(real.images)
+    if name == INCEPTION:
+        try:
+            weights = find_weights()
+        except WeightsError as error:
+            hint = (
+                "" if real.labels is not None else ", or sort the real images into one sub-folder per class"
+            )
+            raise ScoringError(f"{error}; or give --extractor another value{hint}") from None
+        info = _info(INCEPTION, SHA256, n_features=2048, comparable="everywhere")
+        return info, load_inception(weights, shape)
+    if real.labels is None:
+        raise ScoringError(
+            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
+            "(or an array 'labels' beside them), or choose another --extractor"
+        )
+    from gm_bench.metrics.extractors.classifier import train_classifier
+
+    split = [(real.images[places], real.labels[places]) for places in (taught, others)]
+    key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
+    folder = EXTRACTORS / f"own-{key[:16]}"
+    if not (folder / "extractor.json").exists():
+        say(f"training a small classifier on {len(taught):,} images of {path}, once: it is kept in {folder}")
+        trained = train_classifier(split[0], split[1], SEED, device)
+        io.write_tensors(folder / "weights.safetensors", trained.weights)
+        info = _info(
+            LENET,
+            io.sha256_file(folder / "weights.safetensors"),
+            n_features=len(trained.weights["penultimate.weight"]),
+            comparable="among themselves",
+        )
+        content = {**info, "test_accuracy": trained.test_accuracy, "weights": "weights.safetensors"}
+        io.write_json(folder / "extractor.json", content)
+    return load_extractor(folder, shape)
+
+
+def _borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Extractor]:
+    folder = EXTRACTORS / dataset
+    if not (folder / "extractor.json").exists():
+        there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
+        raise ScoringError(
+            f"there is no extractor '{dataset}'; choose auto, lenet or inception, or one that is in "
+            f"{EXTRACTORS}: {', '.join(there) or 'none yet'}"
+        )
+    return load_extractor(folder, shape)
+
+
+def _info(name: str, sha256: str, n_features: int, comparable: str) -> dict[str, Any]:
+    return {"schema": 1, "name": name, "sha256": sha256, "features": n_features, "comparable": comparable}
+
+
+def _command(name: str, params: Params) -> str:
+    """What makes the reference of a dataset; DVC has stages for those of the grid only."""
+    if name in params.grid.datasets:
+        return f"dvc repro reference@{name}"
+    steps = (f"python -m pipelines.{stage} {name}" for stage in ("fetch", "extractor", "reference"))
+    return " && ".join(steps)

@@ -1,0 +1,1 @@
+"""Training one model: the loop and what it keeps."""

@@ -1,0 +1,1 @@
+"""What variants share: the contract, the round of a GAN, the bound of a VAE."""
