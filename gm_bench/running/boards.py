@@ -1,0 +1,101 @@
+"""The dvc.yaml of every board: written after dvc.yaml, which is the first board's own.
+
+Each board has a lock of its own beside its stages. Datasets that the first board does not have get a file of
+their own too, which boards share: DVC lets an output belong to one stage only.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gm_bench.config import ConfigError, Params
+
+MAIN = Path("dvc.yaml")
+FOLDER = Path("boards")
+DATASET_STAGES = ("resolve_data", "fetch", "extractor", "reference")
+CELL_STAGES = ("train", "sample", "evaluate")
+RESERVED = ("datasets", "audit")
+HEAD = "# Written by gm-bench run --board: edit params.yaml and {template} instead.\n"
+
+
+def file_of(params: Params, board: str) -> Path:
+    """The dvc.yaml that holds the stages of a board's cells."""
+    return MAIN if board == params.default_board else FOLDER / board / MAIN.name
+
+
+def file_of_dataset(params: Params, dataset: str) -> Path:
+    """The dvc.yaml that holds the stages of a dataset."""
+    main = params.board(params.default_board)
+    return MAIN if dataset in main.datasets else FOLDER / "datasets" / dataset / MAIN.name
+
+
+def address(file: Path, stage: str) -> str:
+    """How DVC calls a stage, from the top of the repository."""
+    return stage if file == MAIN else f"{file.as_posix()}:{stage}"
+
+
+def write(params: Params, board: str) -> None:
+    """Write the dvc.yaml of a board and those of its datasets, but for what the first board has.
+
+    Raises:
+        ConfigError: a board has a name that means something else.
+    """
+    if board in RESERVED:
+        raise ConfigError(f"params.yaml: a board cannot be called {board}: choose another name in boards")
+    main = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
+    home = params.default_board
+    track = params.board(board).track
+    if board != home:
+        template = main if track == "generation" else yaml.safe_load(template_of(track).read_text("utf-8"))
+        own = {n: s for n, s in template["stages"].items() if n not in DATASET_STAGES}
+        home_of_template = next(each["board"] for each in template["vars"] if "board" in each)
+        _write(file_of(params, board), _moved(own, home_of_template, board), [{"board": board}])
+    for dataset in params.board(board).datasets:
+        _write_dataset(params, main, dataset)
+
+
+def write_audit(params: Params) -> Path:
+    """Write the dvc.yaml of the audit and those of its datasets; which file it is."""
+    main = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
+    for dataset in params.audit.datasets:
+        _write_dataset(params, main, dataset)
+    file = FOLDER / "audit" / MAIN.name
+    _write(file, yaml.safe_load(template_of("audit").read_text("utf-8"))["stages"], [])
+    return file
+
+
+def template_of(track: str) -> Path:
+    """The file that the stages of another track's boards are written after."""
+    if "." in track:
+        return Path(*track.split("."), "stages.yaml")
+    return Path("pipelines", track, "stages.yaml")
+
+
+def _write_dataset(params: Params, main: Mapping[str, Any], dataset: str) -> None:
+    file = file_of_dataset(params, dataset)
+    if file != MAIN:
+        stages = {name: main["stages"][name] for name in DATASET_STAGES}
+        one = {name: {**stage, "matrix": {"dataset": [dataset]}} for name, stage in stages.items()}
+        _write(file, one, [])
+
+
+def _moved(stages: Mapping[str, Any], home: str, board: str) -> dict[str, Any]:
+    """The same stages with the axes of another board."""
+    text = json.dumps(stages).replace(f"${{boards.{home}.", f"${{boards.{board}.")
+    moved: dict[str, Any] = json.loads(text)
+    return moved
+
+
+def _write(file: Path, stages: Mapping[str, Any], variables: list[dict[str, str]]) -> None:
+    up = "/".join([".."] * (len(file.parts) - 1))
+    content = {
+        "vars": [f"{up}/params.yaml", *variables],
+        "stages": {name: {"wdir": up, **stage} for name, stage in stages.items()},
+    }
+    text = HEAD.format(template=MAIN) + yaml.safe_dump(content, sort_keys=False, width=110)
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
