@@ -19,7 +19,7 @@ from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.reproducibility import derive, make_deterministic
 from gm_bench.running.stage import Device, run
 from gm_bench.training import sampling
-from gm_bench.variants.base.contract import Variant, find
+from gm_bench.variants.base.contract import Density, Variant, find
 
 N_GRID, COLUMNS = 64, 8
 
@@ -32,7 +32,8 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
     place = devices.resolve(device)
     weights, metadata = io.read_tensors(folder / "model.safetensors")
     shape = tuple(metadata["image_shape"])
-    density = find(variant).density
+    kind = find(variant)
+    density = kind.density if issubclass(kind, Density) else ""
     n, draws, counts = protocol.n_samples, protocol.draws, metadata["class_counts"]
     tensors = {"images": torch.empty((0, n, *shape), dtype=torch.uint8)}
     grid = torch.zeros((N_GRID, *shape), dtype=torch.uint8)
@@ -52,7 +53,7 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
         if model.conditional:  # one row a class
             asked = torch.arange(len(counts)).repeat_interleave(COLUMNS)
             grid = sampling.draw(model, asked, len(asked), derive(seed, "grid"), place)
-        if density:
+        if isinstance(model, Density):
             tensors |= _bounds(model, dataset, protocol, seed, place)
     keys = ("cell", "status", "divergence", "training_key")
     described = {key: metadata[key] for key in keys} | {"density": density, "checkpoint": checkpoint}

@@ -8,13 +8,13 @@ import math
 
 import pytest
 import torch
+from gm_bench.variants.base.objectives import least_squares_critic_loss, least_squares_generator_loss
 from torch import Tensor, nn
 
 from gm_bench.nets.mlp import MLP
 from gm_bench.variants import acgan, began, bigan, dragan, gan_noisy_labels, lsgan_pearson
 from gm_bench.variants.base import contract as variants
 from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import least_squares_critic_loss, least_squares_generator_loss
 
 GAN_OPTIONS = {"z_dim": 4, "prior": "normal"}
 

@@ -8,6 +8,12 @@ from typing import ClassVar
 
 import pytest
 import torch
+from gm_bench.variants.base.autoencoding import (
+    FixedVarianceVAE,
+    evidence_bounds,
+    gaussian_log_likelihood,
+    kl_divergence,
+)
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 from torch.distributions import kl_divergence as kl_of_distributions
@@ -17,12 +23,6 @@ from gm_bench.nets.mlp import MLP
 from gm_bench.variants import beta_vae, cvae, vae, vae_bernoulli, vae_gaussian, vq_vae
 from gm_bench.variants.base import autoencoding
 from gm_bench.variants.base import contract as variants
-from gm_bench.variants.base.autoencoding import (
-    FixedVarianceVAE,
-    evidence_bounds,
-    gaussian_log_likelihood,
-    kl_divergence,
-)
 from gm_bench.variants.base.contract import Batch
 
 IMAGES = torch.arange(8 * 64).remainder(256).to(torch.uint8).view(8, 1, 8, 8)
