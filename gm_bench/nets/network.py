@@ -34,7 +34,7 @@ class Network(ABC):
 
     std: ClassVar[float | None] = None  # of the initial weights; None leaves torch's own initialisation
 
-    def __init__(self, image_shape: tuple[int, int, int], n_classes: int, critic_norm: Norm) -> None:
+    def __init__(self, image_shape: tuple[int, ...], n_classes: int, critic_norm: Norm) -> None:
         self.image_shape = image_shape
         self.n_classes = n_classes
         self.critic_norm = critic_norm
@@ -144,9 +144,7 @@ def with_label_planes(images: Tensor, labels: Tensor, n_classes: int) -> Tensor:
     return torch.cat([images, planes.expand(-1, -1, *images.shape[2:])], dim=1)
 
 
-def build(
-    name: str, options: Mapping[str, Any], image_shape: tuple[int, int, int], n_classes: int
-) -> Network:
+def build(name: str, options: Mapping[str, Any], image_shape: tuple[int, ...], n_classes: int) -> Network:
     """Construct the network family of the file `gm_bench/nets/<name>.py` for images (C, H, W).
 
     Args:

@@ -58,7 +58,7 @@ class Interrupted(KeyboardInterrupt):
     """Training was asked to stop; its state had been saved before this was raised. The message says so."""
 
 
-def build(job: Job, image_shape: tuple[int, int, int], n_classes: int, device: torch.device) -> Variant:
+def build(job: Job, image_shape: tuple[int, ...], n_classes: int, device: torch.device) -> Variant:
     """The untrained model of a cell, its weights drawn from (seed, "init").
 
     Raises:
@@ -77,7 +77,7 @@ def build(job: Job, image_shape: tuple[int, int, int], n_classes: int, device: t
     return model.to(device)
 
 
-def start(job: Job, image_shape: tuple[int, int, int], n_classes: int, device: torch.device) -> State:
+def start(job: Job, image_shape: tuple[int, ...], n_classes: int, device: torch.device) -> State:
     """A cell before its first update.
 
     Raises:

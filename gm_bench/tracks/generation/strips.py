@@ -149,8 +149,8 @@ def _asked_labels(trained: TrainedCell, n: int, label: int | None) -> Tensor | N
     if not trained.model.conditional:
         if label is not None:
             raise ValueError(
-                f"{trained.cell.variant} knows no classes: leave --class out, or choose a conditional variant "
-                "such as cvae"
+                f"{trained.cell.variant} knows no classes: leave --class out, or choose a conditional "
+                "variant such as cvae"
             )
         return None
     if label is None:
