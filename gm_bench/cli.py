@@ -152,9 +152,10 @@ def sample(
     device: Device = "auto",
 ) -> None:
     """Draw new samples from a trained cell into a picture."""
-    from gm_bench.tracks.generation import inspection, strips
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.generation import strips
 
-    _write_picture(out, strips.samples(strips.load(inspection.parse_cell(cell), device), n, label, seed))
+    _write_picture(out, strips.samples(strips.load(parse_cell(cell, "digits"), device), n, label, seed))
 
 
 @app.command()
@@ -172,9 +173,10 @@ def interpolate(
     device: Device = "auto",
 ) -> None:
     """Walk from code to code: between two drawn ones, or between those of two test images."""
-    from gm_bench.tracks.generation import inspection, strips
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.generation import strips
 
-    trained = strips.load(inspection.parse_cell(cell), device)
+    trained = strips.load(parse_cell(cell, "digits"), device)
     if images is None:
         picture = strips.walks(trained, rows, steps, label, seed)
     else:
@@ -195,9 +197,10 @@ def reconstruct(
     device: Device = "auto",
 ) -> None:
     """Make test images again from their codes; without an encoder, the codes are searched for."""
-    from gm_bench.tracks.generation import inspection, strips
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.generation import strips
 
-    trained = strips.load(inspection.parse_cell(cell), device)
+    trained = strips.load(parse_cell(cell, "digits"), device)
     picture, error = strips.reconstructions(trained, n, seed, strips.Search(search_steps, search_rate))
     _write_picture(out, picture)
     typer.echo(f"mean squared error per pixel in [-1, 1]: {error:.4f}")

@@ -7,7 +7,6 @@ Boards name what is compared; recipes are composed, later wins:
 A wrong key or value raises `ConfigError` with one sentence that names the key, the value and what is allowed.
 """
 
-import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -16,25 +15,19 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gm_bench.cell import Cell
+from gm_bench.training.recipe import Frozen, Name, PositiveInt, Recipe
 
 PARAMS_FILE = Path("params.yaml")
 KINDS = ("adversarial", "single", "fitted")
 EVERY = "all"  # the layer of a variant or a base that every recipe, or every kind, starts from
-Number = int | float | str | bool
 Entry = TypeVar("Entry")
 Layer = dict[str, Any]
 
-PositiveInt = Annotated[int, Field(gt=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, strict=True)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
 
 class ConfigError(ValueError):
     """params.yaml says something that cannot be run."""
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Board(Frozen):
@@ -88,52 +81,6 @@ class Protocol(Frozen):
     bound_images: PositiveInt
     bound_codes: PositiveInt
     floor_splits: Annotated[int, Field(ge=2, strict=True)]
-
-
-class Adam(Frozen):
-    name: Literal["adam"]
-    lr: Annotated[float, Field(gt=0)]
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
-    decay: Literal["none", "linear"]
-
-
-class RMSprop(Frozen):
-    name: Literal["rmsprop"]
-    lr: Annotated[float, Field(gt=0)]
-    alpha: Annotated[float, Field(ge=0, lt=1)]
-    decay: Literal["none", "linear"]
-
-
-Optimiser = Annotated[Adam | RMSprop, Field(discriminator="name")]
-
-
-class NetworkChoice(Frozen):
-    """A family of networks (a module of `gm_bench.nets`) and its constructor keywords."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-    name: Name
-
-    @property
-    def options(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
-
-
-class Recipe(Frozen):
-    """How one variant is trained.
-
-    `updates` counts the updates of each player in one round, in the order in which they are made; `model`
-    holds constructor keywords of the variant; `ema`, where it is given, is the decay of an exponential moving
-    average of the weights, which is then the model that is reported. `checkpoint` says whether that is the
-    last model or the best snapshot of it, by FID against validation images.
-    """
-
-    batch_size: Annotated[int, Field(ge=2, strict=True)]
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    checkpoint: Literal["last", "best"] = "last"
-    updates: dict[Name, PositiveInt]
-    optimisers: dict[Name, Optimiser]
-    network: NetworkChoice
-    model: dict[str, Number]
 
 
 class AuditSet(Frozen):
@@ -315,17 +262,6 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"
-
-
-def check_keywords(cls: type, options: Mapping[str, Any], where: str, given: tuple[str, ...]) -> None:
-    """Refuse keywords that a constructor does not take, and missing ones, naming the key in params.yaml."""
-    expected = [p for p in inspect.signature(cls).parameters if p not in given]
-    for key in options:
-        if key not in expected:
-            raise ConfigError(f"params.yaml: unknown key '{key}' in {where}; allowed: {', '.join(expected)}")
-    for key in expected:
-        if key not in options:
-            raise ConfigError(f"params.yaml: {where} lacks the key '{key}'; it takes: {', '.join(expected)}")
 
 
 def _sentence(error: ValidationError, model: type[BaseModel]) -> str:

@@ -19,7 +19,7 @@ from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.reproducibility import derive, make_deterministic
 from gm_bench.running.stage import Device, run
 from gm_bench.training import sampling
-from gm_bench.variants.base.contract import Variant, find
+from gm_bench.variants.base.contract import Density, find
 
 N_GRID, COLUMNS = 64, 8
 
@@ -32,7 +32,8 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
     place = devices.resolve(device)
     weights, metadata = io.read_tensors(folder / "model.safetensors")
     shape = tuple(metadata["image_shape"])
-    density = find(variant).density
+    kind = find(variant)
+    density = kind.density if issubclass(kind, Density) else ""
     n, draws, counts = protocol.n_samples, protocol.draws, metadata["class_counts"]
     tensors = {"images": torch.empty((0, n, *shape), dtype=torch.uint8)}
     grid = torch.zeros((N_GRID, *shape), dtype=torch.uint8)
@@ -52,8 +53,8 @@ def main(dataset: str, variant: str, seed: int, device: Device = "auto") -> None
         if model.conditional:  # one row a class
             asked = torch.arange(len(counts)).repeat_interleave(COLUMNS)
             grid = sampling.draw(model, asked, len(asked), derive(seed, "grid"), place)
-        if density:
-            tensors |= _bounds(model, dataset, protocol, seed, place)
+        if isinstance(model, Density):
+            tensors |= _bounds(model, model.conditional, dataset, protocol, seed, place)
     keys = ("cell", "status", "divergence", "training_key")
     described = {key: metadata[key] for key in keys} | {"density": density, "checkpoint": checkpoint}
     io.write_tensors(folder / "samples.safetensors", tensors, described)
@@ -79,13 +80,13 @@ def _best(folder: Path, dataset: str, device: torch.device) -> tuple[int, dict[s
 
 
 def _bounds(
-    model: Variant, dataset: str, protocol: Protocol, seed: int, device: torch.device
+    model: Density, conditional: bool, dataset: str, protocol: Protocol, seed: int, device: torch.device
 ) -> dict[str, Tensor]:
     """Bounds of the log-likelihood of held-out images, the first of those that the metrics read."""
     images, labels = read_split(Path("data", dataset), "test")
     key = f"{dataset}.protocol.bound_images"
     places = choose(torch.arange(len(images)), protocol.bound_images, key, "test")
-    told = labels[places] if model.conditional else None
+    told = labels[places] if conditional else None
     return sampling.likelihood_bounds(
         model, images[places], told, protocol.bound_codes, derive(seed, "bounds"), device
     )

@@ -1,7 +1,6 @@
 """The stages reference and evaluate on real digits: one path for floor and cells, and what they refuse."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench import reproducibility as device
+from gm_bench.cell import Cell
 from gm_bench.config import load_params
 from gm_bench.data.dataset import read_split
 from gm_bench.data.split import choose as choose_places
@@ -28,8 +28,9 @@ from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.reproducibility import derive
 from gm_bench.results.protocol import SEED, same_protocol
 from gm_bench.tracks.generation import evaluation, strips
-from gm_bench.training import loop as training
 from gm_bench.training import sampling
+from gm_bench.training.job import Job
+from gm_bench.training.state import build
 from pipelines import evaluate
 from pipelines import sample as sample_stage
 
@@ -398,9 +399,9 @@ def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_f
     images, labels = read_split(Path("data", "digits"), "train")
     shown, held_back = hold_out(labels, N_VALIDATION)
     recipe = load_params().variants["vae"]["tiny"].model_copy(update={"checkpoint": "best"})
-    job = training.Job("digits", "vae", 0, recipe, 192)
+    jobs = [Job(Cell("digits", "digits", "vae", seed), recipe, 192) for seed in range(3)]
     moments = [64, 128, 192]
-    candidates = [training.build(replace(job, seed=seed), (1, 8, 8), 10, CPU) for seed in range(3)]
+    candidates = [build(job, (1, 8, 8), 10, CPU) for job in jobs]
     stored = {
         f"{moment}.{name}": weights
         for moment, candidate in zip(moments, candidates, strict=True)

@@ -11,10 +11,10 @@ allows; a class is its one-hot code at the decoder and one plane a class at the 
 
 from typing import ClassVar
 
-from gm_bench.variants.base.autoencoding import FixedVarianceVAE
+from gm_bench.variants.vae import VAE
 
 
-class CVAE(FixedVarianceVAE):
+class CVAE(VAE):
     """Class-conditional variational autoencoder."""
 
     source: ClassVar[str] = "Sohn et al. 2015, eq. 4"

@@ -53,7 +53,7 @@ class Damage:
 DAMAGES = [
     Damage(
         "wrong sign in a loss (wgan_gp, generator)",
-        "gm_bench/variants/base/objectives.py",
+        "gm_bench/variants/wgan.py",
         "return -fake.mean()\n",
         "return fake.mean()\n",
     ),
@@ -72,8 +72,8 @@ DAMAGES = [
     Damage(
         "shifted normalisation (real images 0.1 brighter)",
         "gm_bench/variants/base/contract.py",
-        ".div(127.5).sub_(1)",
-        ".div(127.5).sub_(0.9)",
+        "values = from_uint8(values)",
+        "values = from_uint8(values) + 0.1",
     ),
     Damage(
         "frozen input layer (of every player)",
@@ -91,8 +91,8 @@ DAMAGES = [
     Damage(
         "sampling at the wrong scale (pixels up to 230)",
         "gm_bench/training/sampling.py",
-        "((images + 1) * 127.5)",
-        "((images + 1) * 115)",
+        "to_uint8(samples)",
+        "to_uint8((samples + 1) * 115 / 127.5 - 1)",
     ),
     Damage(
         "codes at the wrong scale (0.8 of the prior, GANs)",
