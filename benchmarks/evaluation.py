@@ -33,6 +33,7 @@ from gm_bench.metrics.extractors.inception import InceptionExtractor
 from gm_bench.metrics.extractors.lenet import LeNetExtractor
 from gm_bench.metrics.frechet import fid, moments
 from gm_bench.reproducibility import make_deterministic
+from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation import evaluation
 
 CPU = torch.device("cpu")

@@ -19,10 +19,9 @@ def main(
 ) -> None:
     """Write extractors/DATASET: pinned weights, newly trained ones, or the hash of published ones."""
     record = prepare(dataset, load_params().dataset(dataset).protocol.extractor, resolve(device), pin)
-    accuracy = "" if record["test_accuracy"] is None else f", test accuracy {record['test_accuracy']:.2%}"
-    typer.echo(
-        f"{dataset}: {record['name']} {record['sha256'][:8]}, rows comparable {record['comparable']}{accuracy}"
-    )
+    text = f"{dataset}: {record['name']} {record['sha256'][:8]}, rows comparable {record['comparable']}"
+    accuracy = record["test_accuracy"]
+    typer.echo(text if accuracy is None else f"{text}, test accuracy {accuracy:.2%}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The stage reference, from files to files: features of real images, and how far apart two sets of them are."""
+"""The stage reference, from files to files: features of real images, and how far two sets of them differ."""
 
 from typing import Any
 

@@ -304,7 +304,7 @@ def _own_extractor(
     device: torch.device,
     say: Callable[[str], None],
 ) -> tuple[dict[str, Any], Extractor]:
-    """A published one, or a LeNet taught with some of the images, tested on the others, kept under their hash."""
+    """A published one, or a LeNet taught with some of the images, tested on others, kept under their hash."""
     shape = shape_of(real.images)
     if name != LENET:
         try:
