@@ -93,10 +93,39 @@ class LeNetExtractor(Extractor):
             )
         return cls.of_weights(io.read_tensors(path)[0], image_shape)
 
+    @classmethod
+    def of_package(cls, dataset: str, image_shape: tuple[int, int, int]) -> tuple[dict[str, Any], Self]:
+        """The record (`describe`) and the network that are pinned for a dataset.
+
+        Raises:
+            KeyError: none are.
+            ValueError: they do not fit the images.
+        """
+        record = io.read_json(FOLDER / RECORDS)[dataset]
+        path = FOLDER / pinned_file(dataset)
+        described = {"weights": path.name, "sha256": record["sha256"]}
+        extractor = cls.load(FOLDER, described, image_shape)
+        return (
+            cls.describe(
+                record["sha256"],
+                extractor.n_features,
+                extractor.n_logits,
+                comparable="everywhere",
+                test_accuracy=record["test_accuracy"],
+                weights=path.name,
+            ),
+            extractor,
+        )
+
 
 def widths(weights: dict[str, Tensor]) -> tuple[int, int]:
     """Numbers of features and of logits that these weights give."""
     return len(weights["penultimate.weight"]), len(weights["classify.weight"])
+
+
+def pinned_datasets() -> list[str]:
+    """The datasets that weights are pinned for."""
+    return list(io.read_json(FOLDER / RECORDS))
 
 
 def pinned_file(dataset: str) -> str:

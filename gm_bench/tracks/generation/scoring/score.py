@@ -16,7 +16,7 @@ from gm_bench.data.images import Foreign
 from gm_bench.data.split import stratified_split
 from gm_bench.metrics.extractors import names
 from gm_bench.metrics.extractors.features import Extractor, WeightsError, extract
-from gm_bench.metrics.extractors.lenet import LeNetExtractor, widths
+from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, widths
 from gm_bench.metrics.extractors.loading import find, load_extractor
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
@@ -144,6 +144,7 @@ def own_standard(
     constants: Protocol,
     device: torch.device,
     say: Callable[[str], None],
+    kept: Path = EXTRACTORS,
 ) -> Standard:
     """Real images of one's own as the standard: half of them held out, half in the place of training images.
 
@@ -159,6 +160,7 @@ def own_standard(
             half of the images), "inception", or a dataset whose extractor is there.
         constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
         say: told before a classifier is trained, which takes minutes.
+        kept: where a classifier that was trained is kept.
 
     Raises:
         ScoringError: too few images, no labels to train on, or no such extractor.
@@ -189,7 +191,7 @@ def own_standard(
     train = train[torch.randperm(len(train), generator=generator)]
     images, seen_images = real.images[held_out], real.images[train]
     if choice in (AUTO, *names()):
-        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say)
+        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say, kept)
     else:
         info, extractor = _borrowed_extractor(choice, shape_of(images))
         config = config.model_copy(update={"extractor": info["name"]})
@@ -303,13 +305,14 @@ def _own_extractor(
     path: Path,
     device: torch.device,
     say: Callable[[str], None],
+    kept: Path,
 ) -> tuple[dict[str, Any], Extractor]:
     """A published one, or a LeNet taught with some of the images, tested on others, kept under their hash."""
     shape = shape_of(real.images)
     if name != LENET:
         try:
             info = find(name).published()
-            return info, find(name).load(EXTRACTORS, info, shape)
+            return info, find(name).load(kept, info, shape)
         except WeightsError as error:
             hint = (
                 "" if real.labels is not None else ", or sort the real images into one sub-folder per class"
@@ -324,7 +327,7 @@ def _own_extractor(
 
     split = [(real.images[places], real.labels[places]) for places in (taught, others)]
     key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
-    folder = EXTRACTORS / f"own-{key[:16]}"
+    folder = kept / f"own-{key[:16]}"
     if not (folder / "extractor.json").exists():
         say(f"training a small classifier on {len(taught):,} images of {path}, once: it is kept in {folder}")
         trained = train_classifier(split[0], split[1], SEED, device)
@@ -343,10 +346,12 @@ def _own_extractor(
 def _borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Extractor]:
     folder = EXTRACTORS / dataset
     if not (folder / "extractor.json").exists():
+        if dataset in pinned_datasets():
+            return LeNetExtractor.of_package(dataset, shape)
         there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
         raise ScoringError(
-            f"there is no extractor '{dataset}'; choose {', '.join((AUTO, *names()))}, or one that is in "
-            f"{EXTRACTORS}: {', '.join(there) or 'none yet'}"
+            f"there is no extractor '{dataset}'; choose {', '.join((AUTO, *names()))}, one that is in "
+            f"{EXTRACTORS} ({', '.join(there) or 'none yet'}) or a pinned one: {', '.join(pinned_datasets())}"
         )
     return load_extractor(folder, shape)
 
