@@ -134,9 +134,8 @@ def test_every_file_is_an_extractor_but_the_shared_ones() -> None:
         assert loading.find(name).preprocessing
     for name in extractors.SHARED:
         found = vars(import_module(f"gm_bench.metrics.extractors.{name}")).values()
-        assert not [
-            c for c in found if isinstance(c, type) and issubclass(c, Extractor) and c is not Extractor
-        ]
+        classes = {c for c in found if isinstance(c, type) and issubclass(c, Extractor)}
+        assert classes <= {Extractor}
     with pytest.raises(loading.ExtractorError, match="unknown extractor 'features'; .* inception, lenet"):
         loading.find("features")
 
@@ -192,7 +191,7 @@ def test_what_reaches_the_first_layer(
 def test_inception_enlarges_as_tensorflow_1_did(
     extractor_of: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bilinear from the corner, output pixel i at i · 8 / 299, the last ones repeated: by hand, in float64."""
+    """Bilinear from the corner, output pixel i at i · 8 / 299, the last one repeated: by hand, in float64."""
     given = images(2, 3, 8, 8)
     seen = first_input(extractor_of("inception", (3, 8, 8)), given, monkeypatch)
     place = torch.arange(299, dtype=torch.float64) * 8 / 299

@@ -96,7 +96,8 @@ def _read(
         return from_memory(images, labels, name, wanted, allow_low_range)
     if labels is not None:
         raise ScoringError(
-            "labels are for real images in memory: a folder has one sub-folder a class, a file an array labels"
+            "labels are for real images in memory: a folder has one sub-folder for each class, "
+            "a file an array labels"
         )
     return read_images(Path(images), wanted, allow_low_range=allow_low_range)
 
