@@ -15,6 +15,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gm_bench.cell import Cell
+from gm_bench.results.protocol import Protocol
+from gm_bench.tracks.audit.settings import Audit
 from gm_bench.training.recipe import Frozen, Name, PositiveInt, Recipe
 
 PARAMS_FILE = Path("params.yaml")
@@ -56,57 +58,6 @@ class Source(Frozen):
     @property
     def options(self) -> dict[str, Any]:
         return dict(self.model_extra or {})
-
-
-class Protocol(Frozen):
-    """Everything that a metric depends on besides the samples.
-
-    `n_train` training images are searched for copies, at least as many as there are samples; FID∞ is fitted
-    through `fid_subsets` sizes, N to N / fid_subsets; a sample nearer to a training image than the
-    `duplicate_quantile` of held-out images is a near duplicate; the bounds of a model's log-likelihood are of
-    `bound_images` held-out images with `bound_codes` codes each; the floor's spread is over `floor_splits`
-    random splits of the real images that are compared.
-    """
-
-    extractor: Literal["lenet", "inception"]
-    n_samples: Annotated[int, Field(ge=2, strict=True)]
-    n_train: Annotated[int, Field(ge=2, strict=True)]
-    draws: PositiveInt
-    score_splits: PositiveInt
-    kid_subsets: PositiveInt
-    kid_subset_size: Annotated[int, Field(ge=2, strict=True)]
-    fid_subsets: Annotated[int, Field(ge=3, strict=True)]
-    neighbours: PositiveInt
-    duplicate_quantile: Annotated[float, Field(gt=0, lt=1, strict=True)]
-    bound_images: PositiveInt
-    bound_codes: PositiveInt
-    floor_splits: Annotated[int, Field(ge=2, strict=True)]
-
-
-class AuditSet(Frozen):
-    """How many images of a dataset make a set of the audit, and how often it repeats.
-
-    Clean draws measure the noise, the others how each disturbance moves a metric.
-    """
-
-    n_samples: Annotated[int, Field(ge=2, strict=True)]
-    clean_draws: Annotated[int, Field(ge=3, strict=True)]
-    disturbed_draws: Annotated[int, Field(ge=2, strict=True)]
-
-
-class Audit(Frozen):
-    """What the metrics themselves are tested with (pipelines/audit).
-
-    `strengths` has growing strengths of entries of `gm_bench.corruptions.FAILURES`; `noise_multiple` is
-    how many standard deviations of clean draws a metric must move to count as having noticed; `sizes` are the
-    numbers of images that it is computed from when nothing is wrong.
-    """
-
-    datasets: list[Name] = Field(min_length=1)
-    sets: dict[Name, AuditSet]
-    noise_multiple: Annotated[float, Field(gt=0)]
-    sizes: list[Annotated[int, Field(ge=2, strict=True)]]
-    strengths: dict[Name, Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]]
 
 
 class DatasetConfig(Frozen):

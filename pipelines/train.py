@@ -8,28 +8,34 @@ import typer
 
 from gm_bench import reproducibility as devices
 from gm_bench.cell import DATA, Cell
-from gm_bench.config import load_params
+from gm_bench.running import resolve as resolved
 from gm_bench.running.console import TrainingDisplay
-from gm_bench.running.stage import Device, run
+from gm_bench.running.stage import Board, Dataset, Device, Seed, Variant, run
 from gm_bench.training.fit import fit
 from gm_bench.training.job import Job
+from gm_bench.training.recipe import Recipe
 from gm_bench.training.state import Interrupted
 
 
 def main(
-    board: str,
-    dataset: str,
-    variant: str,
-    seed: int,
+    board: Board,
+    dataset: Dataset,
+    variant: Variant,
+    seed: Seed,
     device: Device = "auto",
     save_every: Annotated[float, typer.Option(help="seconds between checkpoints")] = 30.0,
 ) -> None:
     """Train one cell, going on from its checkpoint if it has one."""
-    params = load_params()
-    budget = params.dataset(dataset).training
     cell = Cell(board, dataset, variant, seed)
-    recipe = params.recipe(variant, dataset)
-    job = Job(cell, recipe, budget.n_images, budget.n_snapshots, budget.n_validation, code="")
+    needs = resolved.read(cell.resolved("train"))
+    job = Job(
+        cell,
+        Recipe.model_validate(needs["recipe"]),
+        needs["n_images"],
+        needs["n_snapshots"],
+        needs["n_validation"],
+        needs["code"],
+    )
     display = TrainingDisplay(str(cell), job.n_images, images=0, rounds=0)
     stop = _StopRequest()
     with display:

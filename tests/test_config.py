@@ -69,7 +69,7 @@ WRONG = {
     ),
     "unknown extractor": (
         lambda p: p["datasets"]["digits"]["protocol"].update(extractor="vgg"),
-        "is 'vgg': input should be 'lenet' or 'inception'",
+        "is 'vgg': input should be 'inception' or 'lenet'",
     ),
     "negative learning rate": (
         lambda p: p["variants"]["gan"]["tiny"]["optimisers"]["critic"].update(lr=-1.0),

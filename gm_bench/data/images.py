@@ -83,7 +83,36 @@ def read_images(path: Path, wanted: Wanted, key: str | None = None, allow_low_ra
             raise DataError(f"--key names an array of a file, but {path} is a folder")
         found = _read_folder(path, wanted)
     else:
-        found = _read_arrays(path, wanted, key)
+        found = _from_arrays(_load(path), wanted, key, path)
+    return _check_range(found, path, allow_low_range)
+
+
+def from_memory(
+    images: NDArray[Any] | Tensor,
+    labels: NDArray[Any] | Tensor | None,
+    name: str,
+    wanted: Wanted,
+    allow_low_range: bool = False,
+) -> Foreign:
+    """Images of an array or tensor, checked as those of a file are.
+
+    Args:
+        images: uint8 (N, C, H, W), (N, H, W) or (N, H, W, C); a fifth axis in front keeps draws apart.
+        labels: whole numbers (N,), or None.
+        name: of the images in messages.
+
+    Raises:
+        DataError: as `read_images`.
+    """
+    given = {IMAGES_KEY: images} if labels is None else {IMAGES_KEY: images, LABELS_KEY: labels}
+    arrays = {
+        key: _numpy(each.detach().cpu()) if isinstance(each, Tensor) else each for key, each in given.items()
+    }
+    found = _from_arrays(arrays, wanted, IMAGES_KEY, Path(name))
+    return _check_range(found, Path(name), allow_low_range)
+
+
+def _check_range(found: Foreign, path: Path, allow_low_range: bool) -> Foreign:
     low, high = int(found.images.min()), int(found.images.max())
     if high - low < LEAST_RANGE and not allow_low_range:
         raise DataError(
@@ -153,8 +182,7 @@ def _read_folder(root: Path, wanted: Wanted) -> Foreign:
     return Foreign(images, labels, listing.classes, 1, _conversions(wanted, n_reshaped, n), tuple(warnings))
 
 
-def _read_arrays(path: Path, wanted: Wanted, key: str | None) -> Foreign:
-    arrays = _load(path)
+def _from_arrays(arrays: dict[str, NDArray[Any]], wanted: Wanted, key: str | None, path: Path) -> Foreign:
     name = _choose(arrays, key, path)
     array = arrays[name]
     if array.dtype != np.uint8:

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from gm_bench import io
-from gm_bench.config import Audit, AuditSet, Params
+from gm_bench.config import Params
 from gm_bench.data.dataset import load, save
 from gm_bench.metrics.extractors.features import Extractor, extract
 from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.tracks.audit.detection import judge_all
 from gm_bench.tracks.audit.measuring import Subject, check_strengths, config_at, measure
 from gm_bench.tracks.audit.report import figure, to_json, to_markdown
+from gm_bench.tracks.audit.settings import Audit, AuditSet
 from pipelines import extractor
 from pipelines.audit import report
 

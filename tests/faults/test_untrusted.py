@@ -25,8 +25,8 @@ from PIL import Image
 from gm_bench.data.dataset import DataError, load, read_split, save
 from gm_bench.data.loaders import cifar10
 from gm_bench.io import FileError, read_bytes, read_json, read_rows, read_tensors
-from gm_bench.metrics.extractors.features import load_inception
-from gm_bench.metrics.extractors.inception import WeightsError
+from gm_bench.metrics.extractors.features import WeightsError
+from gm_bench.metrics.extractors.inception import InceptionExtractor
 from gm_bench.report import cell_page
 from gm_bench.tracking.store import Store
 from pipelines.leaderboard import read_cell
@@ -159,7 +159,7 @@ def test_inception_weights_that_run_code_do_not(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save({"weight": Trap(tmp_path / "owned")}, path)
     with pytest.raises(WeightsError, match="holds more than tensors"):
-        load_inception(path, (3, 16, 16))
+        InceptionExtractor.of_weights(path, (3, 16, 16))
     assert not (tmp_path / "owned").exists()
     torch.load(path, weights_only=False)["weight"].close()
     assert (tmp_path / "owned").exists(), "it would have gone off"

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from gm_bench import io
-from gm_bench.config import Params, Protocol
+from gm_bench.config import Params
 from gm_bench.data.dataset import UNLABELLED
 from gm_bench.data.images import Foreign
 from gm_bench.data.split import stratified_split
-from gm_bench.metrics.extractors.features import PREPROCESSING, Extractor, extract, load_inception
-from gm_bench.metrics.extractors.inception import SHA256, WeightsError, find_weights
-from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.metrics.extractors import names
+from gm_bench.metrics.extractors.features import Extractor, WeightsError, extract
+from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, widths
+from gm_bench.metrics.extractors.loading import find, load_extractor
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
-from gm_bench.results.protocol import build_protocol, same_protocol
+from gm_bench.results.protocol import Protocol, build_protocol, same_protocol
 from gm_bench.tracks.generation.evaluation import (
     Reference,
     all_metrics,
@@ -115,9 +116,7 @@ def known_standard(name: str, params: Params, device: torch.device) -> Standard:
     recorded = io.read_json(needed[1])
     channels, height, width = io.read_json(card)["shape"]
     info, extractor = load_extractor(of_extractor, (channels, height, width))
-    protocol = build_protocol(
-        name, config, info, PREPROCESSING[info["name"]], made["protocol"]["images_sha256"]
-    )
+    protocol = build_protocol(name, config, info, extractor.preprocessing, made["protocol"]["images_sha256"])
     for other in (made["protocol"], recorded["protocol"]):
         difference = same_protocol(protocol, other)
         if difference:
@@ -145,6 +144,7 @@ def own_standard(
     constants: Protocol,
     device: torch.device,
     say: Callable[[str], None],
+    kept: Path = EXTRACTORS,
 ) -> Standard:
     """Real images of one's own as the standard: half of them held out, half in the place of training images.
 
@@ -160,6 +160,7 @@ def own_standard(
             half of the images), "inception", or a dataset whose extractor is there.
         constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
         say: told before a classifier is trained, which takes minutes.
+        kept: where a classifier that was trained is kept.
 
     Raises:
         ScoringError: too few images, no labels to train on, or no such extractor.
@@ -177,7 +178,7 @@ def own_standard(
     n = min(n_fakes, len(held_out))
     config = constants.model_copy(
         update={
-            "extractor": LENET if trains else INCEPTION,
+            "extractor": LENET if trains else choice if choice in names() else INCEPTION,
             "n_samples": n,
             "n_train": len(train),
             "draws": 1,
@@ -189,8 +190,8 @@ def own_standard(
     held_out = held_out[torch.randperm(len(held_out), generator=generator)[:n]]
     train = train[torch.randperm(len(train), generator=generator)]
     images, seen_images = real.images[held_out], real.images[train]
-    if choice in (AUTO, LENET, INCEPTION):
-        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say)
+    if choice in (AUTO, *names()):
+        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say, kept)
     else:
         info, extractor = _borrowed_extractor(choice, shape_of(images))
         config = config.model_copy(update={"extractor": info["name"]})
@@ -203,7 +204,7 @@ def own_standard(
         labels if trains else None,
     )
     hashes = {"test": io.sha256_tensor(images), "train": io.sha256_tensor(seen_images)}
-    protocol = build_protocol(str(path), config, info, PREPROCESSING[info["name"]], hashes)
+    protocol = build_protocol(str(path), config, info, extractor.preprocessing, hashes)
     values = floor(seen_images, reference, config, device)
     classes = real.classes if trains else ()
     return Standard(str(path), False, config, protocol, extractor, reference, values, classes)
@@ -304,19 +305,19 @@ def _own_extractor(
     path: Path,
     device: torch.device,
     say: Callable[[str], None],
+    kept: Path,
 ) -> tuple[dict[str, Any], Extractor]:
-    """Inception, or a LeNet taught with some of the images, tested on the others, kept under their hash."""
+    """A published one, or a LeNet taught with some of the images, tested on others, kept under their hash."""
     shape = shape_of(real.images)
-    if name == INCEPTION:
+    if name != LENET:
         try:
-            weights = find_weights()
+            info = find(name).published()
+            return info, find(name).load(kept, info, shape)
         except WeightsError as error:
             hint = (
                 "" if real.labels is not None else ", or sort the real images into one sub-folder per class"
             )
             raise ScoringError(f"{error}; or give --extractor another value{hint}") from None
-        info = _info(INCEPTION, SHA256, n_features=2048, comparable="everywhere")
-        return info, load_inception(weights, shape)
     if real.labels is None:
         raise ScoringError(
             f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
@@ -326,35 +327,33 @@ def _own_extractor(
 
     split = [(real.images[places], real.labels[places]) for places in (taught, others)]
     key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
-    folder = EXTRACTORS / f"own-{key[:16]}"
+    folder = kept / f"own-{key[:16]}"
     if not (folder / "extractor.json").exists():
         say(f"training a small classifier on {len(taught):,} images of {path}, once: it is kept in {folder}")
         trained = train_classifier(split[0], split[1], SEED, device)
         io.write_tensors(folder / "weights.safetensors", trained.weights)
-        info = _info(
-            LENET,
+        record = LeNetExtractor.describe(
             io.sha256_file(folder / "weights.safetensors"),
-            n_features=len(trained.weights["penultimate.weight"]),
+            *widths(trained.weights),
             comparable="among themselves",
+            test_accuracy=trained.test_accuracy,
+            weights="weights.safetensors",
         )
-        content = {**info, "test_accuracy": trained.test_accuracy, "weights": "weights.safetensors"}
-        io.write_json(folder / "extractor.json", content)
+        io.write_json(folder / "extractor.json", record)
     return load_extractor(folder, shape)
 
 
 def _borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Extractor]:
     folder = EXTRACTORS / dataset
     if not (folder / "extractor.json").exists():
+        if dataset in pinned_datasets():
+            return LeNetExtractor.of_package(dataset, shape)
         there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
         raise ScoringError(
-            f"there is no extractor '{dataset}'; choose auto, lenet or inception, or one that is in "
-            f"{EXTRACTORS}: {', '.join(there) or 'none yet'}"
+            f"there is no extractor '{dataset}'; choose {', '.join((AUTO, *names()))}, one that is in "
+            f"{EXTRACTORS} ({', '.join(there) or 'none yet'}) or a pinned one: {', '.join(pinned_datasets())}"
         )
     return load_extractor(folder, shape)
-
-
-def _info(name: str, sha256: str, n_features: int, comparable: str) -> dict[str, Any]:
-    return {"schema": 1, "name": name, "sha256": sha256, "features": n_features, "comparable": comparable}
 
 
 def _command(name: str, params: Params) -> str:
