@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from gm_bench.data.dataset import DataError
+from gm_bench.data.ownership import check_source
 from gm_bench.io import atomic
 
 MIRROR_VARIABLE = "GM_BENCH_MIRROR"
@@ -111,6 +112,7 @@ def _from_mirror_folder(original: Original) -> Found | None:
     for folder in _folder_names(original.dataset):
         path = Path(mirror) / folder / original.name
         if path.is_file():
+            check_source(path, f"what {MIRROR_VARIABLE} leads to")
             remedy = f"put the original file into the mirror, or unset {MIRROR_VARIABLE} to download it"
             _check(original, path, str(path), remedy)
             return Found(path, f"mirror {path.parent}")
