@@ -1,7 +1,7 @@
 """A dataset: checked images in a training and a test split, how it is loaded and how it lies on disk.
 
-A loader is a module of the package `loaders` with a function `read`, whose keyword arguments are the options that
-params.yaml may give under `source`. The file name is the registry: a new file is a new loader.
+A loader is a module of the package `loaders` with a function `read`, whose keyword arguments are the options
+that params.yaml may give under `source`. The file name is the registry: a new file is a new loader.
 """
 
 import inspect

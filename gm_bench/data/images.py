@@ -5,8 +5,6 @@ for what it is, is refused with the option or the step that mends it; what can b
 result is a warning. Nothing is unpickled and nothing is unpacked to disk.
 """
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gm_bench import io
+from gm_bench.data.arrays import IMAGES_KEY, as_images, choose, hint, load_arrays
 from gm_bench.data.dataset import DataError
 from gm_bench.data.labels import read_labels
 from gm_bench.data.listing import list_images
@@ -28,9 +26,7 @@ from gm_bench.data.survey import Survey
 
 CHANNELS = {"grey": 1, "rgb": 3}
 NAMES = {channels: name for name, channels in CHANNELS.items()}
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt")
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-IMAGES_KEY, LABELS_KEY = "images", "labels"
+LABELS_KEY = "labels"
 LOW_RANGE_OPTION = "--allow-low-range"
 
 
@@ -53,7 +49,8 @@ class Foreign:
 
     Args:
         images: uint8, (N, C, H, W), C 1 or 3, in the order of the file or of the names.
-        labels: int64, (N,), 0 … K−1; None where neither sub-folders nor an array `labels` say, or nobody asked.
+        labels: int64, (N,), 0 … K−1; None where neither sub-folders nor an array `labels` say, or nobody
+            asked.
         classes: the name of each label; empty without labels.
         n_draws: how many independent draws the file itself keeps apart, one after another; 1 for a plain set.
         conversions: what was done to them, in words.
@@ -167,12 +164,12 @@ def _read_folder(
 
 
 def _read_arrays(path: Path, wanted: Wanted, key: str | None, labelled: bool) -> Foreign:
-    arrays = _load(path)
-    name = _choose(arrays, key, path)
+    arrays = load_arrays(path)
+    name = choose(arrays, key, path)
     array = arrays[name]
     if array.dtype != np.uint8:
-        raise DataError(f"'{name}' of {path} is {array.dtype}, not uint8: {_hint(array)}")
-    images, n_draws = _as_images(array, f"'{name}' of {path}")
+        raise DataError(f"'{name}' of {path} is {array.dtype}, not uint8: {hint(array)}")
+    images, n_draws = as_images(array, f"'{name}' of {path}")
     n_reshaped = 0
     channels, height, width = images.shape[1:]
     if (wanted.channels or channels) != channels or (wanted.size or height, wanted.size or width) != (
@@ -181,7 +178,9 @@ def _read_arrays(path: Path, wanted: Wanted, key: str | None, labelled: bool) ->
     ):
         images = np.stack([to_array(_fit(_picture(image), wanted)) for image in images])
         n_reshaped = len(images)
-    labels, classes, unread = None, (), []
+    labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
+    unread: list[str] = []
     if labelled:
         of_labels = _labels_of(name, arrays)
         unread = [other for other in arrays if other not in (name, of_labels)]
@@ -199,7 +198,7 @@ def _read_arrays(path: Path, wanted: Wanted, key: str | None, labelled: bool) ->
 
 
 def _labels_of(name: str, arrays: dict[str, NDArray[Any]]) -> str | None:
-    """Name of the array that labels the images `name`: its own (`train_labels` of `train_images`) before any."""
+    """Name of the array that labels the images `name`: `train_labels` of `train_images`, or `labels`."""
     own = name.replace(IMAGES_KEY, LABELS_KEY)
     return next((label for label in (own, LABELS_KEY) if label != name and label in arrays), None)
 
@@ -208,108 +207,7 @@ def _not_read(names: list[str], arrays: dict[str, NDArray[Any]], path: Path) -> 
     if not names:
         return []
     listed = ", ".join(f"{name} {arrays[name].shape}" for name in names)
-    return [f"{path}: {len(names)} arrays not read: {listed}; labels are read from one named {LABELS_KEY}"]
-
-
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    """Arrays by name, without ever unpickling."""
-    suffix = path.suffix.lower()
-    if suffix in PICKLES:
-        raise DataError(f"{path} may run code when it is opened: save the images as .npz or .safetensors")
-    if suffix in ARCHIVES:
-        raise DataError(f"{path} is an archive: unpack it and give the folder")
-    if not path.exists():
-        raise DataError(f"{path} does not exist: give a folder of images, a .npz or a .safetensors file")
-    if suffix not in (".npz", ".npy", ".safetensors"):
-        raise DataError(
-            f"{path} is neither a folder of images nor a .npz, .npy or .safetensors file; "
-            "a single image has no distribution to compare"
-        )
-    try:
-        if suffix == ".safetensors":
-            tensors, _ = io.read_tensors(path)
-            return {name: _numpy(tensor) for name, tensor in tensors.items()}
-        if suffix == ".npy":
-            return {path.stem: np.load(path, allow_pickle=False)}
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        if "allow_pickle" in str(error):
-            raise DataError(
-                f"{path} holds Python objects, which may run code when they are opened: "
-                "save the images as plain uint8 arrays"
-            ) from None
-        raise DataError(
-            f"{path} is damaged or no such file: write it anew with numpy or safetensors"
-        ) from None
-
-
-def _numpy(tensor: Tensor) -> NDArray[Any]:
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-
-
-def _choose(arrays: dict[str, NDArray[Any]], key: str | None, path: Path) -> str:
-    """Name of the array of images: as asked for, else `images`, else the only one that can be."""
-    if key is not None:
-        if key not in arrays:
-            raise DataError(f"{path} holds no array '{key}'; it has: {', '.join(arrays) or 'none'}")
-        return key
-    possible = [name for name, array in arrays.items() if array.ndim >= 3]
-    if IMAGES_KEY in possible:
-        return IMAGES_KEY
-    if not possible:
-        raise DataError(
-            f"{path} holds no array of images (N, H, W), (N, H, W, C) or (N, C, H, W); "
-            f"it has: {', '.join(f'{name} {array.shape}' for name, array in arrays.items()) or 'nothing'}"
-        )
-    if len(possible) > 1:
-        raise DataError(f"{path} holds several arrays of images: choose with --key {' or '.join(possible)}")
-    return possible[0]
-
-
-def _as_images(array: NDArray[np.uint8], where: str) -> tuple[NDArray[np.uint8], int]:
-    """(N, C, H, W) from (N, H, W), (N, H, W, C) or (N, C, H, W); a fifth axis in front keeps draws apart.
-
-    Raises:
-        DataError: another number of axes, no axis of 1 or 3 channels, or two that could be.
-    """
-    shape = array.shape
-    n_draws = 1
-    if array.ndim == 5:
-        n_draws, array = shape[0], array.reshape(-1, *shape[2:])
-    if array.ndim == 3:
-        array = array[:, None]
-    if array.ndim != 4 or array.size == 0:
-        raise DataError(
-            f"{where} has the shape {shape}; images are (N, H, W), (N, H, W, C) or (N, C, H, W), none of it 0"
-        )
-    first, last = array.shape[1] in NAMES, array.shape[3] in NAMES
-    if first and last:
-        raise DataError(f"{where} has the shape {shape}, whose channels could be the second axis or the last")
-    if not first and not last:
-        raise DataError(
-            f"{where} has the shape {shape}, in which neither the second axis nor the last has 1 (grey) or 3 "
-            "(colour) channels: drop an alpha channel before saving"
-        )
-    return (array if first else array.transpose(0, 3, 1, 2)), n_draws
-
-
-def _hint(array: NDArray[Any]) -> str:
-    """How numbers of another type become uint8, judged by their range."""
-    if array.dtype == bool:
-        return "save x.astype('uint8') * 255"
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array) or array.size == 0:
-        return "these are no pixels; choose another array with --key"
-    if not np.isfinite(array).all():
-        return "it holds NaN or inf, so the program that made it went wrong"
-    low, high = array.min(), array.max()
-    if low >= 0 and high <= 1:
-        return "for values in 0 to 1 save (x * 255).round().astype('uint8')"
-    if low >= -1 and high <= 1:
-        return "for values in -1 to 1 save (x * 127.5 + 127.5).round().astype('uint8')"
-    if low >= 0 and high <= 255:
-        return "for values in 0 to 255 save x.round().astype('uint8')"
-    return f"its values run from {low:.6g} to {high:.6g}; scale them to 0 to 255, round, and save as uint8"
+    return [f"{path}: not read: {listed}; labels are read from an array named {LABELS_KEY}"]
 
 
 def _is_lossy(content: bytes) -> bool:

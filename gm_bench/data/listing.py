@@ -32,7 +32,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class _Place:
-    """A folder on the way: its path below the root, where it really lies, and those it was reached through."""
+    """A folder on the way: its path below the root, where it really lies, and those above it."""
 
     path: Path
     real: Path

@@ -106,10 +106,11 @@ def check_range(images: Tensor, deep: Sequence[bool], where: str, option: str) -
     Raises:
         DataError: less than a quarter of 0 … 255 is used.
     """
-    chosen = torch.tensor(deep, dtype=torch.bool) if deep else torch.zeros(len(images), dtype=torch.bool)
-    for part, what in ((images[~chosen], "images"), (images[chosen], "16-bit images")):
-        if not len(part):
-            continue
+    parts = [(images, "16-bit images" if any(deep) else "images")]
+    if any(deep) and not all(deep):
+        chosen = torch.tensor(deep)
+        parts = [(images[~chosen], "8-bit images"), (images[chosen], "16-bit images")]
+    for part, what in parts:
         low, high = int(part.min()), int(part.max())
         if high - low < LEAST_RANGE:
             raise DataError(
@@ -152,7 +153,7 @@ def _read(content: bytes, where: str, said: list[warnings.WarningMessage]) -> Pi
     transparent = False
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        transparent = image.getextrema()[3][0] < 255
+        transparent = image.getchannel("A").getextrema()[0] != 255
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return Picture(image, 1 if grey else 3, transparent, deep, unread_exif)
 
@@ -173,8 +174,8 @@ def _too_large(where: str, error: Exception) -> str:
     found = re.search(r"\d+", str(error))
     n_pixels = f"{int(found[0]):,} pixels" if found else "too many pixels"
     return (
-        f"{where} has {n_pixels} and at most {Image.MAX_IMAGE_PIXELS:,} are read, since a small file can fill "
-        "the memory: make the image smaller or take it away"
+        f"{where} has {n_pixels} and at most {Image.MAX_IMAGE_PIXELS:,} are read, since a small file can "
+        "fill the memory: make the image smaller or take it away"
     )
 
 

@@ -155,6 +155,6 @@ def _refuse_overlap(train: Listing, test: Listing) -> None:
     if inner.is_relative_to(outer) or outer.is_relative_to(inner) or both:
         shared = f" ({min(both)} is in both)" if both else ""
         raise DataError(
-            f"{test.root} and {train.root} contain one another{shared}: test images would be trained on; "
+            f"{test.root} and {train.root} contain one another: test images would be trained on{shared}; "
             "keep them apart"
         )
