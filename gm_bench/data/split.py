@@ -45,7 +45,7 @@ def stratified_split(labels: Tensor, n_test: int, seed: int) -> tuple[Tensor, Te
 
 
 def keep_every_class(
-    labels: Tensor, kept: Tensor, names: Sequence[str], drawn: str, remedy: str, kind: str = "training"
+    labels: Tensor, kept: Tensor, names: Sequence[str], drawn: str, remedy: str, lacks: str = "to train with"
 ) -> None:
     """Refuse a draw that takes every image of a class.
 
@@ -55,21 +55,21 @@ def keep_every_class(
         names: of the classes by label; without them the labels themselves are named.
         drawn: what was drawn, to begin the sentence.
         remedy: what else than more images would help.
-        kind: what the images that were not drawn are for.
+        lacks: what the images that were not drawn are for.
 
     Raises:
         DataError: a class has no image left.
     """
-    left = torch.isin(labels.unique(), labels[kept])
-    lost = labels.unique()[~left].tolist()
-    if lost:
-        counts = ", ".join(
-            f"{names[label] if names else f'number {label}'} (of {int((labels == label).sum())})"
-            for label in lost
+    found, counts = labels.unique(return_counts=True)
+    lost = ~torch.isin(found, labels[kept])
+    if lost.any():
+        listed = ", ".join(
+            f"{names[label] if names else f'number {label}'} ({n} image{'' if n == 1 else 's'})"
+            for label, n in zip(found[lost].tolist(), counts[lost].tolist(), strict=True)
         )
         raise DataError(
-            f"{drawn} takes every image of {'class' if len(lost) == 1 else 'classes'} {counts} and leaves no "
-            f"{kind} image: add images of such a class or take it away, or {remedy}"
+            f"{drawn} takes every image of a class and leaves none {lacks}: {listed}; add images of such a "
+            f"class, take it away, or {remedy}"
         )
 
 

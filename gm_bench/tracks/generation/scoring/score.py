@@ -13,7 +13,7 @@ from gm_bench import io
 from gm_bench.config import Params, Protocol
 from gm_bench.data.dataset import UNLABELLED
 from gm_bench.data.images import Foreign
-from gm_bench.data.split import stratified_split
+from gm_bench.data.split import keep_every_class, stratified_split
 from gm_bench.metrics.extractors.features import PREPROCESSING, Extractor, extract, load_inception
 from gm_bench.metrics.extractors.inception import SHA256, WeightsError, find_weights
 from gm_bench.metrics.extractors.loading import load_extractor
@@ -163,6 +163,7 @@ def own_standard(
 
     Raises:
         ScoringError: too few images, no labels to train on, or no such extractor.
+        DataError: a classifier is to be trained and a class is too small to be in both halves.
     """
     labels = real.labels
     strata = labels if labels is not None else torch.full((len(real.images),), UNLABELLED)
@@ -172,7 +173,7 @@ def own_standard(
     compared = torch.arange(len(real.images))
     taught = compared[:0]
     if trains:
-        compared, taught = stratified_split(strata, len(real.images) // 2, SEED)
+        compared, taught = _taught(real, path)
     train, held_out = (compared[p] for p in stratified_split(strata[compared], len(compared) // 2, SEED))
     n = min(n_fakes, len(held_out))
     config = constants.model_copy(
@@ -296,6 +297,36 @@ def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str 
     return difference
 
 
+def _taught(real: Foreign, path: Path) -> tuple[Tensor, Tensor]:
+    """Places of the images that are compared, and of those that a classifier is trained with.
+
+    Raises:
+        ScoringError: fewer than two classes.
+        DataError: a class is too small to be in both.
+    """
+    labels = _labels(real, path)
+    other = "give --extractor inception, or a dataset of the same images' shape whose extractor is there"
+    if len(labels.unique()) < 2:
+        raise ScoringError(
+            f"the images of {path} are all of one class ({', '.join(real.classes)}), and a classifier needs "
+            f"two or more: put images of another class beside them, or {other}"
+        )
+    compared, taught = stratified_split(labels, len(labels) // 2, SEED)
+    half = f"the half of {path} that"
+    keep_every_class(labels, taught, real.classes, f"{half} is compared", other, "to train a classifier with")
+    keep_every_class(labels, compared, real.classes, f"{half} trains a classifier", other, "to compare")
+    return compared, taught
+
+
+def _labels(real: Foreign, path: Path) -> Tensor:
+    if real.labels is None:
+        raise ScoringError(
+            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
+            "(or an array 'labels' beside them), or choose another --extractor"
+        )
+    return real.labels
+
+
 def _own_extractor(
     real: Foreign,
     taught: Tensor,
@@ -317,14 +348,10 @@ def _own_extractor(
             raise ScoringError(f"{error}; or give --extractor another value{hint}") from None
         info = _info(INCEPTION, SHA256, n_features=2048, comparable="everywhere")
         return info, load_inception(weights, shape)
-    if real.labels is None:
-        raise ScoringError(
-            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
-            "(or an array 'labels' beside them), or choose another --extractor"
-        )
     from gm_bench.metrics.extractors.classifier import train_classifier
 
-    split = [(real.images[places], real.labels[places]) for places in (taught, others)]
+    labels = _labels(real, path)
+    split = [(real.images[places], labels[places]) for places in (taught, others)]
     key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
     folder = EXTRACTORS / f"own-{key[:16]}"
     if not (folder / "extractor.json").exists():
