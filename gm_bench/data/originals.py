@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, url2pathname, urlopen
 
 from gm_bench.data.dataset import DataError
 from gm_bench.data.ownership import check_source
@@ -155,9 +155,12 @@ def _download(original: Original) -> Found:
 
 
 def _download_from(url: str, original: Original, kind: str, remedy: str) -> Found:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        check_source(Path(url2pathname(parts.path)), f"what {MIRROR_VARIABLE} leads to")
     target = cache_folder() / original.dataset / original.name
     with atomic(target) as temporary:
-        if urlsplit(url).hostname == "drive.google.com":
+        if parts.hostname == "drive.google.com":
             _transfer_from_drive(url, temporary)
         else:
             _transfer(url, temporary)

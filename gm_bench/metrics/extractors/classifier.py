@@ -17,8 +17,8 @@ LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-2
 DROPOUT = 0.5
 EVALUATION_BATCH = 500
-# A set smaller than a batch is one batch. An epoch of a small set is soon over: train every set for at least so
-# many updates.
+# A set smaller than a batch is one batch. An epoch of a small set is soon over: train every set for at least
+# so many updates.
 EPOCHS, LEAST_UPDATES = 5, 2000
 
 

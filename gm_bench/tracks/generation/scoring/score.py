@@ -168,8 +168,13 @@ def own_standard(
     labels = real.labels
     strata = labels if labels is not None else torch.full((len(real.images),), UNLABELLED)
     trains = choice == LENET or (choice == AUTO and labels is not None)
-    if len(real.images) < (4 if trains else 2):
-        raise ScoringError(f"{path} holds {len(real.images)} images: real images are split into parts")
+    parts = 4 if trains else 2
+    reason, least = most_demanding(constants)
+    if (n_held_out := _n_held_out(len(real.images), trains)) < least:
+        raise ScoringError(
+            f"{path} holds {len(real.images):,} images, of which {n_held_out:,} would be held out to be "
+            f"compared with: too few, {reason} needs at least {least}, so give {parts * least:,} or more"
+        )
     compared = torch.arange(len(real.images))
     taught = compared[:0]
     if trains:
@@ -266,15 +271,20 @@ def check_enough(n: int, config: Protocol, what: str) -> None:
     Raises:
         ScoringError: with the number and the metric that needs it.
     """
+    reason, least = most_demanding(config)
+    if n < least:
+        raise ScoringError(f"{what}: too few, {reason} needs at least {least} on either side")
+
+
+def most_demanding(config: Protocol) -> tuple[str, int]:
+    """What needs the most images on either side, in words, and how many."""
     needs = {
         f"FID∞ over {config.fid_subsets} subsets": 4 * config.fid_subsets,
         f"{config.neighbours} neighbours": config.neighbours + 1,
         f"a score over {config.score_splits} splits": config.score_splits,
         "KID": 4,
     }
-    reason, least = max(needs.items(), key=lambda item: item[1])
-    if n < least:
-        raise ScoringError(f"{what}: too few, {reason} needs at least {least} on either side")
+    return max(needs.items(), key=lambda item: item[1])
 
 
 def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str | None:
@@ -295,6 +305,11 @@ def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str 
         n, draws = scored.protocol["n_samples"], board["protocol"][name]["draws"]
         return f"{difference}; {n * draws:,} images make all {draws} draws"
     return difference
+
+
+def _n_held_out(n: int, trains: bool) -> int:
+    """Half of the images, or of the half that trains no classifier."""
+    return (n - n // 2 if trains else n) // 2
 
 
 def _taught(real: Foreign, path: Path) -> tuple[Tensor, Tensor]:
