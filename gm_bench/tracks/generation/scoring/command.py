@@ -1,14 +1,17 @@
 """What `gm-bench evaluate` does: read, score, set beside the leaderboard, print."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from gm_bench import io
+from gm_bench.cell import RUNS
 from gm_bench.config import Params, load_params
 from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, read_images
+from gm_bench.data.ownership import OWNED
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic, resolve
 from gm_bench.tracks.generation.scoring.score import (
@@ -22,6 +25,8 @@ from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
 
 LEADERBOARD = Path("reports", "leaderboard.json")
 WIDTH_OF_PLAIN_OUTPUT = 150
+# Samples of a cell may be judged where they lie: in runs DVC deletes only files that stages wrote.
+NOT_JUDGED = tuple(folder for folder in OWNED if folder != RUNS)
 
 
 def main(
@@ -54,7 +59,17 @@ def main(
     params, place = load_params(), resolve(device)
     make_deterministic()
     wanted = Wanted(CHANNELS[channels] if channels else None, resize)
-    found = read_images(images, wanted, key, allow_low_range)
+    if json_file is not None:
+        _refuse_overwriting(json_file, (images, Path(reference)))
+    found = read_images(
+        images,
+        wanted,
+        key,
+        allow_low_range,
+        labelled=False,
+        named_by="the path of the images",
+        owned=NOT_JUDGED,
+    )
     if reference in params.datasets:
         if extractor != "auto" or reference_key is not None:
             raise ScoringError(
@@ -63,7 +78,7 @@ def main(
         standard = known_standard(reference, params, place)
         check_shape(found, standard.extractor.image_shape, images, reference)
     else:
-        real = _real_images(reference, params, wanted, reference_key)
+        real = _real_images(reference, params, wanted, reference_key, allow_low_range)
         check_shape(found, shape_of(real.images), images, reference)
         constants = params.dataset(params.grid.datasets[0]).protocol
         standard = own_standard(
@@ -82,6 +97,8 @@ def main(
 
     board = io.read_json(LEADERBOARD) if LEADERBOARD.exists() else None
     difference = difference_to_board(scored, board)
+    if json_file is not None:  # before anything is shown: a terminal may fail
+        io.write_json(json_file, scored.to_json(difference))
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
     console.print(score_table(scored, None if difference else board))
     console.print(other_metrics(scored))
@@ -91,14 +108,20 @@ def main(
         console.print(f"warning: {sentence}", markup=False, highlight=False)
     if difference:
         console.print(f"not beside the leaderboard: {difference}", markup=False, highlight=False)
-    if json_file is not None:
-        io.write_json(json_file, scored.to_json(difference))
 
 
-def _real_images(reference: str, params: Params, wanted: Wanted, key: str | None) -> Foreign:
+def _refuse_overwriting(json_file: Path, sources: Sequence[Path]) -> None:
+    for source in sources:
+        if source.exists() and json_file.expanduser().resolve() == source.expanduser().resolve():
+            raise ScoringError(f"--json names {json_file}, which is read and would be lost: name another")
+
+
+def _real_images(
+    reference: str, params: Params, wanted: Wanted, key: str | None, allow_low_range: bool
+) -> Foreign:
     path = Path(reference).expanduser()
     if not path.exists():
         raise ScoringError(
             f"--reference is '{reference}', which is neither a path nor one of {', '.join(params.datasets)}"
         )
-    return read_images(path, wanted, key)
+    return read_images(path, wanted, key, allow_low_range, named_by="--reference")

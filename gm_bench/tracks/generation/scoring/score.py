@@ -13,7 +13,7 @@ from gm_bench import io
 from gm_bench.config import Params
 from gm_bench.data.dataset import UNLABELLED
 from gm_bench.data.images import Foreign
-from gm_bench.data.split import stratified_split
+from gm_bench.data.split import keep_every_class, stratified_split
 from gm_bench.metrics.extractors import names
 from gm_bench.metrics.extractors.features import Extractor, WeightsError, extract
 from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, widths
@@ -164,16 +164,22 @@ def own_standard(
 
     Raises:
         ScoringError: too few images, no labels to train on, or no such extractor.
+        DataError: a classifier is to be trained and a class is too small to be in both halves.
     """
     labels = real.labels
     strata = labels if labels is not None else torch.full((len(real.images),), UNLABELLED)
     trains = choice == LENET or (choice == AUTO and labels is not None)
-    if len(real.images) < (4 if trains else 2):
-        raise ScoringError(f"{path} holds {len(real.images)} images: real images are split into parts")
+    parts = 4 if trains else 2
+    reason, least = most_demanding(constants)
+    if (n_held_out := _n_held_out(len(real.images), trains)) < least:
+        raise ScoringError(
+            f"{path} holds {len(real.images):,} images, of which {n_held_out:,} would be held out to be "
+            f"compared with: too few, {reason} needs at least {least}, so give {parts * least:,} or more"
+        )
     compared = torch.arange(len(real.images))
     taught = compared[:0]
     if trains:
-        compared, taught = stratified_split(strata, len(real.images) // 2, SEED)
+        compared, taught = _taught(real, path)
     train, held_out = (compared[p] for p in stratified_split(strata[compared], len(compared) // 2, SEED))
     n = min(n_fakes, len(held_out))
     config = constants.model_copy(
@@ -266,15 +272,20 @@ def check_enough(n: int, config: Protocol, what: str) -> None:
     Raises:
         ScoringError: with the number and the metric that needs it.
     """
+    reason, least = most_demanding(config)
+    if n < least:
+        raise ScoringError(f"{what}: too few, {reason} needs at least {least} on either side")
+
+
+def most_demanding(config: Protocol) -> tuple[str, int]:
+    """What needs the most images on either side, in words, and how many."""
     needs = {
         f"FID∞ over {config.fid_subsets} subsets": 4 * config.fid_subsets,
         f"{config.neighbours} neighbours": config.neighbours + 1,
         f"a score over {config.score_splits} splits": config.score_splits,
         "KID": 4,
     }
-    reason, least = max(needs.items(), key=lambda item: item[1])
-    if n < least:
-        raise ScoringError(f"{what}: too few, {reason} needs at least {least} on either side")
+    return max(needs.items(), key=lambda item: item[1])
 
 
 def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str | None:
@@ -295,6 +306,41 @@ def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str 
         n, draws = scored.protocol["n_samples"], board["protocol"][name]["draws"]
         return f"{difference}; {n * draws:,} images make all {draws} draws"
     return difference
+
+
+def _n_held_out(n: int, trains: bool) -> int:
+    """Half of the images, or of the half that trains no classifier."""
+    return (n - n // 2 if trains else n) // 2
+
+
+def _taught(real: Foreign, path: Path) -> tuple[Tensor, Tensor]:
+    """Places of the images that are compared, and of those that a classifier is trained with.
+
+    Raises:
+        ScoringError: fewer than two classes.
+        DataError: a class is too small to be in both.
+    """
+    labels = _labels(real, path)
+    other = "give --extractor inception, or a dataset of the same images' shape whose extractor is there"
+    if len(labels.unique()) < 2:
+        raise ScoringError(
+            f"the images of {path} are all of one class ({', '.join(real.classes)}), and a classifier needs "
+            f"two or more: put images of another class beside them, or {other}"
+        )
+    compared, taught = stratified_split(labels, len(labels) // 2, SEED)
+    half = f"the half of {path} that"
+    keep_every_class(labels, taught, real.classes, f"{half} is compared", other, "to train a classifier with")
+    keep_every_class(labels, compared, real.classes, f"{half} trains a classifier", other, "to compare")
+    return compared, taught
+
+
+def _labels(real: Foreign, path: Path) -> Tensor:
+    if real.labels is None:
+        raise ScoringError(
+            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
+            "(or an array 'labels' beside them), or choose another --extractor"
+        )
+    return real.labels
 
 
 def _own_extractor(
@@ -318,14 +364,10 @@ def _own_extractor(
                 "" if real.labels is not None else ", or sort the real images into one sub-folder per class"
             )
             raise ScoringError(f"{error}; or give --extractor another value{hint}") from None
-    if real.labels is None:
-        raise ScoringError(
-            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
-            "(or an array 'labels' beside them), or choose another --extractor"
-        )
     from gm_bench.metrics.extractors.classifier import train_classifier
 
-    split = [(real.images[places], real.labels[places]) for places in (taught, others)]
+    labels = _labels(real, path)
+    split = [(real.images[places], labels[places]) for places in (taught, others)]
     key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
     folder = kept / f"own-{key[:16]}"
     if not (folder / "extractor.json").exists():

@@ -34,7 +34,7 @@ def score_table(scored: Scored, board: Mapping[str, Any] | None) -> Table:
     shown = [name for name in means if name not in COLUMNS or COLUMNS[name].short]
     digits = {name: _digits([row[1][name] for row in rows if name in row[1]]) for name in shown}
     table = Table(
-        title=f"{scored.name} against {scored.standard.name}",
+        title=Text(f"{scored.name} against {scored.standard.name}", style="table.title"),
         caption=Text("\n".join(_facts(scored))),
         title_justify="left",
         caption_justify="left",
