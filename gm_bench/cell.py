@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-RUNS, RESOLVED, CHECKPOINTS, REPORTS = (Path(name) for name in ("runs", "resolved", ".checkpoints", "reports"))
+RUNS, RESOLVED, CHECKPOINTS, REPORTS = (
+    Path(name) for name in ("runs", "resolved", ".checkpoints", "reports")
+)
 DATA, EXTRACTORS, REFERENCE = (Path(name) for name in ("data", "extractors", "reference"))
 
 

@@ -173,11 +173,14 @@ def show(
     """Show one cell: state, parameters, metrics, cost, files and the commands that make it again."""
     from rich.console import Console
 
+    from gm_bench.cell import parse_cell
     from gm_bench.config import load_params
     from gm_bench.running import runner
     from gm_bench.tracks.generation import inspection
 
-    dataset, variant, seed = name = inspection.parse_cell(cell)
+    address = parse_cell(cell, "digits")
+    dataset, variant = address.dataset, address.variant
+    name = (dataset, variant, address.seed)
     params = load_params()
     recipe = params.recipe(variant, dataset).model_dump(mode="json")
     if name in params.cells():
@@ -185,7 +188,7 @@ def show(
     else:
         state = "not in the grid"
     n_images = params.dataset(dataset).training.n_images
-    Console().print(inspection.describe((dataset, variant, seed), state, recipe, n_images))
+    Console().print(inspection.describe(address, state, recipe, n_images))
 
 
 @app.command()
@@ -199,9 +202,10 @@ def sample(
     device: Device = "auto",
 ) -> None:
     """Draw new samples from a trained cell into a picture."""
-    from gm_bench.tracks.generation import inspection, strips
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.generation import strips
 
-    _write_picture(out, strips.samples(strips.load(inspection.parse_cell(cell), device), n, label, seed))
+    _write_picture(out, strips.samples(strips.load(parse_cell(cell, "digits"), device), n, label, seed))
 
 
 @app.command()
@@ -219,9 +223,10 @@ def interpolate(
     device: Device = "auto",
 ) -> None:
     """Walk from code to code: between two drawn ones, or between those of two test images."""
-    from gm_bench.tracks.generation import inspection, strips
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.generation import strips
 
-    trained = strips.load(inspection.parse_cell(cell), device)
+    trained = strips.load(parse_cell(cell, "digits"), device)
     if images is None:
         picture = strips.walks(trained, rows, steps, label, seed)
     else:
@@ -242,9 +247,10 @@ def reconstruct(
     device: Device = "auto",
 ) -> None:
     """Make test images again from their codes; without an encoder, the codes are searched for."""
-    from gm_bench.tracks.generation import inspection, strips
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.generation import strips
 
-    trained = strips.load(inspection.parse_cell(cell), device)
+    trained = strips.load(parse_cell(cell, "digits"), device)
     picture, error = strips.reconstructions(trained, n, seed, strips.Search(search_steps, search_rate))
     _write_picture(out, picture)
     typer.echo(f"mean squared error per pixel in [-1, 1]: {error:.4f}")

@@ -104,10 +104,11 @@ class Entry:
 class Leaderboard:
     """Per dataset its protocol, floor, the floor's standard deviation, and entries, the best first.
 
-    `name` is that of the board; empty where it was read from a file that has none.
+    `name` and `track` are those of the board; empty where it was read from a file that has none.
     """
 
     name: str
+    track: str
     catalogue: Catalogue
     protocols: Mapping[str, Json]
     floors: Mapping[str, Mapping[str, float]]
@@ -142,7 +143,7 @@ class Leaderboard:
         return [entry for entry in self.entries[dataset] if metric in entry.metrics]
 
 
-def build(rows: pd.DataFrame, cells: Sequence[Cell], catalogue: Catalogue) -> Leaderboard:
+def build(rows: pd.DataFrame, cells: Sequence[Cell], catalogue: Catalogue, track: str = "") -> Leaderboard:
     """The leaderboard of the cells of one board; rows of other cells are left out.
 
     Args:
@@ -174,7 +175,7 @@ def build(rows: pd.DataFrame, cells: Sequence[Cell], catalogue: Catalogue) -> Le
             found.append(_entry(of_variant, catalogue))
         entries[dataset] = sorted(_judged(found, catalogue), key=lambda entry: _order(entry, catalogue))
     name = cells[0].board if cells else ""
-    return Leaderboard(name, catalogue, protocols, floors, floor_sds, entries)
+    return Leaderboard(name, track, catalogue, protocols, floors, floor_sds, entries)
 
 
 def to_json(board: Leaderboard, facts: Mapping[Key, Json] | None = None) -> dict[str, Any]:
@@ -186,6 +187,7 @@ def to_json(board: Leaderboard, facts: Mapping[Key, Json] | None = None) -> dict
     return {
         "schema": SCHEMA,
         "board": board.name,
+        "track": board.track,
         "protocol": dict(board.protocols),
         "rows": [
             {
@@ -233,7 +235,8 @@ def from_json(content: Any, name: str, catalogue: Catalogue) -> Leaderboard:
         for row in content["rows"]:
             entries[row["dataset"]].append(_entry_of(row))
         sds = dict(content.get("floor_sd", {}))
-        board = Leaderboard(content.get("board", ""), catalogue, protocols, floors, sds, entries)
+        name_of_board, track = content.get("board", ""), content.get("track", "")
+        board = Leaderboard(name_of_board, track, catalogue, protocols, floors, sds, entries)
         _check_finite(board, name)
     except LeaderboardError:
         raise
@@ -256,9 +259,8 @@ def to_csv(board: Leaderboard) -> str:
     for dataset in board.datasets:
         floor = {f"{name}_mean": value for name, value in board.floors[dataset].items()}
         floor |= {f"{name}_sd": value for name, value in board.floor_sds[dataset].items()}
-        writer.writerow(
-            {"dataset": dataset, "variant": FLOOR, "family": "real images", "status": OK, **floor}
-        )
+        fixed_of_floor = {"dataset": dataset, "variant": FLOOR, "family": REAL, "status": OK}
+        writer.writerow(fixed_of_floor | floor)
         for entry in board.entries[dataset]:
             line: dict[str, Any] = {
                 "dataset": dataset,

@@ -183,6 +183,7 @@ def to_json(baseline: Baseline) -> dict[str, Any]:
         "leaderboard": {
             "schema": LEADERBOARD_SCHEMA,
             "board": board.name,
+            "track": board.track,
             "protocol": dict(board.protocols),
             "floors": dict(board.floors),
             "rows": rows,
