@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 from gm_bench import io
+from gm_bench.cell import DATA, Cell, reports_of
 from gm_bench.config import load_params
 from gm_bench.report.figures import image_grid, labelled, png_bytes
 from gm_bench.running.stage import run
 
-README, REPORTS = Path("README.md"), Path("reports")
+README, BOARD = Path("README.md"), "digits"
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
 N_ROWS = N_COLUMNS = 8
 
@@ -17,10 +18,15 @@ def main() -> None:
     """Write what the pipeline produced between the markers of README.md, and the pictures it shows."""
     params = load_params()
     parts = [
-        re.sub("^#", "##", io.read_text(REPORTS / "leaderboard.md").partition("\n")[2].strip(), flags=re.M)
+        re.sub(
+            "^#",
+            "##",
+            io.read_text(reports_of(BOARD) / "leaderboard.md").partition("\n")[2].strip(),
+            flags=re.M,
+        )
     ]
     for dataset in params.grid.datasets:
-        picture = REPORTS / f"samples-{dataset}.png"
+        picture = reports_of(BOARD) / f"samples-{dataset}.png"
         io.write_bytes(picture, _sheet(dataset, params.grid.variants, params.grid.seeds[0]))
         names = ", ".join(params.grid.variants)
         seed = params.grid.seeds[0]
@@ -37,9 +43,9 @@ def main() -> None:
 def _sheet(dataset: str, variants: list[str], seed: int) -> bytes:
     """The first images of the test split and of each variant's first draw, none of them chosen."""
     n = N_ROWS * N_COLUMNS
-    sets = {"real (test split)": io.read_rows(Path("data", dataset, "test.safetensors"), "images", n)}
+    sets = {"real (test split)": io.read_rows(DATA / dataset / "test.safetensors", "images", n)}
     for variant in variants:
-        file = Path("runs", dataset, variant, str(seed), "samples.safetensors")
+        file = Cell(BOARD, dataset, variant, seed).folder / "samples.safetensors"
         draws = io.read_tensors(file)[0]["images"]
         if len(draws):
             sets[variant] = draws[0, :n]

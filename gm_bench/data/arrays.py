@@ -39,7 +39,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         if suffix == ".safetensors":
             tensors, _ = io.read_tensors(path)
-            return {key: _numpy(tensor) for key, tensor in tensors.items()}
+            return {key: as_numpy(tensor) for key, tensor in tensors.items()}
         if suffix == ".npy":
             return {name: np.load(path, allow_pickle=False)}
         with np.load(path, allow_pickle=False) as archive:
@@ -121,5 +121,6 @@ def hint(array: NDArray[Any]) -> str:
     return f"its values run from {low:.6g} to {high:.6g}; scale them to 0 to 255, round, and save as uint8"
 
 
-def _numpy(tensor: Tensor) -> NDArray[Any]:
+def as_numpy(tensor: Tensor) -> NDArray[Any]:
+    """A tensor on the CPU as an array; bfloat16, which NumPy lacks, as float32."""
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

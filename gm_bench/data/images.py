@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gm_bench.data.arrays import IMAGES_KEY, as_images, choose, hint, load_arrays
+from gm_bench.data.arrays import IMAGES_KEY, as_images, as_numpy, choose, hint, load_arrays
 from gm_bench.data.dataset import DataError
 from gm_bench.data.labels import read_labels
 from gm_bench.data.listing import list_images
@@ -121,7 +121,7 @@ def from_memory(
     """
     given = {IMAGES_KEY: images} if labels is None else {IMAGES_KEY: images, LABELS_KEY: labels}
     arrays = {
-        key: _numpy(each.detach().cpu()) if isinstance(each, Tensor) else each for key, each in given.items()
+        key: as_numpy(each.detach().cpu()) if isinstance(each, Tensor) else each for key, each in given.items()
     }
     found = _from_arrays(arrays, wanted, IMAGES_KEY, Path(name), labelled=labels is not None)
     if not allow_low_range:

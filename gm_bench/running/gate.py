@@ -11,15 +11,19 @@ from typing import Any
 from rich.console import Console
 
 from gm_bench import io
+from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
 from gm_bench.results import regression
-from gm_bench.results.regression import Baseline, Board, NotComparable, Verdict
+from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.regression import Baseline, NotComparable, Verdict
 from gm_bench.running import revision
+from gm_bench.tracks.track import find
 
 PASSED, REGRESSION, CANNOT_COMPARE = 0, 1, 2
 BASELINE = Path("reports/baseline.json")
 LEADERBOARD = Path("reports/leaderboard.json")
 HEADING = "Regression gate"
+TRACK = "generation"  # of files that do not name theirs
 WIDTH_OF_PLAIN_OUTPUT = 150
 
 
@@ -36,7 +40,7 @@ def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) 
         The exit code.
     """
     try:
-        board = regression.read_board(io.read_json(leaderboard), str(leaderboard))
+        board = _read_board(io.read_json(leaderboard), str(leaderboard))
         if update:
             return _update(Path(baseline), board)
         verdict = regression.check(_baseline(baseline), board)
@@ -45,9 +49,9 @@ def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) 
         if summary:
             io.write_text(summary, f"## {HEADING}\n\nCannot compare: {error}\n")
         return CANNOT_COMPARE
-    _print(verdict)
+    _print(verdict, board.catalogue)
     if summary:
-        io.write_text(summary, to_markdown(verdict, HEADING))
+        io.write_text(summary, to_markdown(verdict, HEADING, board.catalogue))
     return PASSED if verdict.passed else REGRESSION
 
 
@@ -59,11 +63,11 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
     """
     variants: set[str] = set()
     if leaderboard.exists():
-        board = regression.read_board(io.read_json(leaderboard), str(leaderboard))
-        variants = {variant for _, variant in board.results}
+        board = _read_board(io.read_json(leaderboard), str(leaderboard))
+        variants = {variant for _, variant in board.by_key}
     named = [name for name in (first, second) if name in variants and not Path(name).is_file()]
     if len(named) == 2:
-        verdict = regression.contrast_variants(board, first, second)
+        verdict, catalogue = regression.contrast_variants(board, first, second), board.catalogue
     elif named:
         other = second if named[0] == first else first
         raise ValueError(
@@ -71,13 +75,14 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
             "or two files or revisions"
         )
     else:
-        verdict = regression.contrast(_board(first), _board(second))
-    _print(verdict, gating=False)
+        before, after = _board(first), _board(second)
+        verdict, catalogue = regression.contrast(before, after), after.catalogue
+    _print(verdict, catalogue, gating=False)
 
 
-def _update(path: Path, board: Board) -> int:
+def _update(path: Path, board: Leaderboard) -> int:
     """Write the new baseline; the spreads of the one before it are kept where they were measured alike."""
-    earlier = regression.read_baseline(io.read_json(path), str(path)) if path.exists() else None
+    earlier = _read_baseline(io.read_json(path), str(path)) if path.exists() else None
     new = regression.of_board(board, revision.current(), earlier)
     if not new.spreads:
         raise NotComparable(
@@ -87,7 +92,7 @@ def _update(path: Path, board: Board) -> int:
     console = _console()
     n_pooled = sum(spread.degrees for spread in new.spreads.values())
     console.print(
-        f"{path}: {len(board.results)} rows of revision {new.revision}, "
+        f"{path}: {len(board.by_key)} rows of revision {new.revision}, "
         f"noise known with {n_pooled} degrees of freedom in {len(new.spreads)} spreads",
         highlight=False,
     )
@@ -98,7 +103,7 @@ def _baseline(name: str) -> Baseline:
     """The baseline in a file, or that of a revision; of one without a baseline its leaderboard."""
     path = Path(name)
     if path.is_file():
-        return regression.read_baseline(io.read_json(path), name)
+        return _read_baseline(io.read_json(path), name)
     if path == BASELINE:
         raise NotComparable(
             f"{path} is not there: gm-bench check --update makes it of reports/leaderboard.json"
@@ -106,19 +111,34 @@ def _baseline(name: str) -> Baseline:
     for file in (BASELINE, LEADERBOARD):
         content = revision.content_at(name, file)
         if content is not None:
-            return regression.read_baseline(_parsed(content, f"{name}:{file}"), f"{name}:{file}")
+            return _read_baseline(_parsed(content, f"{name}:{file}"), f"{name}:{file}")
     raise NotComparable(f"revision {name} has neither {BASELINE} nor {LEADERBOARD}")
 
 
-def _board(name: str) -> Board:
+def _board(name: str) -> Leaderboard:
     """The leaderboard in a file or of a revision; a baseline's is taken too."""
     path = Path(name)
     if path.is_file():
-        return regression.read_baseline(io.read_json(path), name).board
+        return _read_baseline(io.read_json(path), name).board
     content = revision.content_at(name, LEADERBOARD)
     if content is None:
         raise NotComparable(f"revision {name} has no {LEADERBOARD}")
-    return regression.read_board(_parsed(content, f"{name}:{LEADERBOARD}"), f"{name}:{LEADERBOARD}")
+    return _read_board(_parsed(content, f"{name}:{LEADERBOARD}"), f"{name}:{LEADERBOARD}")
+
+
+def _read_board(content: Any, name: str) -> Leaderboard:
+    return regression.read_board(content, name, _catalogue(content))
+
+
+def _read_baseline(content: Any, name: str) -> Baseline:
+    of_board = content.get("leaderboard", content) if isinstance(content, dict) else content
+    return regression.read_baseline(content, name, _catalogue(of_board))
+
+
+def _catalogue(content: Any) -> Catalogue:
+    """That of the track which a leaderboard.json names."""
+    track = content.get("track") if isinstance(content, dict) else None
+    return find(track or TRACK).catalogue
 
 
 def _parsed(text: str, name: str) -> Any:
@@ -128,9 +148,9 @@ def _parsed(text: str, name: str) -> Any:
         raise NotComparable(f"{name} is damaged ({error})") from None
 
 
-def _print(verdict: Verdict, gating: bool = True) -> None:
+def _print(verdict: Verdict, catalogue: Catalogue, gating: bool = True) -> None:
     console = _console()
-    console.print(rich_table(verdict.comparisons, READING))
+    console.print(rich_table(verdict.comparisons, READING, catalogue))
     for sentence in (*verdict.failures, *verdict.remarks):
         console.print(sentence, markup=False, highlight=False)
     if gating:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from gm_bench.cell import Cell
 from gm_bench.running.runner import Chain, progress_of
 
 if TYPE_CHECKING:
     from gm_bench.tracking.store import Store
 
+DEFAULT_BOARD = "digits"
 SECONDS_BETWEEN_LOOKS = 2.0
 
 
@@ -79,7 +81,8 @@ class Watch:
         told = self.told.get(chain.name)
         if told is None or told.key != key or told.n_rows > len(history):
             dataset, variant, seed = chain.name.split("-")
-            run = self.store.begin_live(dataset, variant, int(seed), key, curves(history))
+            cell = Cell(DEFAULT_BOARD, dataset, variant, int(seed))
+            run = self.store.begin_live(cell, key, curves(history))
         else:
             run = told.run
             self.store.log_live(run, curves(history[told.n_rows :]))

@@ -12,41 +12,28 @@ from rich.table import Table
 from rich.text import Text
 
 from gm_bench import io
-from gm_bench.report.tables import duration, number, title
-from gm_bench.results.leaderboard import Cell
+from gm_bench.cell import Cell
+from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.report.formatting import duration, number
+from gm_bench.results.schema import divergence_place
 from gm_bench.running.runner import CELL_STAGES
-from gm_bench.tracking.record import divergence_place
 
 FILES = ("model.safetensors", "samples.safetensors", "grid.png", "history.csv", "cost.json", "metrics.json")
 Json = Mapping[str, Any]
-
-
-def parse_cell(words: list[str]) -> Cell:
-    """DATASET/VARIANT/SEED or the three apart, as the leaderboard and `gm-bench list` name cells.
-
-    Raises:
-        ValueError: the words are no cell.
-    """
-    parts = words[0].split("/") if len(words) == 1 else words
-    if len(parts) != 3 or not all(parts) or not (parts[2].isascii() and parts[2].isdigit()):
-        raise ValueError(f"'{' '.join(words)}' is no cell: give DATASET/VARIANT/SEED, such as digits/vae/0")
-    return parts[0], parts[1], int(parts[2])
 
 
 def describe(cell: Cell, state: str, recipe: Json, n_images: int) -> Group:
     """State, parameters, metrics draw by draw, cost, files and commands of a cell.
 
     Args:
-        cell: (dataset, variant, seed).
+        cell: which.
         state: fresh, stale, missing, or that it is not in the grid.
         recipe: what params.yaml says now; what the cell was trained with is marked where it differs.
         n_images: the budget that params.yaml says now.
     """
-    folder = Path("runs", *map(str, cell))
+    folder = cell.folder
     metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
-    parts: list[RenderableType] = [
-        Text(f"{'/'.join(map(str, cell))}: {_state(state, metrics, cost)}", "bold")
-    ]
+    parts: list[RenderableType] = [Text(f"{cell}: {_state(state, metrics, cost)}", "bold")]
     parts.append(_parameters({"n_images": n_images, **recipe}, cost))
     if metrics and metrics["values"]:
         parts.append(_metrics(metrics["values"]))
@@ -101,7 +88,9 @@ def _metrics(values: Mapping[str, list[float]]) -> Table:
     table = _table("metric", "mean", "sd of draws", *(f"draw {i}" for i in range(n_draws)))
     for name, draws in values.items():
         sd = f"{statistics.stdev(draws):.3g}" if len(draws) > 1 else "–"
-        table.add_row(title(name), f"{statistics.fmean(draws):.4g}", sd, *(f"{value:.4g}" for value in draws))
+        table.add_row(
+            IMAGES.title(name), f"{statistics.fmean(draws):.4g}", sd, *(f"{value:.4g}" for value in draws)
+        )
     return table
 
 
@@ -130,8 +119,8 @@ def _files(folder: Path) -> Table:
 
 def _commands(cell: Cell) -> Table:
     """What makes the cell again: with what it depends on, and stage by stage from scratch."""
-    name = shlex.quote("-".join(map(str, cell)))
-    arguments = shlex.join(map(str, cell))
+    name = shlex.quote(cell.name)
+    arguments = shlex.join((cell.board, cell.dataset, cell.variant, str(cell.seed)))
     table = _table("to reproduce", "")
     table.add_row("up to date, with all it depends on", f"dvc repro evaluate@{name}")
     table.add_row(

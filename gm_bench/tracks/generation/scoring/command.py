@@ -12,8 +12,10 @@ from gm_bench.cell import RUNS
 from gm_bench.config import Params, load_params
 from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, read_images
 from gm_bench.data.ownership import OWNED
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic, resolve
+from gm_bench.results.leaderboard import from_json
 from gm_bench.tracks.generation.scoring.score import (
     ScoringError,
     difference_to_board,
@@ -95,7 +97,9 @@ def main(
         )
     scored = score(found, images, standard, place)
 
-    board = io.read_json(LEADERBOARD) if LEADERBOARD.exists() else None
+    board = None
+    if LEADERBOARD.exists():
+        board = from_json(io.read_json(LEADERBOARD), str(LEADERBOARD), IMAGES)
     difference = difference_to_board(scored, board)
     if json_file is not None:  # before anything is shown: a terminal may fail
         io.write_json(json_file, scored.to_json(difference))

@@ -20,6 +20,7 @@ from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, w
 from gm_bench.metrics.extractors.loading import find, load_extractor
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
+from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.protocol import Protocol, build_protocol, same_protocol
 from gm_bench.tracks.generation.evaluation import (
     Reference,
@@ -288,22 +289,23 @@ def most_demanding(config: Protocol) -> tuple[str, int]:
     return max(needs.items(), key=lambda item: item[1])
 
 
-def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str | None:
+def difference_to_board(scored: Scored, board: Leaderboard | None) -> str | None:
     """Why a row cannot stand in the leaderboard, in a clause; None where it can.
 
     Args:
-        board: the content of leaderboard.json; None where there is none.
+        board: the leaderboard; None where there is none.
     """
     name = scored.standard.name
     if not scored.standard.known:
         return "real images of one's own are the standard, which no leaderboard has"
     if board is None:
         return "there is no leaderboard yet: make repro writes it"
-    if name not in board["protocol"]:
-        return f"the leaderboard has no {name}: it holds {', '.join(board['protocol'])}"
-    difference = same_protocol(dict(scored.protocol), board["protocol"][name])
-    if difference and scored.protocol["draws"] != board["protocol"][name]["draws"]:
-        n, draws = scored.protocol["n_samples"], board["protocol"][name]["draws"]
+    if name not in board.protocols:
+        return f"the leaderboard has no {name}: it holds {', '.join(board.datasets)}"
+    of_board = dict(board.protocols[name])
+    difference = same_protocol(dict(scored.protocol), of_board)
+    if difference and scored.protocol["draws"] != of_board["draws"]:
+        n, draws = scored.protocol["n_samples"], of_board["draws"]
         return f"{difference}; {n * draws:,} images make all {draws} draws"
     return difference
 
