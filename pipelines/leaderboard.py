@@ -2,18 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
 from gm_bench import io
-from gm_bench.cell import Cell, reports_of
+from gm_bench.cell import reports_of
 from gm_bench.config import load_params
 from gm_bench.report import tables
 from gm_bench.results.schema import Origin
 from gm_bench.running import revision
-from gm_bench.running.stage import run
+from gm_bench.running.boards import file_of
+from gm_bench.running.stage import Board, run
 from gm_bench.tracking.record import lock_digest
 from gm_bench.tracking.store import REVISION, Store
 from gm_bench.tracks.publishing import publish
@@ -23,11 +22,12 @@ from gm_bench.variants.base.contract import find as find_variant
 WIDTH_OF_PLAIN_OUTPUT = 150
 
 
-def main(board: Annotated[str, typer.Argument(help="a board of params.yaml")] = "digits") -> None:
+def main(board: Board) -> None:
     """Publish the cells of a board, read them back, write and print its leaderboard."""
-    cells = [Cell(board, *cell) for cell in load_params().cells()]
-    track, store = find_track("generation"), Store()
-    published = publish(track, cells, _origin, store, _state())
+    params = load_params()
+    cells = params.cells(board)
+    track, store = find_track(params.board(board).track), Store()
+    published = publish(track, cells, _origin, store, _state(file_of(params, board).with_suffix(".lock")))
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
     for table in tables.rich_tables(published.board, track):
         console.print(table)
@@ -43,11 +43,11 @@ def _origin(variant: str) -> Origin:
     return Origin(model.family, model.source)
 
 
-def _state() -> dict[str, str]:
+def _state(lock: Path) -> dict[str, str]:
     """Which state of code and data this is, as far as Git and DVC tell."""
     tags = {REVISION: revision.current()}
-    if Path("dvc.lock").exists():
-        tags["gm_bench.dvc_lock"] = lock_digest(io.read_text(Path("dvc.lock")))
+    if lock.exists():
+        tags["gm_bench.dvc_lock"] = lock_digest(io.read_text(lock))
     return tags
 
 

@@ -16,7 +16,7 @@ N_ROWS = N_COLUMNS = 8
 
 def main() -> None:
     """Write what the pipeline produced between the markers of README.md, and the pictures it shows."""
-    params = load_params()
+    grid = load_params().board(BOARD)
     parts = [
         re.sub(
             "^#",
@@ -25,11 +25,11 @@ def main() -> None:
             flags=re.M,
         )
     ]
-    for dataset in params.grid.datasets:
+    for dataset in grid.datasets:
         picture = reports_of(BOARD) / f"samples-{dataset}.png"
-        io.write_bytes(picture, _sheet(dataset, params.grid.variants, params.grid.seeds[0]))
-        names = ", ".join(params.grid.variants)
-        seed = params.grid.seeds[0]
+        io.write_bytes(picture, _sheet(dataset, grid.variants, grid.seeds[0]))
+        names = ", ".join(grid.variants)
+        seed = grid.seeds[0]
         parts.append(
             f"![Real images of {dataset} and samples of {names}, seed {seed}, unselected]({picture})"
         )

@@ -1,7 +1,6 @@
 """The stages reference and evaluate on real digits: one path for floor and cells, and what they refuse."""
 
 import shutil
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from statistics import mean, stdev
@@ -30,13 +29,11 @@ from gm_bench.metrics.neighbours import density_coverage, leave_one_out_1nn, pre
 from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.reproducibility import derive
 from gm_bench.results.protocol import SEED, same_protocol
-from gm_bench.tracks.generation import evaluation, strips
-from gm_bench.training import sampling
-from gm_bench.training.job import Job
-from gm_bench.training.state import build
 from gm_bench.tracks.generation import drawing, evaluation, measuring, trained
 from gm_bench.training import loop as training
 from gm_bench.training import sampling
+from gm_bench.training.job import Job
+from gm_bench.training.state import build
 from gm_bench.variants.base.contract import Variant
 from pipelines import evaluate
 from pipelines import sample as sample_stage

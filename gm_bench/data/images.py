@@ -121,7 +121,8 @@ def from_memory(
     """
     given = {IMAGES_KEY: images} if labels is None else {IMAGES_KEY: images, LABELS_KEY: labels}
     arrays = {
-        key: as_numpy(each.detach().cpu()) if isinstance(each, Tensor) else each for key, each in given.items()
+        key: as_numpy(each.detach().cpu()) if isinstance(each, Tensor) else each
+        for key, each in given.items()
     }
     found = _from_arrays(arrays, wanted, IMAGES_KEY, Path(name), labelled=labels is not None)
     if not allow_low_range:

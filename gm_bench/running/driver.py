@@ -43,8 +43,9 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
         missing = [cell for cell in params.cells(name) if not (cell.folder / "metrics.json").exists()]
         if missing:
             typer.echo(
-                f"{len(missing)} cells of the board {name} are still missing ({missing[0]}, …): its leaderboard is "
-                f"written once they are there (gm-bench run --board {name}); gm-bench show prints one cell"
+                f"{len(missing)} cells of the board {name} are still missing ({missing[0]}, …): its "
+                f"leaderboard is written once they are there (gm-bench run --board {name}); gm-bench show "
+                "prints one cell"
             )
             return
         sys.exit(runner.publish(runner.board_chain(params, name, "leaderboard"), environ))
@@ -73,7 +74,7 @@ def show_inventory(board: str | None) -> None:
 
 def show_cell(words: Sequence[str], board: str | None) -> None:
     """Print all that is known of one cell."""
-    from gm_bench.tracks.generation import inspection
+    from gm_bench.running import inspection
 
     params = load_params()
     name = board or params.default_board
@@ -106,6 +107,6 @@ def _bring_up_to_date(
     failed = [chain.name for chain in due if chain.state == "failed"]
     if failed:
         raise ValueError(
-            f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand above, what "
-            "was finished is kept, and the same command goes on from there"
+            f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand above, "
+            "what was finished is kept, and the same command goes on from there"
         )

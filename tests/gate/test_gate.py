@@ -15,7 +15,7 @@ from gm_bench import cli
 from gm_bench.report import gate as comparison
 from gm_bench.results.regression import Comparison, Verdict
 from gm_bench.running import runner
-from gm_bench.tracks.generation.inspection import parse_cell
+from gm_bench.running.inspection import parse_cell
 
 
 @pytest.fixture(autouse=True)

@@ -82,7 +82,7 @@ def main(
     else:
         real = _real_images(reference, params, wanted, reference_key, allow_low_range)
         check_shape(found, shape_of(real.images), images, reference)
-        constants = params.dataset(params.grid.datasets[0]).protocol
+        constants = params.dataset(next(iter(params.datasets))).protocol
         standard = own_standard(
             real,
             Path(reference),

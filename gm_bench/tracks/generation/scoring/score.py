@@ -401,8 +401,8 @@ def _borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict
 
 
 def _command(name: str, params: Params) -> str:
-    """What makes the reference of a dataset; DVC has stages for those of the grid only."""
-    if name in params.grid.datasets:
+    """What makes the reference of a dataset: DVC for the first board's, else the stages one by one."""
+    if name in params.board(params.default_board).datasets:
         return f"dvc repro reference@{name}"
     steps = (f"python -m pipelines.{stage} {name}" for stage in ("fetch", "extractor", "reference"))
-    return " && ".join(steps)
+    return " && ".join((f"python -m pipelines.resolve dataset {name}", *steps))

@@ -1,4 +1,4 @@
-"""One cell of the grid, all that is known of it, for the terminal."""
+"""One cell of a board, all that is known of it, for the terminal."""
 
 import shlex
 import statistics
@@ -8,6 +8,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -16,31 +17,36 @@ from gm_bench.cell import Cell
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report.formatting import duration, number
 from gm_bench.results.schema import divergence_place
-from gm_bench.running.runner import CELL_STAGES
+from gm_bench.running.boards import CELL_STAGES, address
 
 FILES = ("model.safetensors", "samples.safetensors", "grid.png", "history.csv", "cost.json", "metrics.json")
 Json = Mapping[str, Any]
 
 
-def describe(cell: Cell, state: str, recipe: Json, n_images: int) -> Group:
+def describe(
+    cell: Cell, state: str, recipe: Json, origins: Mapping[str, str], n_images: int, file: Path
+) -> Group:
     """State, parameters, metrics draw by draw, cost, files and commands of a cell.
 
     Args:
         cell: which.
         state: fresh, stale, missing, or that it is not in the grid.
         recipe: what params.yaml says now; what the cell was trained with is marked where it differs.
+        origins: where in params.yaml each value of the recipe stands, by dotted key.
         n_images: the budget that params.yaml says now.
+        file: the dvc.yaml of the cell's stages.
     """
     folder = cell.folder
+    places = {**origins, "n_images": f"boards.{cell.board}.n_images"}
     metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
     parts: list[RenderableType] = [Text(f"{cell}: {_state(state, metrics, cost)}", "bold")]
-    parts.append(_parameters({"n_images": n_images, **recipe}, cost))
+    parts.append(_parameters({"n_images": n_images, **recipe}, places, cost))
     if metrics and metrics["values"]:
         parts.append(_metrics(metrics["values"]))
     if cost:
         parts.append(_costs(cost))
     parts.append(_files(folder))
-    parts.append(_commands(cell))
+    parts.append(_commands(cell, file))
     return Group(*parts)
 
 
@@ -64,14 +70,14 @@ def _state(state: str, metrics: Json | None, cost: Json | None) -> str:
     return meanings.get(state, state)
 
 
-def _parameters(now: Json, cost: Json | None) -> Table:
-    table = _table("parameters", "value", "trained with")
+def _parameters(now: Json, origins: Mapping[str, str], cost: Json | None) -> Table:
+    table = _table("parameter", "value", "trained with", "from")
     then = dict(_flat({"n_images": cost["budget"], **cost["recipe"]})) if cost else {}
     values = dict(_flat(now))
     for key in dict.fromkeys([*values, *then]):
         value = values.get(key, "absent")
         other = "" if not cost or then.get(key) == value else then.get(key, "absent")
-        table.add_row(key, value, Text(other, style="yellow"))
+        table.add_row(key, escape(value), Text(other, style="yellow"), origins.get(key, "a default"))
     return table
 
 
@@ -117,15 +123,13 @@ def _files(folder: Path) -> Table:
     return table
 
 
-def _commands(cell: Cell) -> Table:
+def _commands(cell: Cell, file: Path) -> Table:
     """What makes the cell again: with what it depends on, and stage by stage from scratch."""
-    name = shlex.quote(cell.name)
-    arguments = shlex.join((cell.board, cell.dataset, cell.variant, str(cell.seed)))
+    stages = [shlex.quote(address(file, cell.stage(stage))) for stage in CELL_STAGES]
+    arguments = shlex.join([cell.board, cell.dataset, cell.variant, str(cell.seed)])
     table = _table("to reproduce", "")
-    table.add_row("up to date, with all it depends on", f"dvc repro evaluate@{name}")
-    table.add_row(
-        "from scratch", f"dvc repro --single-item --force train@{name} sample@{name} evaluate@{name}"
-    )
+    table.add_row("up to date, with all it depends on", f"dvc repro {stages[-1]}")
+    table.add_row("from scratch", f"dvc repro --single-item --force {' '.join(stages)}")
     for stage in CELL_STAGES:
         table.add_row(f"{stage} alone, without DVC", f"python -m pipelines.{stage} {arguments}")
     return table
