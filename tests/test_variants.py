@@ -1,9 +1,12 @@
 """What every file in gm_bench/variants/ must do. A new variant is tested here unasked."""
 
+import ast
 import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -53,7 +56,45 @@ def test_it_says_what_it_is(name: str) -> None:
     assert cls.source.split(",")[0].split(" et al")[0].split(" &")[0] in (
         inspect.getmodule(cls).__doc__ or ""
     )
+    assert cls.__module__ == f"gm_bench.variants.{name}"
     assert not inspect.isabstract(cls)
+
+
+PACKAGE = Path(variants.__file__).parents[2]
+
+
+def imported(folder: str) -> dict[str, set[str]]:
+    """The modules that each file of a folder imports, by the file's name."""
+    found = {}
+    for path in sorted((PACKAGE / folder).glob("*.py")):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        names = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
+        found[path.stem] = names | {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    return found
+
+
+@pytest.mark.parametrize("folder", ["variants", "variants/base", "nets", "training"])
+def test_what_trains_a_model_does_not_depend_on_params_yaml_or_on_who_runs_it(folder: str) -> None:
+    """The hash of its code follows imports: a new board or progress bar must not train anything again."""
+    allowed = ("cell", "data", "io", "nets", "options", "reproducibility", "training", "variants")
+    for file, names in imported(folder).items():
+        own = {name.partition(".")[2].partition(".")[0] for name in names if name.startswith("gm_bench.")}
+        assert own <= set(allowed), file
+
+
+def test_variants_import_each_other_in_one_direction() -> None:
+    """What two share stands in the file of the older one; the base imports none."""
+    prefix = "gm_bench.variants."
+    edges = {
+        file: {n.removeprefix(prefix) for n in names if n.startswith(prefix) and ".base." not in n}
+        for file, names in imported("variants").items()
+    }
+    assert edges["lsgan_pearson"] == {"lsgan"}
+    assert edges["acgan"] == {"gan", "ns_gan"}
+    assert list(TopologicalSorter(edges).static_order())  # a cycle raises
+    assert not [
+        n for names in imported("variants/base").values() for n in names if re.match(prefix + "(?!base)", n)
+    ]
 
 
 # Of the variants that there are; a new one is held to the properties below, whatever it is.

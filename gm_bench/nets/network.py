@@ -122,7 +122,7 @@ class Network(ABC):
 
 
 class OneHotCode(nn.Module):
-    """A generator that is told the class by a one-hot vector beside the code.
+    """A generator that is given the class as a one-hot vector beside the code.
 
     Source: Mirza & Osindero 2014, "Conditional generative adversarial nets", figure 1.
     """

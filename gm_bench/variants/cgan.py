@@ -1,4 +1,4 @@
-"""Conditional GAN: generator and critic are both told the class.
+"""Conditional GAN: generator and critic are both given the class.
 
 Source: Mirza & Osindero 2014, "Conditional generative adversarial nets", equation 2.
 

@@ -1,4 +1,4 @@
-"""Conditional VAE: encoder and decoder are told the class, so that the code holds only what it leaves open.
+"""Conditional VAE: encoder and decoder are given the class, so that the code holds only what it leaves open.
 
 Source: Sohn et al. 2015, "Learning structured output representation using deep conditional generative
 models", equation 4, with the class y as the condition and the image as the output.

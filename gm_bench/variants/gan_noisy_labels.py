@@ -35,7 +35,7 @@ class GANNoisyLabels(NSGAN):
     """Non-saturating GAN with one-sided label smoothing and label flips.
 
     Args:
-        real_label: α, what the critic is told of real images, at most 1.
+        real_label: α, target of the critic for real images, at most 1.
         flip: ε, probability that an image's label is exchanged.
     """
 
