@@ -1,6 +1,8 @@
 """The stages reference and evaluate on real digits: one path for floor and cells, and what they refuse."""
 
 import shutil
+import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 from statistics import mean, stdev
@@ -39,6 +41,7 @@ from pipelines import evaluate
 from pipelines import sample as sample_stage
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[1]
 PROTOCOL = load_params().dataset("digits").protocol
 DRAWS, N, N_TRAIN = PROTOCOL.draws, PROTOCOL.n_samples, PROTOCOL.n_train
 N_VALIDATION = load_params().dataset("digits").training.n_validation
@@ -522,7 +525,7 @@ def test_a_diverged_cell_has_no_samples_and_a_black_grid() -> None:
 
 def test_a_trained_cell_draws_what_its_samples_hold() -> None:
     for variant in ("gan", "cgan"):
-        cell, model, metadata = untrained(variant, 4)
+        cell, model, _ = untrained(variant, 4)
         drawing.draw(cell, PROTOCOL, N_VALIDATION, CPU)
         tensors, _ = io.read_tensors(cell.folder / "samples.safetensors")
         loaded = trained.load(cell, CPU)
@@ -623,6 +626,21 @@ def test_without_labels_there_is_no_mode_coverage_and_a_poor_reference_is_refuse
 )
 def test_same_protocol_names_the_first_difference(a: dict, b: dict, expected: str | None) -> None:
     assert same_protocol(a, b) == expected
+
+
+@pytest.mark.parametrize("module", ["measuring", "reference", "extraction"])
+def test_what_measures_depends_on_no_report_and_no_reader_of_params(module: str) -> None:
+    """Whatever a stage imports makes its cells stale when it changes."""
+    code = f"import gm_bench.tracks.generation.{module}, sys; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()
+    assert "gm_bench.results.protocol" in loaded or module == "extraction"
+    assert [
+        name
+        for name in loaded
+        if name.startswith(
+            ("gm_bench.config", "gm_bench.report", "gm_bench.metrics.catalogue", "typer", "rich")
+        )
+    ] == []
 
 
 def test_a_block_that_is_deterministic_leaves_torch_as_it_was() -> None:

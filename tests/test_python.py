@@ -183,7 +183,7 @@ def test_refusals_name_arguments_of_python(
     with pytest.raises(ValueError, match=r"somewhere is neither|somewhere does not exist"):
         gm_bench.evaluate(images, "somewhere")
     with pytest.raises(
-        ValueError, match="choose auto, inception, lenet, one that is in extractors .* pinned"
+        ValueError, match=r"choose auto, inception, lenet, one that is in extractors .* pinned"
     ):
         gm_bench.evaluate(images, images, extractor="emoji")
 
