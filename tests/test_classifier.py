@@ -61,6 +61,18 @@ def test_one_class_or_no_labels_are_refused(label: int) -> None:
         train_classifier((images, labels), (images, labels), seed=0, device=CPU)
 
 
+@pytest.mark.parametrize("n", [2, 100])
+def test_fewer_images_than_a_batch_are_one_batch(
+    n: int, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "LEAST_UPDATES", 30)
+    images, labels = digits.split("train")
+    few = torch.cat([(labels == label).nonzero()[: n // 2, 0] for label in (0, 1)])
+    trained = train_classifier((images[few], labels[few]), digits.split("test"), seed=0, device=CPU)
+    network = from_weights(trained.weights, (1, 8, 8))
+    assert accuracy(network, images[few], labels[few], CPU) == 1
+
+
 @pytest.mark.parametrize(("side", "reach"), [(8, 1), (28, 1), (32, 2), (64, 2)])
 def test_shift_moves_each_image_by_whole_pixels_within_reach(side: int, reach: int) -> None:
     image = torch.randint(0, 256, (1, 2, side, side), dtype=torch.uint8)

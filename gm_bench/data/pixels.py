@@ -164,6 +164,8 @@ def _orientation(image: Image.Image) -> int | None:
     Only this tag is read: others may be malformed, and a photo is no worse for it.
     """
     try:
+        if "exif" in image.info:  # opening a JPEG swallows what is wrong with it
+            Image.Exif().load(image.info["exif"])
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow's parser stumbles over malformed data in many ways
         return None
