@@ -4,7 +4,7 @@
 
 The cells are made up (tests/fake_cells.py): colour images at 32×32 of random bytes, which nothing compresses,
 ten snapshots each. Two datasets, so the defaults make 60 cells; `--variants 30 --seeds 1` makes 60 with as
-many films.
+many pictures of samples over time.
 """
 
 import contextlib
@@ -60,8 +60,10 @@ def main(
         os.chdir(ROOT)
         sizes = {path: path.stat().st_size for path in (root / "reports").rglob("*") if path.is_file()}
         cells = [size for path, size in sizes.items() if path.parent.name == "cells"]
-        page = sizes[root / "reports/leaderboard.html"]
-        typer.echo(f"{len(cells)} cells, {len(DATASETS) * variants} films, {SHAPE[1]}×{SHAPE[2]} in colour:")
+        page = sizes[root / "reports/digits/leaderboard.html"]
+        typer.echo(
+            f"{len(cells)} cells, {len(DATASETS) * variants} pictures of samples, {SHAPE[1]}×{SHAPE[2]} in colour:"
+        )
         typer.echo(
             f"leaderboard.html {page / 1e6:.2f} MB, the largest page of a cell {max(cells) / 1e6:.2f} MB, "
             f"all files {sum(sizes.values()) / 1e6:.1f} MB, {seconds:.0f} CPU seconds"

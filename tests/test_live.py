@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from fake_cells import write_cell, write_dataset
+from fake_cells import record_of, write_cell, write_dataset
 from stores import content, in_child, kill_at_call
 
 from gm_bench import io
@@ -13,7 +13,6 @@ from gm_bench.running.runner import cell_chain
 from gm_bench.tracking import store as tracking
 from gm_bench.tracking.live import LiveCurves, Watch
 from gm_bench.tracking.store import Store
-from pipelines.leaderboard import read_cell
 
 BEGAN_MS = 1_700_000_000_000
 ROWS = [
@@ -35,7 +34,7 @@ def report(n_rows: int, key: str = "abc", rows: list[dict] = ROWS) -> None:
 
 
 def runs(store: Store) -> list:
-    return store._client.search_runs([store._experiment("digits")])
+    return store._client.search_runs([store._experiment("digits/digits")])
 
 
 def series(store: Store, run: str) -> list[tuple[int, int, float]]:
@@ -112,15 +111,15 @@ def test_the_published_run_is_the_live_one_completed(store: Store, tmp_path: Pat
     report(n_rows, rows=rows_of(folder))
     Watch(store).look(cell_chain("digits", "vae", 0))
     (live,) = runs(store)
-    assert store.publish(read_cell("digits", "vae", 0)) is True
+    assert store.publish(record_of("vae", 0)) is True
     (run,) = runs(store)
     assert run.info.run_id == live.info.run_id
     assert (run.info.run_name, run.info.status) == ("vae · 0", "FINISHED")
     followed = content(store)
     store._client.delete_run(run.info.run_id)
-    store.publish(read_cell("digits", "vae", 0))
+    store.publish(record_of("vae", 0))
     assert content(store) == followed
-    assert len(store.rows(["digits"])) == 1
+    assert len(store.rows(["digits/digits"])) == 1
 
 
 def test_a_live_run_of_another_training_is_replaced(store: Store, tmp_path: Path) -> None:
@@ -129,7 +128,7 @@ def test_a_live_run_of_another_training_is_replaced(store: Store, tmp_path: Path
         report(3, key=key, rows=rows)
         Watch(store).look(cell_chain("digits", "vae", 0))
         (live,) = runs(store)
-        store.publish(read_cell("digits", "vae", 0))
+        store.publish(record_of("vae", 0))
         (run,) = runs(store)
         assert run.info.run_id != live.info.run_id
         assert len(store._client.get_metric_history(run.info.run_id, "train/critic/loss")) == 20
@@ -140,8 +139,8 @@ def test_a_live_run_of_another_training_is_replaced(store: Store, tmp_path: Path
 def test_killed_before_any_write_of_completing_a_live_run(
     store: Store, tmp_path: Path, last_call: int
 ) -> None:
-    folder = write_cell(tmp_path, "vae", 0, training_key="abc", n_moments=0)
-    record = read_cell("digits", "vae", 0)
+    folder = write_cell(tmp_path, "vae", 0, training_key="abc", n_snapshots=0)
+    record = record_of("vae", 0)
     store.publish(record)
     undisturbed = content(store)
     (run,) = runs(store)
@@ -155,7 +154,7 @@ def test_killed_before_any_write_of_completing_a_live_run(
         again.publish(record)
 
     assert in_child(publish) == -signal.SIGKILL
-    assert len(store.rows(["digits"])) == 0, "nothing counts yet"
+    assert len(store.rows(["digits/digits"])) == 0, "nothing counts yet"
     store.publish(record)
     assert content(store) == undisturbed
     assert len(runs(store)) == 1
@@ -164,7 +163,7 @@ def test_killed_before_any_write_of_completing_a_live_run(
 def test_a_live_run_is_no_row_of_the_leaderboard(store: Store) -> None:
     report(3)
     Watch(store).look(cell_chain("digits", "vae", 0))
-    assert len(store.rows(["digits"])) == 0
+    assert len(store.rows(["digits/digits"])) == 0
 
 
 def test_a_store_that_fails_costs_the_curves_only(

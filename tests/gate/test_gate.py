@@ -12,10 +12,11 @@ from test_regression import content, row
 from typer.testing import CliRunner
 
 from gm_bench import cli
+from gm_bench.cell import Cell, parse_cell
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report import gate as comparison
 from gm_bench.results.regression import Comparison, Verdict
 from gm_bench.running import runner
-from gm_bench.running.inspection import parse_cell
 
 
 @pytest.fixture(autouse=True)
@@ -142,13 +143,13 @@ def test_variants_and_files_are_compared() -> None:
 
 def test_markup_in_names_stays_text() -> None:
     hostile = Comparison("digits", "<b>[red]|`x`", "fid", 1.0, 2.0, 0.7, 0.1, 0.2)
-    text = comparison.to_markdown(Verdict([hostile]), "Gate")
+    text = comparison.to_markdown(Verdict([hostile]), "Gate", IMAGES)
     assert r"\<b\>\[red\]\|\`x\`" in text
 
 
 @pytest.mark.parametrize("words", [["digits/vae/0"], ["digits", "vae", "0"]])
 def test_cells_are_named_with_slashes_or_apart(words: list[str]) -> None:
-    assert parse_cell(words) == ("digits", "vae", 0)
+    assert parse_cell(words, "digits") == Cell("digits", "digits", "vae", 0)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_cells_are_named_with_slashes_or_apart(words: list[str]) -> None:
 )
 def test_other_words_are_no_cell(words: list[str]) -> None:
     with pytest.raises(ValueError, match="is no cell: give DATASET/VARIANT/SEED"):
-        parse_cell(words)
+        parse_cell(words, "digits")
 
 
 def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +173,7 @@ def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "FID ↓ 11 1 10 11 12" in lines
     assert "optimisers.model.lr 0.001 absent" in lines
     assert "time 30.1 s" in lines
-    assert "runs/digits/vae/0/model.safetensors not there" in lines
+    assert "runs/digits/digits/vae/0/model.safetensors not there" in lines
     assert any("dvc repro evaluate@digits-vae-0" in line for line in lines)
     diverged = command("show", "digits", "vae", "1")
     assert "diverged at step 412 (critic loss): nan" in diverged.output

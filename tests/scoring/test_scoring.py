@@ -30,11 +30,22 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: 
     shutil.copytree(digits_with_reference, path, dirs_exist_ok=True)
     floor = io.read_json(path / "reference/digits/floor.json")
     rows = [
-        {"dataset": "digits", "variant": name, "metrics": {"fid": {"mean": value, "sd": 1.0}}}
-        for name, value in (("better_gan", 3.0), ("worse_gan", 300.0))
+        {
+            "dataset": dataset,
+            "variant": name,
+            "seeds": [0, 1],
+            "status": "ok",
+            "metrics": {"fid": {"values": [value - 1.0, value + 1.0]}},
+            "cost": {"budget": 6400},
+        }
+        for dataset, name, value in (
+            ("digits", "better_gan", 3.0),
+            ("digits", "worse_gan", 300.0),
+            ("mnist", "alien", 1.0),
+        )
     ]
-    other = {"dataset": "mnist", "variant": "alien", "metrics": {"fid": {"mean": 1.0}}}
-    board = {"schema": 1, "protocol": {"digits": floor["protocol"]}, "rows": [*rows, other], "floors": {}}
+    protocol = {"digits": floor["protocol"], "mnist": {}}
+    board = {"schema": 1, "protocol": protocol, "rows": rows, "floors": {}}
     io.write_json(path / "reports/leaderboard.json", board)
     return path
 

@@ -134,7 +134,7 @@ def figure(measured: Mapping[str, Any], verdicts: Verdicts, noise_multiple: floa
             if i == len(metrics) - 1:
                 panel.set_xlabel(f"{labels[0]} … {labels[-1]}", fontsize=7)
             if i == 0:
-                panel.setIMAGES.title(FAILURES[name].title, fontsize=9)
+                panel.set_title(FAILURES[name].title, fontsize=9)
             if j == 0:
                 panel.set_ylabel(
                     IMAGES.title(metric),
