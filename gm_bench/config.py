@@ -189,6 +189,8 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
             values = getattr(board, axis)
             if len(set(values)) < len(values):
                 raise ConfigError(f"{path}: boards.{name}.{axis} names a value twice: {values}")
+        if "." in board.track:  # a track from outside may bring datasets and models of its own
+            continue
         for dataset in board.datasets:
             params.dataset(dataset)
         for variant in board.variants:
