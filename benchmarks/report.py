@@ -61,9 +61,8 @@ def main(
         sizes = {path: path.stat().st_size for path in (root / "reports").rglob("*") if path.is_file()}
         cells = [size for path, size in sizes.items() if path.parent.name == "cells"]
         page = sizes[root / "reports/digits/leaderboard.html"]
-        typer.echo(
-            f"{len(cells)} cells, {len(DATASETS) * variants} pictures of samples, {SHAPE[1]}×{SHAPE[2]} in colour:"
-        )
+        n_pictures = len(DATASETS) * variants
+        typer.echo(f"{len(cells)} cells, {n_pictures} pictures of samples, {SHAPE[1]}×{SHAPE[2]} in colour:")
         typer.echo(
             f"leaderboard.html {page / 1e6:.2f} MB, the largest page of a cell {max(cells) / 1e6:.2f} MB, "
             f"all files {sum(sizes.values()) / 1e6:.1f} MB, {seconds:.0f} CPU seconds"

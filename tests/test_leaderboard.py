@@ -450,3 +450,72 @@ def test_the_page_has_its_pictures_charts_and_pages_of_cells(finished, monkeypat
     figures = {path.name for path in (finished / "reports/digits/figures").iterdir()}
     assert set(re.findall(r'href="figures/([^"]+)"', page)) <= figures
     assert "digits-fid.svg" in figures
+
+
+@pytest.mark.parametrize(
+    ("metric", "n_seeds", "why"),
+    [
+        ("precision", 2, "digits/gan/0 has it"),
+        ("precision", 1, "the floor has it"),
+        ("fid", 2, "digits/gan/0 has it"),
+        ("fid", 1, "the floor has it"),
+    ],
+)
+def test_a_finished_cell_without_a_metric_stops_the_leaderboard(metric, n_seeds, why):
+    """NaN is how a column that a row does not have comes out of a DataFrame."""
+    rows = [cell("gan", seed, 1.0 + seed) for seed in range(n_seeds)]
+    rows[-1] |= {f"eval/{metric}": math.nan}
+    sentence = f"cell digits/gan/{n_seeds - 1} finished without {metric}, but {why}: evaluate it again"
+    with pytest.raises(LeaderboardError, match=sentence):
+        board_of(floor(), cell("vae", 0, 9.0), *rows)
+
+
+def test_what_tables_are_ordered_by_is_asked_of_every_cell():
+    with pytest.raises(LeaderboardError, match="gan/0 finished without fid, but tables are ordered by it"):
+        board_of(floor(fid=math.nan), cell("gan", 0, 1.0) | {"eval/fid": math.nan})
+
+
+def test_what_only_some_variants_have_is_asked_of_their_seeds_alone():
+    rows = [cell("vae", 0, 1.0, **{"eval/elbo": -5.0}), cell("vae", 1, 2.0), cell("gan", 0, 3.0)]
+    with pytest.raises(LeaderboardError, match="digits/vae/1 finished without elbo, but digits/vae/0 has it"):
+        board_of(floor(), *rows)
+    board = board_of(floor(), rows[0], rows[2])
+    assert "elbo" not in board.by_key["digits", "gan"].metrics
+
+
+def test_a_diverged_cell_needs_no_metrics():
+    board = board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, None))
+    assert board.by_key["digits", "gan"].n_finished == 1
+
+
+def test_a_leaderboard_survives_its_file():
+    board = board_of(floor(), *(cell("gan", s, v) for s, v in enumerate((10.0, 12.0, 14.0))))
+    content = json.loads(json.dumps(leaderboard.to_json(board)))
+    again = leaderboard.from_json(content, "leaderboard.json", IMAGES)
+    assert leaderboard.to_json(again) == leaderboard.to_json(board)
+
+
+@pytest.mark.parametrize("name", ["all", "mnist", "fashion_mnist"])
+def test_committed_numbers_come_out_again(name):
+    """Ranks, intervals and means of the committed tables, from their values alone, to the last bit."""
+    committed = json.loads((Path(__file__).parents[1] / f"reports/{name}/leaderboard.json").read_text())
+    rows, cells = [], []
+    for dataset, values in committed["floors"].items():
+        rows.append({"kind": "floor", "dataset": dataset, "status": "ok", "protocol": {}})
+        rows[-1] |= {f"eval/{metric}": value for metric, value in values.items()}
+    for row in committed["rows"]:
+        for i, seed in enumerate(row["seeds"]):
+            made = cell(row["variant"], seed, 1.0, dataset=row["dataset"], protocol={})
+            del made["eval/precision"]
+            if row["metrics"]:
+                made |= {f"eval/{metric}": score["values"][i] for metric, score in row["metrics"].items()}
+            else:
+                made |= {"status": "diverged", "divergence": {"step": 1}, "eval/fid": math.nan}
+            rows.append(made)
+            cells.append(Cell(name, row["dataset"], row["variant"], seed))
+    told = leaderboard.to_json(build(pd.DataFrame(rows), cells, IMAGES))
+    for ours, theirs in zip(told["rows"], committed["rows"], strict=True):
+        assert (ours["variant"], ours["rank"]) == (theirs["variant"], theirs["rank"])
+        for metric, score in theirs["metrics"].items():
+            for part in ("mean", "sd", "values", "interval"):
+                assert ours["metrics"][metric][part] == score[part], (ours["variant"], metric, part)
