@@ -3,8 +3,8 @@
     python benchmarks/gate.py [--runs N] [--output FILE]
 
 Each simulated run draws a baseline and a candidate and asks `regression.check`, the code behind
-`gm-bench check`. Means and spreads between seeds are those of reports/leaderboard.json; its variants are
-repeated until there are 8. What a spread of three seeds says of the truth is uncertain, so three truths are
+`gm-bench check`. Means and spreads between seeds are those of reports/digits/leaderboard.json; its variants
+are repeated until there are 8. What a spread of three seeds says of the truth is uncertain, so three truths are
 simulated: every variant has the pooled spread; every variant has the spread that was observed for it (which
 exaggerates how much they differ); halfway between the two.
 """
@@ -132,8 +132,8 @@ def report(rows: list[dict[str, Any]], n_runs: int) -> str:
         f"`python benchmarks/gate.py --runs {n_runs}` wrote this file.",
         "",
         f"Simulated runs of the default grid, {N_VARIANTS} variants on {DATASET}: means and spreads between "
-        f"seeds are those of `reports/leaderboard.json` ({len(rows)} variants there, repeated); judged are "
-        f"{', '.join(GATED)}; the gate's own chance of a false alarm is set to "
+        f"seeds are those of `reports/digits/leaderboard.json` ({len(rows)} variants there, repeated); "
+        f"judged are {', '.join(GATED)}; the gate's own chance of a false alarm is set to "
         f"{100 * regression.FALSE_ALARM_RATE:g} % per run. *alike*: all variants have the pooled spread. "
         "*as observed*: each has the spread that its three seeds happened to show, which exaggerates how "
         "different they are. Every rate ± its standard error.",
@@ -198,7 +198,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=4000, help="simulated runs per figure")
-    parser.add_argument("--leaderboard", type=Path, default=ROOT / "reports/leaderboard.json")
+    parser.add_argument("--leaderboard", type=Path, default=ROOT / "reports/digits/leaderboard.json")
     parser.add_argument("--output", type=Path, default=ROOT / "reports/gate/simulation.md")
     options = parser.parse_args()
     rows = json.loads(options.leaderboard.read_text(encoding="utf-8"))["rows"]

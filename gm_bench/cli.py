@@ -18,6 +18,7 @@ LEADERBOARD = Path("reports/digits/leaderboard.json")
 BASELINE = "reports/digits/baseline.json"
 
 BoardName = Annotated[str | None, typer.Option(help="an entry of boards in params.yaml; else the first")]
+CellBoard = Annotated[str, typer.Option(help="the board that it was trained for")]
 CellWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or the three apart")]
 SearchSteps = Annotated[int, typer.Option(min=1, help="to find a code where there is no encoder")]
 SearchRate = Annotated[float, typer.Option(min=1e-6, help="learning rate of that search")]
@@ -149,13 +150,14 @@ def sample(
     n: Annotated[int, typer.Option("-n", min=1, help="how many")] = 64,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
     out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("samples.png"),
+    board: CellBoard = "digits",
     device: Device = "auto",
 ) -> None:
     """Draw new samples from a trained cell into a picture."""
     from gm_bench.cell import parse_cell
     from gm_bench.tracks.generation import strips
 
-    _write_picture(out, strips.samples(strips.load(parse_cell(cell, "digits"), device), n, label, seed))
+    _write_picture(out, strips.samples(strips.load(parse_cell(cell, board), device), n, label, seed))
 
 
 @app.command()
@@ -170,13 +172,14 @@ def interpolate(
     search_steps: SearchSteps = 300,
     search_rate: SearchRate = 0.05,
     out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("interpolation.png"),
+    board: CellBoard = "digits",
     device: Device = "auto",
 ) -> None:
     """Walk from code to code: between two drawn ones, or between those of two test images."""
     from gm_bench.cell import parse_cell
     from gm_bench.tracks.generation import strips
 
-    trained = strips.load(parse_cell(cell, "digits"), device)
+    trained = strips.load(parse_cell(cell, board), device)
     if images is None:
         picture = strips.walks(trained, rows, steps, label, seed)
     else:
@@ -194,13 +197,14 @@ def reconstruct(
     search_steps: SearchSteps = 300,
     search_rate: SearchRate = 0.05,
     out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("reconstructions.png"),
+    board: CellBoard = "digits",
     device: Device = "auto",
 ) -> None:
     """Make test images again from their codes; without an encoder, the codes are searched for."""
     from gm_bench.cell import parse_cell
     from gm_bench.tracks.generation import strips
 
-    trained = strips.load(parse_cell(cell, "digits"), device)
+    trained = strips.load(parse_cell(cell, board), device)
     picture, error = strips.reconstructions(trained, n, seed, strips.Search(search_steps, search_rate))
     _write_picture(out, picture)
     typer.echo(f"mean squared error per pixel in [-1, 1]: {error:.4f}")

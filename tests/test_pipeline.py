@@ -31,7 +31,7 @@ def stale(folder: Path) -> set[str]:
 
 
 def board(folder: Path) -> dict:
-    return json.loads((folder / "reports/leaderboard.json").read_text(encoding="utf-8"))
+    return json.loads((folder / "reports/digits/leaderboard.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ class TestPipeline:
 
     def test_all_four_forms_are_written(self, finished: Path) -> None:
         forms = {
-            suffix: (finished / f"reports/leaderboard.{suffix}").read_text()
+            suffix: (finished / f"reports/digits/leaderboard.{suffix}").read_text()
             for suffix in ("md", "csv", "html")
         }
         assert all("wgan" in text and "vae" in text for text in forms.values())
@@ -93,10 +93,10 @@ class TestPipeline:
         assert board(finished) == numbers
 
     def test_the_store_can_be_deleted_and_is_rebuilt_to_the_same_table(self, finished: Path) -> None:
-        before = (finished / "reports/leaderboard.json").read_bytes()
+        before = (finished / "reports/digits/leaderboard.json").read_bytes()
         (finished / "mlflow.db").unlink()
         command(finished, "dvc", "repro")
-        assert (finished / "reports/leaderboard.json").read_bytes() == before
+        assert (finished / "reports/digits/leaderboard.json").read_bytes() == before
 
     def test_a_serial_dvc_repro_leaves_the_same_files(self, finished: Path, tmp_path: Path) -> None:
         serial = tiny.make(tmp_path, variants=["vae"], seeds=[1])

@@ -31,8 +31,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: 
     """Digits with their reference, and two cells that were trained for no image at all."""
     path = tmp_path_factory.mktemp("repository")
     shutil.copytree(digits_with_reference, path, dirs_exist_ok=True)
-    for variant in ("vae", "cgan"):
-        cell = Cell("digits", "digits", variant, 0)
+    for board, variant in (("digits", "vae"), ("all", "cgan")):
+        cell = Cell(board, "digits", variant, 0)
         recipe = params.variants[variant]["tiny"]
         model = training.build(training.Job("digits", variant, 0, recipe, 64), (1, 8, 8), 10, CPU)
         metadata = {

@@ -90,10 +90,10 @@ def hold_out(labels: Tensor, n_validation: int, names: Sequence[str] = ()) -> tu
     if not 0 < n_validation < n:
         raise DataError(
             f"{n_validation} validation images cannot be held back from {n} training images: "
-            "set datasets.<name>.training.n_validation lower in params.yaml"
+            "set datasets.<name>.n_validation lower in params.yaml"
         )
     seen, held_back = stratified_split(labels, n_validation, seed=0)
-    remedy = "set datasets.<name>.training.n_validation lower in params.yaml"
+    remedy = "set datasets.<name>.n_validation lower in params.yaml"
     keep_every_class(labels, seen, names, f"the validation split of {n_validation}", remedy)
     return seen, held_back
 

@@ -20,8 +20,8 @@ from gm_bench.running import revision
 from gm_bench.tracks.track import find
 
 PASSED, REGRESSION, CANNOT_COMPARE = 0, 1, 2
-BASELINE = Path("reports/baseline.json")
-LEADERBOARD = Path("reports/leaderboard.json")
+BASELINE = Path("reports/digits/baseline.json")
+LEADERBOARD = Path("reports/digits/leaderboard.json")
 HEADING = "Regression gate"
 TRACK = "generation"  # of files that do not name theirs
 WIDTH_OF_PLAIN_OUTPUT = 150
@@ -105,9 +105,7 @@ def _baseline(name: str) -> Baseline:
     if path.is_file():
         return _read_baseline(io.read_json(path), name)
     if path == BASELINE:
-        raise NotComparable(
-            f"{path} is not there: gm-bench check --update makes it of reports/leaderboard.json"
-        )
+        raise NotComparable(f"{path} is not there: gm-bench check --update makes it of {LEADERBOARD}")
     for file in (BASELINE, LEADERBOARD):
         content = revision.content_at(name, file)
         if content is not None:

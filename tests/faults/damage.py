@@ -76,7 +76,7 @@ def database(site: Site) -> None:
     output = site.run(code=255)
     assert "delete mlflow.db and rerun, it is rebuilt from the cells" in output, output
     assert "Traceback" not in output, output
-    assert (site.folder / "reports/leaderboard.md").exists(), "the last table was lost"
+    assert (site.folder / "reports/digits/leaderboard.md").exists(), "the last table was lost"
     (site.folder / "mlflow.db").unlink()
     site.check()
 
@@ -121,7 +121,9 @@ def diverged(site: Site) -> None:
     metrics_of_kde = kde.read_bytes()
     tiny.change(site.folder, lambda p: p["variants"]["vae"]["tiny"]["optimisers"]["model"].update(lr=1.0e30))
     assert "diverged" in site.run()
-    assert '"status": "diverged"' in (site.folder / "reports/leaderboard.json").read_text(encoding="utf-8")
+    assert '"status": "diverged"' in (site.folder / "reports/digits/leaderboard.json").read_text(
+        encoding="utf-8"
+    )
     assert kde.read_bytes() == metrics_of_kde
     (site.folder / "params.yaml").write_bytes(before)
     site.check()

@@ -181,7 +181,7 @@ def outcome(folder: Path, database: str = "mlflow.db") -> Outcome:
             for path in places
             if path.is_file()
         },
-        table=timeless(json.loads((folder / "reports/leaderboard.json").read_text(encoding="utf-8"))),
+        table=timeless(json.loads((folder / "reports/digits/leaderboard.json").read_text(encoding="utf-8"))),
         runs=runs_in(folder / database),
     )
 

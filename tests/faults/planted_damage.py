@@ -205,7 +205,9 @@ def try_all(damages: list[Damage], work: Path, jobs: int) -> tuple[str, bool]:
     folders = {name: work / name.replace(" ", "-") for name in ("undamaged", *OTHER_SEEDS)}
     folders |= {damage.name: work / damage.name.partition(" (")[0].replace(" ", "-") for damage in damages}
     due = {
-        name: folder for name, folder in folders.items() if not (folder / "reports/leaderboard.json").exists()
+        name: folder
+        for name, folder in folders.items()
+        if not (folder / "reports/digits/leaderboard.json").exists()
     }
     for name, folder in due.items():
         shutil.rmtree(folder, ignore_errors=True)

@@ -26,8 +26,8 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaderboard(*rows: dict[str, Any], **changes: Any) -> None:
-    Path("reports").mkdir(exist_ok=True)
-    Path("reports/leaderboard.json").write_text(json.dumps(content(*rows) | changes))
+    Path("reports/digits").mkdir(parents=True, exist_ok=True)
+    Path("reports/digits/leaderboard.json").write_text(json.dumps(content(*rows) | changes))
 
 
 def command(*arguments: str) -> Result:
@@ -75,10 +75,10 @@ def test_the_summary_says_what_failed_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
-        (lambda: None, "reports/leaderboard.json not found"),
-        (leaderboard, "reports/baseline.json is not there: gm-bench check --update makes it"),
-        (lambda: (leaderboard(), Path("reports/baseline.json").write_text("{}")), "is no leaderboard"),
-        (lambda: (leaderboard(), Path("reports/baseline.json").write_text('{"schema"')), "is damaged"),
+        (lambda: None, "reports/digits/leaderboard.json not found"),
+        (leaderboard, "reports/digits/baseline.json is not there: gm-bench check --update makes it"),
+        (lambda: (leaderboard(), Path("reports/digits/baseline.json").write_text("{}")), "is no leaderboard"),
+        (lambda: (leaderboard(), Path("reports/digits/baseline.json").write_text('{"schema"')), "is damaged"),
     ],
 )
 def test_without_two_sides_there_is_one_sentence_and_code_2(prepare: Any, sentence: str) -> None:
@@ -94,7 +94,7 @@ def test_a_baseline_of_single_seeds_is_refused() -> None:
     refused = command("check", "--update")
     assert refused.exit_code == 2
     assert "needs two seeds or more" in refused.output
-    assert not Path("reports/baseline.json").exists()
+    assert not Path("reports/digits/baseline.json").exists()
 
 
 def git(*arguments: str) -> str:
@@ -112,7 +112,7 @@ def test_revisions_stand_for_their_files() -> None:
     leaderboard(row("vae", fid=(40.0, 41.0, 42.0)), row("gan"))
     assert command("check", "--baseline", bare).exit_code == 1
     assert command("check", "--update").exit_code == 0
-    assert json.loads(Path("reports/baseline.json").read_text())["revision"] == bare
+    assert json.loads(Path("reports/digits/baseline.json").read_text())["revision"] == bare
     git("add", ".")
     git("commit", "-qm", "accepted")
     assert command("check", "--baseline", "HEAD").exit_code == 0
@@ -134,7 +134,7 @@ def test_variants_and_files_are_compared() -> None:
     assert "vae → gan" in variants.output
     assert "+290.7 %" in variants.output
     Path("other.json").write_text(json.dumps(content(row("vae"), row("gan"))))
-    files = command("compare", "reports/leaderboard.json", "other.json")
+    files = command("compare", "reports/digits/leaderboard.json", "other.json")
     assert "✓ better" in files.output
     mixed = command("compare", "vae", "other.json")
     assert mixed.exit_code == 1

@@ -46,7 +46,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: 
     ]
     protocol = {"digits": floor["protocol"], "mnist": {}}
     board = {"schema": 1, "protocol": protocol, "rows": rows, "floors": {}}
-    io.write_json(path / "reports/leaderboard.json", board)
+    io.write_json(path / "reports/digits/leaderboard.json", board)
     return path
 
 
@@ -127,14 +127,14 @@ def test_a_leaderboard_of_another_protocol_is_refused_with_the_first_difference(
     draws: Tensor, tmp_path: Path
 ) -> None:
     np.savez(tmp_path / "a.npz", draws.numpy())
-    board = io.read_json(Path("reports/leaderboard.json"))
+    board = io.read_json(Path("reports/digits/leaderboard.json"))
     changed = json.loads(json.dumps(board))
     changed["protocol"]["digits"]["neighbours"] = 99
-    io.write_json(Path("reports/leaderboard.json"), changed)
+    io.write_json(Path("reports/digits/leaderboard.json"), changed)
     try:
         output = run(str(tmp_path / "a.npz"), "--reference", "digits")
     finally:
-        io.write_json(Path("reports/leaderboard.json"), board)
+        io.write_json(Path("reports/digits/leaderboard.json"), board)
     neighbours = board["protocol"]["digits"]["neighbours"]
     assert f"not beside the leaderboard: neighbours is {neighbours} against 99" in output
     assert "better_gan" not in output
@@ -349,16 +349,16 @@ def test_folders_of_the_stages_are_no_reference(draws: Tensor, real: Path, repos
         assert "these images" in run(str(samples), "--reference", "digits")
         sentence = refused(str(real), "--reference", str(samples))
         assert f"--reference is {samples}, which lies in runs" in sentence
-        folder = Path("reports/figures")
+        folder = Path("reports/digits/figures")
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draws[0, 0, 0].numpy()).save(folder / "0.png")
-        assert "the path of the images is reports/figures, which lies in reports" in refused(
+        assert "the path of the images is reports/digits/figures, which lies in reports" in refused(
             str(folder), "--reference", "digits"
         )
         assert "which contains extractors" in refused(".", "--reference", "digits")
     finally:
         shutil.rmtree(repository / "runs")
-        shutil.rmtree(repository / "reports/figures")
+        shutil.rmtree(repository / "reports/digits/figures")
 
 
 def test_what_is_read_is_not_overwritten_with_the_row(draws: Tensor, tmp_path: Path) -> None:

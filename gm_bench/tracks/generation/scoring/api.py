@@ -15,8 +15,10 @@ from torch import Tensor
 from gm_bench import io
 from gm_bench.cell import EXTRACTORS, reports_of
 from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, from_memory, read_images
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import deterministic, resolve
+from gm_bench.results.leaderboard import from_json
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation.scoring.score import (
     ScoringError,
@@ -86,7 +88,8 @@ def evaluate(
             )
         scored = score(found, _name(fake, FAKE), standard, place)
         path = reports_of(board) / "leaderboard.json"
-        return scored.to_json(difference_to_board(scored, io.read_json(path) if path.exists() else None))
+        table = from_json(io.read_json(path), str(path), IMAGES) if path.exists() else None
+        return scored.to_json(difference_to_board(scored, table))
 
 
 def _read(

@@ -25,7 +25,7 @@ from gm_bench.tracks.generation.scoring.score import (
 )
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
 
-LEADERBOARD = Path("reports", "leaderboard.json")
+LEADERBOARD = Path("reports", "digits", "leaderboard.json")
 WIDTH_OF_PLAIN_OUTPUT = 150
 # Samples of a cell may be judged where they lie: in runs DVC deletes only files that stages wrote.
 NOT_JUDGED = tuple(folder for folder in OWNED if folder != RUNS)
