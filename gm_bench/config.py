@@ -7,7 +7,7 @@ Boards name what is compared; recipes are composed, later wins:
 A wrong key or value raises `ConfigError` with one sentence that names the key, the value and what is allowed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -99,7 +99,9 @@ class Params(Frozen):
         try:
             return Recipe.model_validate(composed)
         except ValidationError as error:
-            raise ConfigError(f"params.yaml: variants.{variant}.{name}: {_sentence(error, Recipe)}") from None
+            places = self.origins(variant, name)
+            said = _sentence(error, Recipe, lambda key: places.get(key, f"variants.{variant}.{name}.{key}"))
+            raise ConfigError(f"params.yaml: {said}") from None
 
     def origins(self, variant: str, name: str) -> dict[str, str]:
         """Where in params.yaml each value of the effective recipe stands, by dotted key."""
@@ -217,19 +219,23 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first complaint of pydantic as one sentence: key, what was given, what is allowed."""
+def _sentence(
+    error: ValidationError, model: type[BaseModel], place: Callable[[str], str] = lambda key: key
+) -> str:
+    """The first complaint of pydantic as one sentence: key, what was given, what is allowed.
+
+    Args:
+        place: where a dotted key of the model stands in params.yaml.
+    """
     first = error.errors()[0]
     path = [part for part in first["loc"] if part != "[key]"]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(_type_at(path[:-1], model).model_fields)
-        return f"unknown key '{_dotted(path, model)}'; allowed here: {allowed}{more}"
+        return f"unknown key '{place(_dotted(path, model))}'; allowed here: {allowed}{more}"
     if first["type"] == "missing":
-        return f"key '{_dotted(path, model)}' is missing{more}"
-    return (
-        f"'{_dotted(path, model)}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"
-    )
+        return f"key '{place(_dotted(path, model))}' is missing{more}"
+    return f"'{place(_dotted(path, model))}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"
 
 
 def _dotted(path: list[int | str], model: type[BaseModel]) -> str:

@@ -28,11 +28,11 @@ from gm_bench.variants.base.contract import Batch, Decoder, Density, Encoder, Va
 CPU = torch.device("cpu")
 PARAMS = load_params()
 TRAINED = [name for name in variants.names() if variants.find(name).players]  # the others are fitted
-CASES = [(name, recipe) for name in variants.names() for recipe in PARAMS.variants[name]]
+CASES = [(name, recipe) for name in variants.names() for recipe in PARAMS.recipes_of(name)]
 
 
 def build(params: Params, name: str, recipe_name: str, shape: tuple[int, int, int] = (1, 8, 8)) -> Variant:
-    recipe = params.variants[name][recipe_name]
+    recipe = params.recipe(name, recipe_name)
     return variants.build(
         name, networks.build(recipe.network.name, recipe.network.options, shape, 10), recipe.model
     )
