@@ -114,7 +114,7 @@ class Params(Frozen):
         for key in _leaves(recipe):
             if key not in found and key.startswith("optimisers."):
                 found[key] = shared[f"optimiser.{key.split('.', 2)[2]}"]
-        return {key: found[key] for key in _leaves(recipe)}
+        return {key: found[key] for key in _leaves(recipe) if key in found}
 
     def cells(self, board: str) -> list[Cell]:
         """The cells of a board in the order of its axes."""
@@ -235,7 +235,8 @@ def _sentence(
         return f"unknown key '{place(_dotted(path, model))}'; allowed here: {allowed}{more}"
     if first["type"] == "missing":
         return f"key '{place(_dotted(path, model))}' is missing{more}"
-    return f"'{place(_dotted(path, model))}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"
+    said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"'{place(_dotted(path, model))}' is {first['input']!r}: {said}{more}"
 
 
 def _dotted(path: list[int | str], model: type[BaseModel]) -> str:
