@@ -15,7 +15,7 @@ from gm_bench.running.code import closure
 
 MODULES = sorted([*Path("gm_bench").rglob("*.py"), *Path("pipelines").rglob("*.py")])
 STAGE_FILES = [Path("dvc.yaml"), *sorted(Path("pipelines").rglob("stages.yaml"))]
-ROOMS = (
+ROOMS = {
     "data",
     "nets",
     "variants",
@@ -26,7 +26,7 @@ ROOMS = (
     "tracking",
     "running",
     "tracks",
-)
+}
 # What a room may import of ours besides itself and the files at the top (io, cell, reproducibility, options).
 MAY_IMPORT = {
     "data": set(),
