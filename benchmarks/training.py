@@ -156,8 +156,8 @@ def main(
     images, labels = digits.split("train")
     table = Table("variant", "suite images/s", "plain images/s", "suite / plain", "95 % interval", box=None)
     for variant in WRITTEN_OUT:
-        recipe = params.variants[variant]["tiny"]
-        job = Job(Cell("digits", "digits", variant, 0), recipe, params.dataset("digits").training.n_images)
+        recipe = params.recipe(variant, "tiny")
+        job = Job(Cell("digits", "digits", variant, 0), recipe, params.board("digits").n_images)
         loops = suite(job, images, labels), plain(job, images)
         for loop in loops:  # the first round counts operations, the first steps fill caches
             loop()

@@ -7,7 +7,7 @@ Boards name what is compared; recipes are composed, later wins:
 A wrong key or value raises `ConfigError` with one sentence that names the key, the value and what is allowed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -99,7 +99,9 @@ class Params(Frozen):
         try:
             return Recipe.model_validate(composed)
         except ValidationError as error:
-            raise ConfigError(f"params.yaml: variants.{variant}.{name}: {_sentence(error, Recipe)}") from None
+            places = self.origins(variant, name)
+            said = _sentence(error, Recipe, lambda key: places.get(key, f"variants.{variant}.{name}.{key}"))
+            raise ConfigError(f"params.yaml: {said}") from None
 
     def origins(self, variant: str, name: str) -> dict[str, str]:
         """Where in params.yaml each value of the effective recipe stands, by dotted key."""
@@ -112,7 +114,7 @@ class Params(Frozen):
         for key in _leaves(recipe):
             if key not in found and key.startswith("optimisers."):
                 found[key] = shared[f"optimiser.{key.split('.', 2)[2]}"]
-        return {key: found[key] for key in _leaves(recipe)}
+        return {key: found[key] for key in _leaves(recipe) if key in found}
 
     def cells(self, board: str) -> list[Cell]:
         """The cells of a board in the order of its axes."""
@@ -189,6 +191,8 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
             values = getattr(board, axis)
             if len(set(values)) < len(values):
                 raise ConfigError(f"{path}: boards.{name}.{axis} names a value twice: {values}")
+        if "." in board.track:  # a track from outside may bring datasets and models of its own
+            continue
         for dataset in board.datasets:
             params.dataset(dataset)
         for variant in board.variants:
@@ -215,19 +219,24 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first complaint of pydantic as one sentence: key, what was given, what is allowed."""
+def _sentence(
+    error: ValidationError, model: type[BaseModel], place: Callable[[str], str] = lambda key: key
+) -> str:
+    """The first complaint of pydantic as one sentence: key, what was given, what is allowed.
+
+    Args:
+        place: where a dotted key of the model stands in params.yaml.
+    """
     first = error.errors()[0]
     path = [part for part in first["loc"] if part != "[key]"]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(_type_at(path[:-1], model).model_fields)
-        return f"unknown key '{_dotted(path, model)}'; allowed here: {allowed}{more}"
+        return f"unknown key '{place(_dotted(path, model))}'; allowed here: {allowed}{more}"
     if first["type"] == "missing":
-        return f"key '{_dotted(path, model)}' is missing{more}"
-    return (
-        f"'{_dotted(path, model)}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"
-    )
+        return f"key '{place(_dotted(path, model))}' is missing{more}"
+    said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"'{place(_dotted(path, model))}' is {first['input']!r}: {said}{more}"
 
 
 def _dotted(path: list[int | str], model: type[BaseModel]) -> str:

@@ -27,7 +27,9 @@ def main(board: Board) -> None:
     params = load_params()
     cells = params.cells(board)
     track, store = find_track(params.board(board).track), Store()
-    published = publish(track, cells, _origin, store, _state(file_of(params, board).with_suffix(".lock")))
+    published = publish(
+        track, cells, track.origin or _origin, store, _state(file_of(params, board).with_suffix(".lock"))
+    )
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
     for table in tables.rich_tables(published.board, track):
         console.print(table)

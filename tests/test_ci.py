@@ -34,7 +34,7 @@ def test_the_grid_of_ci_is_one_that_params_allow(tmp_path: Path) -> None:
     ci.tiny.change(tmp_path, ci.reduce)
     reduced = load_params(tmp_path / "params.yaml")
     assert len(reduced.cells()) == len(ci.GRID["variants"]) * len(ci.GRID["seeds"])
-    assert reduced.dataset("digits").training.n_images == ci.N_IMAGES
+    assert reduced.board("digits").n_images == ci.N_IMAGES
     assert reduced.dataset("digits").protocol.draws == ci.PROTOCOL["draws"]
     decays = {o.decay for o in reduced.recipe("wgan_gp", "digits").optimisers.values()}
     assert decays == {"linear"}  # else half the decay could not be seen

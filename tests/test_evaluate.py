@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]
 PROTOCOL = load_params().dataset("digits").protocol
 DRAWS, N, N_TRAIN = PROTOCOL.draws, PROTOCOL.n_samples, PROTOCOL.n_train
-N_VALIDATION = load_params().dataset("digits").training.n_validation
+N_VALIDATION = load_params().dataset("digits").n_validation
 ADDRESS = Cell("board", "digits", "vae", 0)
 CELL = ADDRESS.folder
 METRICS = {
@@ -423,7 +423,7 @@ def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_f
     """Of three snapshots one is validation images, the others are images that training sees, and test."""
     images, labels = read_split(Path("data", "digits"), "train")
     shown, held_back = hold_out(labels, N_VALIDATION)
-    recipe = load_params().variants["vae"]["tiny"].model_copy(update={"checkpoint": "best"})
+    recipe = load_params().recipe("vae", "tiny").model_copy(update={"checkpoint": "best"})
     jobs = [Job(Cell("digits", "digits", "vae", seed), recipe, 192) for seed in range(3)]
     moments = [64, 128, 192]
     candidates = [build(job, (1, 8, 8), 10, CPU) for job in jobs]
@@ -472,7 +472,7 @@ def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_f
 def untrained(variant: str, seed: int) -> tuple[Cell, Variant, dict[str, Any]]:
     """A cell whose model was never trained, as the stage train leaves one, with classes in unequal shares."""
     cell = Cell("board", "digits", variant, seed)
-    recipe = load_params().variants[variant]["tiny"].model_copy(update={"checkpoint": "last"})
+    recipe = load_params().recipe(variant, "tiny").model_copy(update={"checkpoint": "last"})
     model = training.build(training.Job("digits", variant, seed, recipe, 64), (1, 8, 8), 10, CPU).eval()
     metadata = {
         "cell": cell.as_dict(),

@@ -33,7 +33,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: 
     shutil.copytree(digits_with_reference, path, dirs_exist_ok=True)
     for board, variant in (("digits", "vae"), ("all", "cgan")):
         cell = Cell(board, "digits", variant, 0)
-        recipe = params.variants[variant]["tiny"]
+        recipe = params.recipe(variant, "tiny")
         model = training.build(training.Job("digits", variant, 0, recipe, 64), (1, 8, 8), 10, CPU)
         metadata = {
             "cell": cell.as_dict(),

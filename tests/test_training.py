@@ -41,7 +41,7 @@ def cell_of(variant: str, seed: int = 0) -> Cell:
 
 
 def job_of(params: Params, variant: str, n_images: int = 64 * 50, **changes: object) -> Job:
-    recipe = Recipe.model_validate(params.variants[variant]["tiny"].model_dump() | changes)
+    recipe = Recipe.model_validate(params.recipe(variant, "tiny").model_dump() | changes)
     return Job(cell_of(variant), recipe, n_images, n_snapshots=4, n_validation=6)
 
 
@@ -281,7 +281,7 @@ def test_divergence_is_recorded_with_step_player_and_term(params: Params, blobs:
 def test_divergence_of_several_updates_per_round_names_the_round(params: Params, blobs: Tensor) -> None:
     """A learning rate of 1e30 breaks the critic at once; round 1 has five critic updates."""
     critic = {"name": "rmsprop", "lr": 1e30, "alpha": 0.99, "decay": "none"}
-    model = params.variants["wgan"]["tiny"].model | {"clip": 1e38}
+    model = params.recipe("wgan", "tiny").model | {"clip": 1e38}
     job = job_of(params, "wgan", optimisers={"critic": critic, "generator": critic}, model=model)
     state, _ = run(job, blobs)
     assert state.divergence is not None
@@ -296,7 +296,7 @@ def test_linear_decay_reaches_zero_with_the_budget(params: Params, blobs: Tensor
 
 def test_cost_counts_what_was_done(params: Params, blobs: Tensor) -> None:
     """Operations of a VAE's step by hand: 2 a multiply-add, forward, and backward twice but for the input."""
-    recipe = params.variants["vae"]["tiny"]
+    recipe = params.recipe("vae", "tiny")
     width, z = recipe.network.options["width"], recipe.model["z_dim"]
     state, _ = run(job_of(params, "vae"), blobs)
     encoder = [(64, width), (width, width), (width, 2 * z)]
@@ -417,7 +417,7 @@ def test_points_are_trained_on_like_images(params: Params, tmp_path: Path) -> No
     """A GAN of dense layers on points about (½, −½), without labels; samples start about (0, 0)."""
     points = torch.tensor([0.5, -0.5]) + 0.1 * torch.randn(500, 2)
     io.write_tensors(tmp_path / "data/train.safetensors", {"points": points})
-    recipe = params.variants["ns_gan"]["tiny"]
+    recipe = params.recipe("ns_gan", "tiny")
     job = Job(Cell("board", "points", "pointed", 0), recipe, 64 * 200, n_snapshots=2, n_validation=100)
     model = type("Pointed", (NSGAN,), {"loss": points_loss})
     with pytest.MonkeyPatch.context() as patch:

@@ -28,11 +28,11 @@ from gm_bench.variants.base.contract import Batch, Decoder, Density, Encoder, Va
 CPU = torch.device("cpu")
 PARAMS = load_params()
 TRAINED = [name for name in variants.names() if variants.find(name).players]  # the others are fitted
-CASES = [(name, recipe) for name in variants.names() for recipe in PARAMS.variants[name]]
+CASES = [(name, recipe) for name in variants.names() for recipe in PARAMS.recipes_of(name)]
 
 
 def build(params: Params, name: str, recipe_name: str, shape: tuple[int, int, int] = (1, 8, 8)) -> Variant:
-    recipe = params.variants[name][recipe_name]
+    recipe = params.recipe(name, recipe_name)
     return variants.build(
         name, networks.build(recipe.network.name, recipe.network.options, shape, 10), recipe.model
     )
@@ -219,7 +219,7 @@ def test_training_brings_samples_closer_to_the_data(params: Params, name: str, b
     At four times the recipe's rates: critics with batch norm start slowly, and 600 rounds suffice so.
     Not where a classifier is climbed from noise: that it does not is what this baseline shows.
     """
-    recipe = params.variants[name]["tiny"]
+    recipe = params.recipe(name, "tiny")
     faster = {p: o.model_copy(update={"lr": 4 * o.lr}) for p, o in recipe.optimisers.items()}
     job = Job(Cell("", "blobs", name, 0), recipe.model_copy(update={"optimisers": faster}), 64 * 600)
     state = start(job, (1, 8, 8), 10, CPU)
@@ -276,7 +276,7 @@ def test_priors(digits_network: MLP) -> None:
 
 def test_a_moving_average_follows_at_its_decay(params: Params, blobs: Tensor) -> None:
     """average ← d · average + (1 − d) · weight after every round, by hand; buffers are copied."""
-    recipe = params.variants["ns_gan"]["tiny"]
+    recipe = params.recipe("ns_gan", "tiny")
     job = Job(Cell("", "blobs", "ns_gan", 0), recipe.model_copy(update={"ema": 0.75}), 64 * 3)
     state = start(job, (1, 8, 8), 10, CPU)
     expected = {name: value.clone() for name, value in state.model.state_dict().items()}
@@ -291,7 +291,7 @@ def test_a_moving_average_follows_at_its_decay(params: Params, blobs: Tensor) ->
 
 
 def test_without_decay_the_final_model_is_reported(params: Params) -> None:
-    job = Job(Cell("", "blobs", "gan", 0), params.variants["gan"]["tiny"], 64)
+    job = Job(Cell("", "blobs", "gan", 0), params.recipe("gan", "tiny"), 64)
     state = start(job, (1, 8, 8), 10, CPU)
     assert state.average is None
     assert state.reported is state.model
@@ -304,7 +304,7 @@ def keywords(entry: Mapping[str, object]) -> list[str]:
 @pytest.mark.parametrize(("name", "recipe"), CASES)
 def test_a_text_in_place_of_a_number_is_refused_by_name(params: Params, name: str, recipe: str) -> None:
     """Every number of params.yaml that a constructor takes, written as YAML reads a text."""
-    entry = params.variants[name][recipe]
+    entry = params.recipe(name, recipe)
     network = networks.build(entry.network.name, entry.network.options, (1, 8, 8), 10)
     for key in keywords(entry.model):
         with pytest.raises(

@@ -165,9 +165,14 @@ def read_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
     return tensors["images"], tensors["labels"]
 
 
+def own_name(name: str) -> bool:
+    """Whether a file in data/NAME is called like one of `save`, or like what a killed save or DVC leave."""
+    return name in (*FILES, ".gitignore") or any(name.startswith(f".{own}.") for own in FILES)
+
+
 def _others(folder: Path) -> bool:
     """Whether there is anything in a folder that `save` did not write."""
-    return folder.is_dir() and any(path.name not in FILES for path in folder.iterdir())
+    return folder.is_dir() and not all(own_name(path.name) for path in folder.iterdir())
 
 
 def _is_ours(path: Path) -> bool:

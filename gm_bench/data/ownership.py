@@ -7,8 +7,8 @@ next run, so a source in one is refused before anything is read or written.
 from collections.abc import Sequence
 from pathlib import Path
 
-from gm_bench.cell import CHECKPOINTS, EXTRACTORS, REFERENCE, REPORTS, RESOLVED, RUNS
-from gm_bench.data.dataset import FILES, DataError
+from gm_bench.cell import CHECKPOINTS, DATA, EXTRACTORS, REFERENCE, REPORTS, RESOLVED, RUNS
+from gm_bench.data.dataset import DataError, own_name
 
 AUDIT = Path("audit")
 OWNED = (EXTRACTORS, REFERENCE, RUNS, REPORTS, RESOLVED, AUDIT, CHECKPOINTS)
@@ -52,9 +52,7 @@ def is_own(root: Path, name: str) -> bool:
     Args:
         root: the source; it may be data/NAME.
     """
-    if not _same(root.resolve().parent, Path("data")):
-        return False
-    return name in (*FILES, ".gitignore") or any(name.startswith(f".{own}.") for own in FILES)
+    return own_name(name) and _same(root.resolve().parent, DATA)
 
 
 def _within(path: Path, folder: Path) -> bool:

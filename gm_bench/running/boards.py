@@ -12,11 +12,13 @@ from typing import Any
 import yaml
 
 from gm_bench.config import ConfigError, Params
+from gm_bench.running.code import find
 
 MAIN = Path("dvc.yaml")
 FOLDER = Path("boards")
-DATASET_STAGES = ("resolve_data", "fetch", "extractor", "reference")
-CELL_STAGES = ("train", "sample", "evaluate")
+RESOLVE_DATA = "resolve_data"
+DATASET_STAGES = (RESOLVE_DATA, "fetch", "extractor", "reference")
+SHARED = ("resolve", "leaderboard")  # stages that a track without its own takes from dvc.yaml
 RESERVED = ("datasets", "audit")
 HEAD = "# Written by gm-bench run --board: edit params.yaml and {template} instead.\n"
 
@@ -30,6 +32,45 @@ def file_of_dataset(params: Params, dataset: str) -> Path:
     """The dvc.yaml that holds the stages of a dataset."""
     main = params.board(params.default_board)
     return MAIN if dataset in main.datasets else FOLDER / "datasets" / dataset / MAIN.name
+
+
+def cell_stages(params: Params, board: str) -> tuple[str, ...]:
+    """Names of the stages that each cell of a board goes through, in order."""
+    stages = _template(params, board)["stages"]
+    return tuple(name for name, stage in stages.items() if "seed" in stage.get("matrix", {}))
+
+
+def dataset_stages(params: Params, board: str, dataset: str) -> list[str]:
+    """The stages that a dataset of a board goes through, as DVC addresses them, in order.
+
+    A track that has a stage fetch of its own has them beside those of its cells; else boards share them.
+    """
+    own = _own_dataset_stages(params, board)
+    file = file_of(params, board) if own else file_of_dataset(params, dataset)
+    return [address(file, f"{stage}@{dataset}") for stage in own or DATASET_STAGES]
+
+
+def _own_dataset_stages(params: Params, board: str) -> list[str]:
+    if params.board(board).track == "generation":
+        return []
+    stages = _template(params, board)["stages"]
+    return [name for name, stage in stages.items() if list(stage.get("matrix", {})) == ["dataset"]]
+
+
+def _template(params: Params, board: str) -> dict[str, Any]:
+    """What the dvc.yaml of a board is written after."""
+    track = params.board(board).track
+    main: dict[str, Any] = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
+    if track == "generation":
+        return main
+    file = template_of(track)
+    try:
+        own: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"boards.{board}.track is {track}, but there is no {file}: a track has one"
+        ) from None
+    return own
 
 
 def address(file: Path, stage: str) -> str:
@@ -46,15 +87,17 @@ def write(params: Params, board: str) -> None:
     if board in RESERVED:
         raise ConfigError(f"params.yaml: a board cannot be called {board}: choose another name in boards")
     main = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
-    home = params.default_board
-    track = params.board(board).track
-    if board != home:
-        template = main if track == "generation" else yaml.safe_load(template_of(track).read_text("utf-8"))
-        own = {n: s for n, s in template["stages"].items() if n not in DATASET_STAGES}
-        home_of_template = next(each["board"] for each in template["vars"] if "board" in each)
-        _write(file_of(params, board), _moved(own, home_of_template, board), [{"board": board}])
-    for dataset in params.board(board).datasets:
-        _write_dataset(params, main, dataset)
+    template, brings_data = _template(params, board), bool(_own_dataset_stages(params, board))
+    if board != params.default_board:
+        stages = {
+            **{name: main["stages"][name] for name in SHARED},
+            **{n: s for n, s in template["stages"].items() if brings_data or n not in DATASET_STAGES},
+        }
+        moved = _moved(_moved(stages, _home(template), board), _home(main), board)
+        _write(file_of(params, board), moved, [{"board": board}])
+    if not brings_data:
+        for dataset in params.board(board).datasets:
+            _write_dataset(params, main, dataset)
 
 
 def write_audit(params: Params) -> Path:
@@ -69,9 +112,18 @@ def write_audit(params: Params) -> Path:
 
 def template_of(track: str) -> Path:
     """The file that the stages of another track's boards are written after."""
-    if "." in track:
-        return Path(*track.split("."), "stages.yaml")
-    return Path("pipelines", track, "stages.yaml")
+    if "." not in track:
+        return Path("pipelines", track, "stages.yaml")
+    package = find(track)
+    if package is None:
+        raise ConfigError(f"there is no package {track}, which a board names as its track")
+    return package.parent / "stages.yaml"
+
+
+def _home(template: Mapping[str, Any]) -> str:
+    """The board that a template is written for."""
+    home: str = next(each["board"] for each in template["vars"] if "board" in each)
+    return home
 
 
 def _write_dataset(params: Params, main: Mapping[str, Any], dataset: str) -> None:

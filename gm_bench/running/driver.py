@@ -34,12 +34,10 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
             for cell in params.cells(name)
             if cell.dataset in part.datasets and cell.variant in part.variants and cell.seed in part.seeds
         ]
-        _bring_up_to_date(
-            "datasets", [runner.dataset_chain(params, d) for d in part.datasets], name, params, jobs, environ
-        )
-        _bring_up_to_date(
-            "cells", [runner.cell_chain(params, cell) for cell in cells], name, params, jobs, environ
-        )
+        datasets = [runner.dataset_chain(params, name, dataset) for dataset in part.datasets]
+        _bring_up_to_date("datasets", datasets, name, params, jobs, environ)
+        chains = [runner.cell_chain(params, cell) for cell in cells]
+        _bring_up_to_date("cells", chains, name, params, jobs, environ)
         missing = [cell for cell in params.cells(name) if not (cell.folder / "metrics.json").exists()]
         if missing:
             typer.echo(
@@ -87,8 +85,8 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
         state = runner.cell_states(params, name, runner.stale_stages(params, name))[cell]
     else:
         state = f"not on the board {name}"
-    file = boards.file_of(params, name)
-    Console().print(inspection.describe(cell, state, recipe, origins, grid.n_images, file))
+    file, stages = boards.file_of(params, name), boards.cell_stages(params, name)
+    Console().print(inspection.describe(cell, state, recipe, origins, grid.n_images, file, stages))
 
 
 def _bring_up_to_date(

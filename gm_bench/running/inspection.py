@@ -2,7 +2,7 @@
 
 import shlex
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,20 @@ from gm_bench.cell import Cell
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report.formatting import duration, number
 from gm_bench.results.schema import divergence_place
-from gm_bench.running.boards import CELL_STAGES, address
+from gm_bench.running.boards import address
 
 FILES = ("model.safetensors", "samples.safetensors", "grid.png", "history.csv", "cost.json", "metrics.json")
 Json = Mapping[str, Any]
 
 
 def describe(
-    cell: Cell, state: str, recipe: Json, origins: Mapping[str, str], n_images: int, file: Path
+    cell: Cell,
+    state: str,
+    recipe: Json,
+    origins: Mapping[str, str],
+    n_images: int,
+    file: Path,
+    stages: Sequence[str],
 ) -> Group:
     """State, parameters, metrics draw by draw, cost, files and commands of a cell.
 
@@ -35,6 +41,7 @@ def describe(
         origins: where in params.yaml each value of the recipe stands, by dotted key.
         n_images: the budget that params.yaml says now.
         file: the dvc.yaml of the cell's stages.
+        stages: their names, in order.
     """
     folder = cell.folder
     places = {**origins, "n_images": f"boards.{cell.board}.n_images"}
@@ -46,7 +53,7 @@ def describe(
     if cost:
         parts.append(_costs(cost))
     parts.append(_files(folder))
-    parts.append(_commands(cell, file))
+    parts.append(_commands(cell, file, stages))
     return Group(*parts)
 
 
@@ -123,14 +130,14 @@ def _files(folder: Path) -> Table:
     return table
 
 
-def _commands(cell: Cell, file: Path) -> Table:
+def _commands(cell: Cell, file: Path, names: Sequence[str]) -> Table:
     """What makes the cell again: with what it depends on, and stage by stage from scratch."""
-    stages = [shlex.quote(address(file, cell.stage(stage))) for stage in CELL_STAGES]
+    stages = [shlex.quote(address(file, cell.stage(stage))) for stage in names]
     arguments = shlex.join([cell.board, cell.dataset, cell.variant, str(cell.seed)])
     table = _table("to reproduce", "")
     table.add_row("up to date, with all it depends on", f"dvc repro {stages[-1]}")
     table.add_row("from scratch", f"dvc repro --single-item --force {' '.join(stages)}")
-    for stage in CELL_STAGES:
+    for stage in names:
         table.add_row(f"{stage} alone, without DVC", f"python -m pipelines.{stage} {arguments}")
     return table
 

@@ -23,9 +23,7 @@ from filelock import FileLock, Timeout
 from gm_bench.cell import Cell
 from gm_bench.config import Board, ConfigError, Params
 from gm_bench.running import boards
-from gm_bench.running.boards import CELL_STAGES
 
-DATASET_STAGES = ("fetch", "extractor", "reference")
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
 BUSY = "is busy, it is being blocked by"  # what DVC says of a file that another DVC is at work on
@@ -52,14 +50,15 @@ class Chain:
     output: list[str] = field(default_factory=list)
 
 
-def dataset_chain(params: Params, dataset: str) -> Chain:
-    file = boards.file_of_dataset(params, dataset)
-    return Chain(dataset, tuple(boards.address(file, f"{stage}@{dataset}") for stage in DATASET_STAGES))
+def dataset_chain(params: Params, board: str, dataset: str) -> Chain:
+    stages = boards.dataset_stages(params, board, dataset)
+    return Chain(dataset, tuple(stage for stage in stages if boards.RESOLVE_DATA not in stage))
 
 
 def cell_chain(params: Params, cell: Cell) -> Chain:
     file = boards.file_of(params, cell.board)
-    return Chain(cell.name, tuple(boards.address(file, cell.stage(stage)) for stage in CELL_STAGES), cell)
+    stages = boards.cell_stages(params, cell.board)
+    return Chain(cell.name, tuple(boards.address(file, cell.stage(stage)) for stage in stages), cell)
 
 
 def board_chain(params: Params, board: str, stage: str) -> Chain:
@@ -76,8 +75,10 @@ def prepare(params: Params, board: str, environ: dict[str, str]) -> None:
     boards.write(params, board)
     resolving = board_chain(params, board, "resolve")
     data = [
-        boards.address(boards.file_of_dataset(params, dataset), f"resolve_data@{dataset}")
+        stage
         for dataset in params.board(board).datasets
+        for stage in boards.dataset_stages(params, board, dataset)
+        if boards.RESOLVE_DATA in stage
     ]
     chain = Chain("resolve", (*data, *resolving.stages))
     _run_chain(chain, environ, threading.Event())
@@ -163,8 +164,10 @@ def stale_stages(
         ValueError: DVC could not tell; its own last words are passed on.
     """
     datasets = params.board(board).datasets
-    files = {boards.file_of(params, board), *(boards.file_of_dataset(params, d) for d in datasets)}
-    command = [*DVC, "status", "--json", *sorted(map(str, files))]
+    of_data = [stage for dataset in datasets for stage in boards.dataset_stages(params, board, dataset)]
+    files = {str(boards.file_of(params, board))}
+    files |= {stage.rpartition(":")[0] or str(boards.MAIN) for stage in of_data}
+    command = [*DVC, "status", "--json", *sorted(files)]
     has_said = False
     while True:
         done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
@@ -280,7 +283,7 @@ def cell_states(params: Params, board: str, stale: Iterable[str]) -> dict[Cell, 
     changed = set(stale)
     states = {}
     for cell in params.cells(board):
-        stages = {*dataset_chain(params, cell.dataset).stages, *cell_chain(params, cell).stages}
+        stages = {*dataset_chain(params, board, cell.dataset).stages, *cell_chain(params, cell).stages}
         finished = (cell.folder / "metrics.json").exists()
         states[cell] = "missing" if not finished else "stale" if stages & changed else "fresh"
     return states

@@ -22,7 +22,7 @@ PROTOCOL = {"n_samples": 500, "modes": 8}
 @pytest.fixture
 def track(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
-    return find("tracks.points_track")
+    return find("toys.rings")
 
 
 @pytest.fixture

@@ -241,7 +241,7 @@ def test_ascent_makes_the_classifier_surer(digits_network: MLP) -> None:
 
 def test_fitted_variants_are_not_trained(params: Params, blobs: Tensor) -> None:
     for name in ("kde", "pca"):
-        job = Job(Cell("", "blobs", name, 0), params.variants[name]["tiny"], 640)
+        job = Job(Cell("", "blobs", name, 0), params.recipe(name, "tiny"), 640)
         state = start(job, (1, 8, 8), 10, torch.device("cpu"))
         assert state.model.players == ()
         with pytest.raises(ValueError, match=f"{name} has no player to train"):
@@ -254,7 +254,7 @@ def test_snapshots_of_an_autoencoder_are_drawn_from_its_codes_of_the_moment(
     """The last one is what the finished model draws; what is learnt does not depend on them."""
     states = []
     for n_snapshots in (2, 0):
-        recipe = params.variants["autoencoder"]["tiny"]
+        recipe = params.recipe("autoencoder", "tiny")
         job = Job(Cell("", "blobs", "autoencoder", 0), recipe, 640, n_snapshots, n_validation=6)
         states.append(start(job, (1, 8, 8), 10, CPU))
         train(

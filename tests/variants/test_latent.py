@@ -86,7 +86,7 @@ def test_codes_come_from_the_encoder_where_there_is_one(digits_network: MLP) -> 
 
 def test_a_generator_is_inverted_better_than_by_chance(params: Params, blobs: Tensor) -> None:
     """What the search finds is several times nearer to a sample of its own than the best of 100 others."""
-    recipe = params.variants["ns_gan"]["tiny"]
+    recipe = params.recipe("ns_gan", "tiny")
     job = Job(cell_of("ns_gan"), recipe, 64)
     model = build(job, (1, 8, 8), 0, CPU).eval()
     with torch.no_grad():
@@ -110,7 +110,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blobs: Tensor, param
     labels = torch.arange(256) % 10
     io.write_tensors(Path("data/blobs/test.safetensors"), {"images": blobs, "labels": labels})
     for name in ("vae", "cvae", "gan", "kde"):
-        recipe = params.variants[name]["tiny"]
+        recipe = params.recipe(name, "tiny")
         job = Job(cell_of(name), recipe, 64)
         metadata = {
             "cell": job.cell.as_dict(),

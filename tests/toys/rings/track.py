@@ -1,11 +1,11 @@
-"""A track from outside of the package: 2-D points instead of images, one metric of its own, one chart."""
+"""The track: one metric of its own, one chart, ranked by it."""
 
 from collections.abc import Sequence
 
 from gm_bench.metrics.catalogue import Catalogue, Metric
 from gm_bench.report.charts import Chart, ranking
 from gm_bench.results.leaderboard import Leaderboard
-from gm_bench.results.schema import CellResult
+from gm_bench.results.schema import CellResult, Origin
 from gm_bench.tracks.track import Track
 
 COVERED = Metric(
@@ -23,4 +23,10 @@ def _charts(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> 
     return [chart] if chart else []
 
 
-TRACK = Track(name=__name__, catalogue=POINTS, protocol_in_words=_protocol, charts=_charts)
+def _origin(variant: str) -> Origin:
+    return Origin("toys", f"nobody, {variant}")
+
+
+TRACK = Track(
+    name="toys.rings", catalogue=POINTS, protocol_in_words=_protocol, charts=_charts, origin=_origin
+)
