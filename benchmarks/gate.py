@@ -4,8 +4,8 @@
 
 Each simulated run draws a baseline and a candidate and asks `regression.check`, the code behind
 `gm-bench check`. Means and spreads between seeds are those of reports/digits/leaderboard.json; its variants
-are repeated until there are 8. What a spread of three seeds says of the truth is uncertain, so three truths are
-simulated: every variant has the pooled spread; every variant has the spread that was observed for it (which
+are repeated until there are 8. What a spread of three seeds says of the truth is uncertain, so three truths
+are simulated: every variant has the pooled spread; every variant has the spread that was observed for it (which
 exaggerates how much they differ); halfway between the two.
 """
 

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from gm_bench.cell import Cell
 from gm_bench.running.runner import Chain, progress_of
 
 if TYPE_CHECKING:
     from gm_bench.tracking.store import Store
 
-DEFAULT_BOARD = "digits"
 SECONDS_BETWEEN_LOOKS = 2.0
 
 
@@ -75,14 +73,12 @@ class Watch:
         from gm_bench.tracking.record import curves
 
         progress = progress_of(chain)
-        if progress is None:
+        if progress is None or chain.cell is None:
             return
         key, history = progress["key"], progress["history"]
         told = self.told.get(chain.name)
         if told is None or told.key != key or told.n_rows > len(history):
-            dataset, variant, seed = chain.name.split("-")
-            cell = Cell(DEFAULT_BOARD, dataset, variant, int(seed))
-            run = self.store.begin_live(cell, key, curves(history))
+            run = self.store.begin_live(chain.cell, key, curves(history))
         else:
             run = told.run
             self.store.log_live(run, curves(history[told.n_rows :]))
