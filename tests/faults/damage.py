@@ -43,8 +43,8 @@ def flipped(site: Site) -> None:
 def flipped_in_the_cache(site: Site) -> None:
     """A model and samples with a flipped bit, in DVC's cache as well: they are made again."""
     site.begin_finished()
-    for name in ("runs/digits/digits/vae/0/model.safetensors", "runs/digits/digits/kde/0/samples.safetensors"):
-        path = site.folder / name
+    for name in ("vae/0/model.safetensors", "kde/0/samples.safetensors"):
+        path = site.folder / "runs/digits/digits" / name
         kept = [p for p in (site.folder / ".dvc/cache/files").rglob("*") if same_content(p, path)]
         assert len(kept) == 1
         kept[0].chmod(0o644)

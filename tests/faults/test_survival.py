@@ -93,9 +93,7 @@ def test_what_another_dvc_works_on_is_waited_for(busy_twice: Path) -> None:
     assert busy_twice.read_text().strip() == "3"
 
 
-def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(
-    busy_twice: Path, params: Params
-) -> None:
+def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(busy_twice: Path, params: Params) -> None:
     with pytest.raises(ValueError, match="cannot tell what is stale while a stage is at work"):
         runner.stale_stages(params, "digits")
     said: list[str] = []
