@@ -117,7 +117,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     for name, *words in commands(text, "gm-bench"):
         assert name in COMMAND.commands, name
         known = {option for each in COMMAND.commands[name].params for option in each.opts}
-        given = {word for word in words if re.match(r"--?[a-z]", word)}
+        given = {word for word in words if re.match(r"--?[A-Za-z]", word)}
         assert given <= known, f"gm-bench {name}"
     makefile = Path("Makefile").read_text(encoding="utf-8")
     for name, *_ in commands(text, "make"):

@@ -179,7 +179,7 @@ def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "diverged at step 412 (critic loss): nan" in diverged.output
     outside = command("show", "digits", "vae", "77")
     assert outside.exit_code == 0
-    assert "digits/vae/77: not in the grid" in outside.output
+    assert "digits/vae/77: not on the board digits" in outside.output
     unknown = command("show", "digits/nothing/0")
     assert unknown.exit_code == 1
     assert "variants has no entry 'nothing'" in unknown.output
