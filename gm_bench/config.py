@@ -15,17 +15,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gm_bench.cell import Cell
+from gm_bench.options import PositiveInt, Seed
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.audit.settings import Audit
-from gm_bench.training.recipe import Frozen, Name, PositiveInt, Recipe
+from gm_bench.training.recipe import Frozen, Name, Recipe
 
 PARAMS_FILE = Path("params.yaml")
 KINDS = ("adversarial", "single", "fitted")
 EVERY = "all"  # the layer of a variant or a base that every recipe, or every kind, starts from
 Entry = TypeVar("Entry")
 Layer = dict[str, Any]
-
-Seed = Annotated[int, Field(ge=0, strict=True)]
 
 
 class ConfigError(ValueError):

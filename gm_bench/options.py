@@ -3,7 +3,12 @@
 import inspect
 import math
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import Field
+
+PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, strict=True)]
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 

@@ -73,7 +73,7 @@ class Watch:
         from gm_bench.tracking.record import curves
 
         progress = progress_of(chain)
-        if chain.cell is None or progress is None:
+        if progress is None or chain.cell is None:
             return
         key, history = progress["key"], progress["history"]
         told = self.told.get(chain.name)

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+from gm_bench.options import PositiveInt
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Number = int | float | str | bool
 

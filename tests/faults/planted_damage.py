@@ -73,7 +73,7 @@ DAMAGES = [
         "shifted normalisation (real images 0.1 brighter)",
         "gm_bench/variants/base/contract.py",
         "values = from_uint8(values)",
-        "values = from_uint8(values) + 0.1",
+        "values = 0.1 + from_uint8(values)",
     ),
     Damage(
         "frozen input layer (of every player)",

@@ -10,12 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gm_bench.config import PositiveInt, Seed
 from gm_bench.data.dataset import UNLABELLED, Card, DataError, Dataset
 from gm_bench.data.listing import Listing, list_images
 from gm_bench.data.pixels import PREPROCESSING, check_range, crop_centre, read_picture, resize, to_array
 from gm_bench.data.split import keep_every_class, stratified_split
 from gm_bench.data.survey import Survey
+from gm_bench.options import PositiveInt, Seed
 
 LOW_RANGE_OPTION = "the option allow_low_range: true"
 SMALLER_SPLIT = "draw fewer test images (n_test or test_fraction), or name them yourself (test_path)"

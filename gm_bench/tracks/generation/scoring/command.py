@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from gm_bench import io
-from gm_bench.cell import RUNS
+from gm_bench.cell import RUNS, reports_of
 from gm_bench.config import Params, load_params
 from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, read_images
 from gm_bench.data.ownership import OWNED
@@ -25,7 +25,7 @@ from gm_bench.tracks.generation.scoring.score import (
 )
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
 
-LEADERBOARD = Path("reports", "digits", "leaderboard.json")
+LEADERBOARD = reports_of("digits") / "leaderboard.json"
 WIDTH_OF_PLAIN_OUTPUT = 150
 # Samples of a cell may be judged where they lie: in runs DVC deletes only files that stages wrote.
 NOT_JUDGED = tuple(folder for folder in OWNED if folder != RUNS)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gm_bench import io
+from gm_bench.cell import DATA, EXTRACTORS, REFERENCE
 from gm_bench.config import Params
 from gm_bench.data.dataset import UNLABELLED
 from gm_bench.data.images import Foreign
@@ -32,7 +33,6 @@ from gm_bench.tracks.generation.evaluation import (
 
 SEED = 0
 SCHEMA = 1
-EXTRACTORS = Path("extractors")
 AUTO, LENET, INCEPTION = "auto", "lenet", "inception"
 
 
@@ -107,8 +107,8 @@ def known_standard(name: str, params: Params, device: torch.device) -> Standard:
         ScoringError: the reference is missing or of another protocol; the sentence has the command.
     """
     config = params.dataset(name).protocol
-    folder, of_extractor = Path("reference", name), EXTRACTORS / name
-    card = Path("data", name, "card.json")
+    folder, of_extractor = REFERENCE / name, EXTRACTORS / name
+    card = DATA / name / "card.json"
     needed = (folder / "features.safetensors", folder / "floor.json", of_extractor / "extractor.json", card)
     missing = [str(file) for file in needed if not file.exists()]
     if missing:
