@@ -162,10 +162,12 @@ def test_other_words_are_no_cell(words: list[str]) -> None:
 
 def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = Path(__file__).resolve().parents[2]
-    Path("params.yaml").write_text((repository / "params.yaml").read_text())
+    for name in ("params.yaml", "dvc.yaml"):
+        Path(name).write_text((repository / name).read_text())
     write_cell(tmp_path, "vae", 0, (10.0, 11.0, 12.0))
     write_cell(tmp_path, "vae", 1, diverged_at=412)
-    monkeypatch.setattr(runner, "stale_stages", lambda: {"train@digits-vae-0": []})
+    monkeypatch.setattr(runner, "prepare", lambda *_: None)
+    monkeypatch.setattr(runner, "stale_stages", lambda *_: {"train@digits-vae-0": []})
     shown = command("show", "digits/vae/0")
     assert shown.exit_code == 0, shown.output
     lines = [" ".join(line.split()) for line in shown.output.splitlines()]
