@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from gm_bench import cli
 from gm_bench.cell import Cell
 from gm_bench.config import ConfigError, Params
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.running import runner
 from gm_bench.running.runner import Chain
 
@@ -107,6 +108,7 @@ def test_the_ui_listens_on_this_machine_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path
 ) -> None:
     from gm_bench.tracking.store import Store  # late: the other tests do without MLflow
+    from gm_bench.tracking.views import Columns
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -117,9 +119,9 @@ def test_the_ui_listens_on_this_machine_only(
     assert "make repro publishes the results" in refused.output
     shutil.copy(migrated, tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    Store().describe("digits", ["fid"])
+    Store().describe("digits/digits", Columns(IMAGES, ["fid"]))
     told = CliRunner().invoke(cli.app, ["ui", "--port", "5123"])
-    assert told.output.startswith("digits: http://127.0.0.1:5123/#/experiments/1/runs?viewStateShareKey=")
+    assert told.output.startswith("digits/digits: http://127.0.0.1:5123/#/experiments/1/runs?viewStateShareKey=")
     (arguments,) = called
     assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
     assert arguments[arguments.index("--port") + 1] == "5123"

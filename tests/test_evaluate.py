@@ -32,7 +32,6 @@ from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.reproducibility import derive
 from gm_bench.results.protocol import SEED, same_protocol
 from gm_bench.tracks.generation import drawing, evaluation, measuring, trained
-from gm_bench.training import loop as training
 from gm_bench.training import sampling
 from gm_bench.training.job import Job
 from gm_bench.training.state import build
@@ -473,7 +472,7 @@ def untrained(variant: str, seed: int) -> tuple[Cell, Variant, dict[str, Any]]:
     """A cell whose model was never trained, as the stage train leaves one, with classes in unequal shares."""
     cell = Cell("board", "digits", variant, seed)
     recipe = load_params().recipe(variant, "tiny").model_copy(update={"checkpoint": "last"})
-    model = training.build(training.Job("digits", variant, seed, recipe, 64), (1, 8, 8), 10, CPU).eval()
+    model = build(Job(cell, recipe, 64), (1, 8, 8), 10, CPU).eval()
     metadata = {
         "cell": cell.as_dict(),
         "status": "ok",

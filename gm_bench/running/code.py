@@ -43,7 +43,7 @@ def closure(modules: Iterable[str]) -> set[str]:
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting += _imports(_path(name), packages)
+            waiting += _imports(name, packages)
     return seen
 
 
@@ -74,10 +74,10 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _imports(path: Path, packages: frozenset[str]) -> set[str]:
-    """Modules of the packages that a file imports, late ones too, but none that only types need."""
+def _imports(module: str, packages: frozenset[str]) -> set[str]:
+    """Modules of the packages that a module imports, late ones too, but none that only types need."""
     found: set[str] = set()
-    waiting: list[ast.AST] = [_tree(path)]
+    waiting: list[ast.AST] = [_tree(_path(module))]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
@@ -87,11 +87,23 @@ def _imports(path: Path, packages: frozenset[str]) -> set[str]:
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [name if find(name) else node.module for name in inside]
+        elif isinstance(node, ast.ImportFrom):
+            source = _source(node, module)
+            inside = [f"{source}.{alias.name}" for alias in node.names]
+            names = [name if find(name) else source for name in inside]
         found |= {name for name in names if name.partition(".")[0] in packages and find(name)}
     return found
+
+
+def _source(node: ast.ImportFrom, module: str) -> str:
+    """What stands between from and import, with the leading dots of a module's own package spelled out."""
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    if _path(module).name != "__init__.py":
+        parts.pop()
+    above = parts[: len(parts) - (node.level - 1)]
+    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 @cache

@@ -27,16 +27,18 @@ NOISE_FROM = ("noise 1", "noise 2")
 REPORT = ROOT / "reports/gate/planted.md"
 MAKES_CELLS = """
 import sys
-from pipelines import evaluate, extractor, fetch, leaderboard, reference, sample, train
+from pipelines import evaluate, extractor, fetch, leaderboard, reference, resolve, sample, train
 from gm_bench.config import load_params
 params = load_params()
-for dataset in params.grid.datasets:
+for dataset in params.board("digits").datasets:
+    resolve.main("dataset", dataset)
     for stage in (fetch, extractor, reference):
         stage.main(dataset)
-for cell in params.cells():
+resolve.main("board", "digits")
+for cell in params.cells("digits"):
     for stage in (train, sample, evaluate):
-        stage.main(*cell)
-leaderboard.main()
+        stage.main(cell.board, cell.dataset, cell.variant, cell.seed)
+leaderboard.main("digits")
 """
 
 
@@ -237,7 +239,7 @@ def try_all(damages: list[Damage], work: Path, jobs: int) -> tuple[str, bool]:
 def rename_seeds(folder: Path, by: int) -> None:
     """Other seeds than those of the baseline: what chance alone makes of the same code."""
     shifted = [seed + by for seed in ci.GRID["seeds"]]
-    ci.tiny.change(folder, lambda params: params["grid"].update(seeds=shifted))
+    ci.tiny.change(folder, lambda params: params["boards"]["digits"].update(seeds=shifted))
 
 
 if __name__ == "__main__":

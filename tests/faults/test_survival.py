@@ -87,15 +87,15 @@ def busy_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_another_dvc_works_on_is_waited_for(busy_twice: Path) -> None:
-    chain = runner.cell_chain("digits", "vae", 0)
+    chain = runner.Chain("digits-vae-0", ("train@digits-vae-0",))
     runner.run_layer([chain], 1, {"PATH": "/usr/bin:/bin"})
     assert (chain.state, chain.output) == ("done", ["{}"])
     assert busy_twice.read_text().strip() == "3"
 
 
-def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(busy_twice: Path) -> None:
+def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(busy_twice: Path, params: Params) -> None:
     with pytest.raises(ValueError, match="cannot tell what is stale while a stage is at work"):
-        runner.stale_stages()
+        runner.stale_stages(params, "digits")
     said: list[str] = []
-    assert runner.stale_stages(said.append) == {}
+    assert runner.stale_stages(params, "digits", said.append) == {}
     assert said == ["another DVC is at work here; waiting for it to end"]
