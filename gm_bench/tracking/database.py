@@ -176,6 +176,7 @@ class Database:
         return None if verdict == "ok" else verdict
 
     def advice_on_damage(self, reason: str) -> str:
+        reason = " ".join(reason.split())
         return (
             f"{self.name} is damaged ({reason}): delete {self.name} and rerun, it is rebuilt from the cells"
         )

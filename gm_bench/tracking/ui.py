@@ -49,6 +49,7 @@ def _say_what_is_missing(runs: list[str]) -> None:
     if runs:
         named = ", ".join(runs[:N_NAMED]) + (", …" if len(runs) > N_NAMED else "")
         typer.echo(
-            f"{len(runs)} runs have lost their pictures ({named}): dvc repro leaderboard publishes them again",
+            f"{len(runs)} runs have lost their pictures ({named}): "
+            "dvc repro leaderboard publishes them again",
             err=True,
         )
