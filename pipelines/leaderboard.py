@@ -3,10 +3,7 @@
 Beside them the pages of the cells (reports/cells) and the charts with their numbers (reports/figures).
 """
 
-import sys
 from pathlib import Path
-
-from rich.console import Console
 
 from gm_bench import io
 from gm_bench.config import load_params
@@ -17,7 +14,7 @@ from gm_bench.report.exhibit import Exhibit, Json, Pair, page_name
 from gm_bench.results import leaderboard
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.running import revision
-from gm_bench.running.stage import run
+from gm_bench.running.stage import run, screen
 from gm_bench.tracking import record
 from gm_bench.tracking.record import Record
 from gm_bench.tracking.store import REVISION, Store
@@ -25,7 +22,6 @@ from gm_bench.variants.base.contract import find
 
 REPORTS = Path("reports")
 N_SHOWN = 64  # samples on the page of a cell, and real images beside them
-WIDTH_OF_PLAIN_OUTPUT = 150
 
 
 def main() -> None:
@@ -58,11 +54,15 @@ def main() -> None:
         n_written += store.publish(leaderboard_record(board, dataset, records, vouched))
         store.describe(dataset, tables.main_metrics(board, dataset))
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
+    console = screen()
     for table in tables.rich_tables(board):
         console.print(table)
-    console.print(f"{len(records) + len(datasets)} runs in {store.place}, {n_written} of them new")
-    console.print(f"written: {REPORTS}/leaderboard.html, .md, .csv, .json, cells/ and figures/")
+    console.print(
+        f"{len(records) + len(datasets)} runs in {store.place}, {n_written} of them new", soft_wrap=True
+    )
+    console.print(
+        f"written: {REPORTS}/leaderboard.html, .md, .csv, .json, cells/ and figures/", soft_wrap=True
+    )
 
 
 def _folder(dataset: str, variant: str, seed: int) -> Path:

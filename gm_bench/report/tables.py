@@ -63,7 +63,7 @@ def rich_tables(board: Leaderboard) -> list[Table]:
         header, *lines = _text_table(board, dataset, main_metrics(board, dataset))
         caption = "\n".join((*notes(board, dataset), *protocol_in_words(board, dataset)[:3]))
         table = Table(
-            title=dataset,
+            title=Text(dataset),
             caption=Text(caption),
             title_justify="left",
             caption_justify="left",

@@ -8,19 +8,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from gm_bench import io
 from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
 from gm_bench.results import regression
 from gm_bench.results.regression import Baseline, Board, NotComparable, Verdict
 from gm_bench.running import revision
+from gm_bench.running.stage import screen
 
 PASSED, REGRESSION, CANNOT_COMPARE = 0, 1, 2
 BASELINE = Path("reports/baseline.json")
 LEADERBOARD = Path("reports/leaderboard.json")
 HEADING = "Regression gate"
-WIDTH_OF_PLAIN_OUTPUT = 150
 
 
 def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) -> int:
@@ -45,9 +43,9 @@ def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) 
         if summary:
             io.write_text(summary, f"## {HEADING}\n\nCannot compare: {error}\n")
         return CANNOT_COMPARE
-    _print(verdict)
     if summary:
         io.write_text(summary, to_markdown(verdict, HEADING))
+    _print(verdict)
     return PASSED if verdict.passed else REGRESSION
 
 
@@ -84,12 +82,11 @@ def _update(path: Path, board: Board) -> int:
             "a baseline needs two seeds or more of a variant: without them noise is not known"
         )
     io.write_json(path, regression.to_json(new))
-    console = _console()
     n_pooled = sum(spread.degrees for spread in new.spreads.values())
-    console.print(
+    screen().print(
         f"{path}: {len(board.results)} rows of revision {new.revision}, "
         f"noise known with {n_pooled} degrees of freedom in {len(new.spreads)} spreads",
-        highlight=False,
+        soft_wrap=True,
     )
     return PASSED
 
@@ -129,14 +126,10 @@ def _parsed(text: str, name: str) -> Any:
 
 
 def _print(verdict: Verdict, gating: bool = True) -> None:
-    console = _console()
+    console = screen()
     console.print(rich_table(verdict.comparisons, READING))
     for sentence in (*verdict.failures, *verdict.remarks):
-        console.print(sentence, markup=False, highlight=False)
+        console.print(sentence, soft_wrap=True)
     if gating:
         style = "bold green" if verdict.passed else "bold red"
-        console.print(in_one_sentence(verdict), style=style, highlight=False)
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
+        console.print(in_one_sentence(verdict), style=style, soft_wrap=True)

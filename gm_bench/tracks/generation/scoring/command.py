@@ -4,13 +4,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from gm_bench import io
 from gm_bench.config import Params, load_params
 from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, read_images
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic, resolve
+from gm_bench.running.stage import screen
 from gm_bench.tracks.generation.scoring.score import (
     ScoringError,
     difference_to_board,
@@ -21,7 +20,6 @@ from gm_bench.tracks.generation.scoring.score import (
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
 
 LEADERBOARD = Path("reports", "leaderboard.json")
-WIDTH_OF_PLAIN_OUTPUT = 150
 
 
 def main(
@@ -82,17 +80,17 @@ def main(
 
     board = io.read_json(LEADERBOARD) if LEADERBOARD.exists() else None
     difference = difference_to_board(scored, board)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
+    if json_file is not None:  # written before it is shown: a terminal may go away
+        io.write_json(json_file, scored.to_json(difference))
+    console = screen()
     console.print(score_table(scored, None if difference else board))
     console.print(other_metrics(scored))
     for sentence in scored.conversions:
-        console.print(f"converted: {sentence}", markup=False, highlight=False)
+        console.print(f"converted: {sentence}", soft_wrap=True)
     for sentence in scored.warnings:
-        console.print(f"warning: {sentence}", markup=False, highlight=False)
+        console.print(f"warning: {sentence}", soft_wrap=True)
     if difference:
-        console.print(f"not beside the leaderboard: {difference}", markup=False, highlight=False)
-    if json_file is not None:
-        io.write_json(json_file, scored.to_json(difference))
+        console.print(f"not beside the leaderboard: {difference}", soft_wrap=True)
 
 
 def _real_images(reference: str, params: Params, wanted: Wanted, key: str | None) -> Foreign:

@@ -34,7 +34,7 @@ def score_table(scored: Scored, board: Mapping[str, Any] | None) -> Table:
     shown = [name for name in means if name not in COLUMNS or COLUMNS[name].short]
     digits = {name: _digits([row[1][name] for row in rows if name in row[1]]) for name in shown}
     table = Table(
-        title=f"{scored.name} against {scored.standard.name}",
+        title=Text(f"{scored.name} against {scored.standard.name}"),
         caption=Text("\n".join(_facts(scored))),
         title_justify="left",
         caption_justify="left",
@@ -58,7 +58,7 @@ def other_metrics(scored: Scored) -> Table:
         if name in COLUMNS and not COLUMNS[name].short:
             pair = (statistics.fmean(values), scored.standard.floor.get(name))
             digits = _digits([value for value in pair if value is not None])
-            table.add_row(title(name), *("–" if v is None else number(v, digits) for v in pair))
+            table.add_row(Text(title(name)), *("–" if v is None else number(v, digits) for v in pair))
     return table
 
 
