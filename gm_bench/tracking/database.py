@@ -79,6 +79,7 @@ class Database:
         self.file = file.resolve()
         self.artifacts = self.file.parent / "mlartifacts"
         self.say = say
+        self._subject = f"the MLflow store {file}"
         if file.is_symlink() and not self.file.exists():
             raise TrackingError(f"{file} is a link to {self.file}, which is not there: mend the link")
         if self.file.is_dir():
@@ -186,7 +187,7 @@ class Database:
         with closing(self._connect()) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return (
-            f"the MLflow store {self.name} is of another version of MLflow (schema {row[0] if row else 'unfinished'}; here is "
+            f"{self._subject} is of another version of MLflow (schema {row[0] if row else 'unfinished'}; here is "
             f"MLflow {version('mlflow')}) and was left as it is: copy it and run mlflow db upgrade "
             f"'{self.address}' if it is older, install its MLflow if it is newer, or move it away and rerun, "
             "then it is built anew from the cells"
@@ -210,17 +211,17 @@ class Database:
         if "out-of-date database schema" in said:
             return self.advice_on_version()
         if any(words in said for words in UNWRITABLE):
-            return f"the MLflow store {self.name} cannot be written ({reason}): make room or permit it, then rerun"
+            return f"{self._subject} cannot be written ({reason}): make room or permit it, then rerun"
         if isinstance(error, OSError) or "unable to open database file" in said:
             return (
-                f"the MLflow store {self.name} cannot be opened ({reason}): check MLFLOW_TRACKING_URI and the folder's "
+                f"{self._subject} cannot be opened ({reason}): check MLFLOW_TRACKING_URI and the folder's "
                 "permissions"
             )
         damage = self.damage()
         if damage:
             return self.advice_on_damage(damage)
         return (
-            f"the MLflow store {self.name} cannot be used ({reason}), though no damage was found: rerun; if that does not "
+            f"{self._subject} cannot be used ({reason}), though no damage was found: rerun; if that does not "
             "help, move it away and rerun, then it is built anew from the cells"
         )
 
