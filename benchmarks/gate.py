@@ -1,12 +1,12 @@
-"""How often the regression gate cries wolf, and what it sees: simulated runs of the default grid.
+"""How often the regression gate cries wolf, and what it sees: simulated runs of the board digits.
 
     python benchmarks/gate.py [--runs N] [--output FILE]
 
 Each simulated run draws a baseline and a candidate and asks `regression.check`, the code behind
 `gm-bench check`. Means and spreads between seeds are those of reports/digits/leaderboard.json; its variants
 are repeated until there are 8. What a spread of three seeds says of the truth is uncertain, so three truths
-are simulated: every variant has the pooled spread; every variant has the spread that was observed for it (which
-exaggerates how much they differ); halfway between the two.
+are simulated: every variant has the pooled spread; every variant has the spread that was observed for it
+(which exaggerates how much they differ); halfway between the two.
 """
 
 import argparse
@@ -131,7 +131,7 @@ def report(rows: list[dict[str, Any]], n_runs: int) -> str:
         "",
         f"`python benchmarks/gate.py --runs {n_runs}` wrote this file.",
         "",
-        f"Simulated runs of the default grid, {N_VARIANTS} variants on {DATASET}: means and spreads between "
+        f"Simulated runs of the board digits, {N_VARIANTS} variants on {DATASET}: means and spreads between "
         f"seeds are those of `reports/digits/leaderboard.json` ({len(rows)} variants there, repeated); "
         f"judged are {', '.join(GATED)}; the gate's own chance of a false alarm is set to "
         f"{100 * regression.FALSE_ALARM_RATE:g} % per run. *alike*: all variants have the pooled spread. "

@@ -224,23 +224,9 @@ def _write_picture(path: Path, picture: "Tensor") -> None:
 @guarded
 def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] = 5000) -> None:
     """Open MLflow's pages on the results, on this machine only."""
-    from gm_bench.tracking.store import Store, tracking_uri
+    from gm_bench.tracking import ui as tracking_ui
 
-    uri = tracking_uri()
-    database = uri.removeprefix("sqlite:///")
-    if database != uri and not os.path.exists(database):
-        raise ValueError(f"{database} is not there yet: make repro publishes the results into it")
-    served = uri.startswith("http")
-    tracked = Store(uri)
-    address = tracked.place.rstrip("/") if served else f"http://{LOOPBACK}:{port}"
-    for dataset, page in tracked.pages().items():
-        typer.echo(f"{dataset}: {address}/{page}")
-    if served:
-        return
-    store = ["--backend-store-uri", uri, "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
-    # The server's own job queue, eight processes, is for features that a benchmark has no use for.
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *store], os.environ | quiet)
+    tracking_ui.main(port)
 
 
 if __name__ == "__main__":

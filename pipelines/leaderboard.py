@@ -1,9 +1,6 @@
 """Stage leaderboard: the cells of a board → MLflow and reports/BOARD (see gm_bench.tracks.publishing)."""
 
-import sys
 from pathlib import Path
-
-from rich.console import Console
 
 from gm_bench import io
 from gm_bench.cell import reports_of
@@ -12,14 +9,12 @@ from gm_bench.report import tables
 from gm_bench.results.schema import Origin
 from gm_bench.running import revision
 from gm_bench.running.boards import file_of
-from gm_bench.running.stage import Board, run
+from gm_bench.running.stage import Board, run, screen
 from gm_bench.tracking.record import lock_digest
 from gm_bench.tracking.store import REVISION, Store
 from gm_bench.tracks.publishing import publish
 from gm_bench.tracks.track import find as find_track
 from gm_bench.variants.base.contract import find as find_variant
-
-WIDTH_OF_PLAIN_OUTPUT = 150
 
 
 def main(board: Board) -> None:
@@ -30,13 +25,16 @@ def main(board: Board) -> None:
     published = publish(
         track, cells, track.origin or _origin, store, _state(file_of(params, board).with_suffix(".lock"))
     )
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
+    console = screen()
     for table in tables.rich_tables(published.board, track):
         console.print(table)
-    console.print(f"{published.n_runs} runs in {store.place}, {published.n_written} of them new")
+    console.print(
+        f"{published.n_runs} runs in {store.place}, {published.n_written} of them new", soft_wrap=True
+    )
     console.print(
         f"written: {reports_of(board)}/leaderboard.html, .md, .csv, .json, metrics.json, curves.csv, cells/ "
-        "and figures/"
+        "and figures/",
+        soft_wrap=True,
     )
 
 

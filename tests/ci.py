@@ -1,7 +1,7 @@
 """The reduced benchmark of CI: python tests/ci.py FOLDER makes a copy of this repository with its grid.
 
 Small enough for minutes, and chosen so that the gate sees the damage that tests/faults/planted_damage.py
-plants: a variant with a critic and one without, more seeds than the default grid has, and for wgan_gp a
+plants: a variant with a critic and one without, more seeds than the board digits has, and for wgan_gp a
 learning rate so high that its samples rest on the decay (at usual rates half the decay does no harm in so
 short a training).
 

@@ -206,7 +206,8 @@ def record_of(variant: str, seed: int, dataset: str = "digits", board: str = "di
 def write_params(root: Path, variants: Iterable[str]) -> None:
     """The repository's params.yaml with a grid of these variants under two seeds."""
     content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    content["grid"] = {"datasets": ["digits"], "variants": list(variants), "seeds": [0, 1]}
+    grid = {"datasets": ["digits"], "variants": list(variants), "seeds": [0, 1]}
+    content["boards"]["digits"] |= grid
     (root / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
@@ -218,4 +219,4 @@ def publish(root: Path, migrated: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
-        main()
+        main("digits")

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from gm_bench import io
-from gm_bench.config import Params
+from gm_bench.config import Params, load_params
 from gm_bench.data.dataset import Dataset, load, save
 from gm_bench.metrics.extractors import classifier, lenet
 from gm_bench.metrics.extractors.classifier import accuracy, shift, train_classifier
 from gm_bench.metrics.extractors.features import WeightsError
 from gm_bench.nets.lenet import from_weights
+from gm_bench.running import resolve
 from pipelines import extractor as stage
 
 CPU = torch.device("cpu")
@@ -116,6 +117,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Dataset)
     """An empty repository with params.yaml and the fetched digits."""
     (tmp_path / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
+    for dataset in ("digits", "cifar10"):
+        resolve.dataset(load_params(), dataset)
     save(digits, Path("data", "digits"))
     return tmp_path
 

@@ -121,7 +121,9 @@ def test_the_ui_listens_on_this_machine_only(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     Store().describe("digits/digits", Columns(IMAGES, ["fid"]))
     told = CliRunner().invoke(cli.app, ["ui", "--port", "5123"])
-    assert told.output.startswith("digits/digits: http://127.0.0.1:5123/#/experiments/1/runs?viewStateShareKey=")
+    assert told.output.startswith(
+        "digits/digits: http://127.0.0.1:5123/#/experiments/1/runs?viewStateShareKey="
+    )
     (arguments,) = called
     assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
     assert arguments[arguments.index("--port") + 1] == "5123"

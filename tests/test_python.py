@@ -20,7 +20,8 @@ from gm_bench.config import Params
 from gm_bench.data.dataset import read_split
 from gm_bench.metrics.extractors.lenet import FOLDER, LeNetExtractor, pinned_file
 from gm_bench.tracks.generation.scoring.api import STANDARD
-from gm_bench.training import loop as training
+from gm_bench.training.job import Job
+from gm_bench.training.state import build
 
 CPU = torch.device("cpu")
 EXAMPLES = re.findall(r"```python\n(.*?)```", Path("docs/python.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -34,7 +35,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: 
     for board, variant in (("digits", "vae"), ("all", "cgan")):
         cell = Cell(board, "digits", variant, 0)
         recipe = params.recipe(variant, "tiny")
-        model = training.build(training.Job("digits", variant, 0, recipe, 64), (1, 8, 8), 10, CPU)
+        model = build(Job(cell, recipe, 64), (1, 8, 8), 10, CPU)
         metadata = {
             "cell": cell.as_dict(),
             "status": "ok",

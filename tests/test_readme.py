@@ -1,7 +1,6 @@
 """What README.md and docs/ show of the code is the code, and what they name exists."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,8 +34,8 @@ def commands(text: str, program: str) -> Iterator[list[str]]:
     lines = [line for line in text.splitlines() if line.startswith("    ")]
     lines += re.findall(r"`([^`\n]+)`", text)
     for line in lines:
-        for words in re.findall(rf"(?:^|[\s/]){program} ([^#&|]+)", line):
-            yield shlex.split(words)
+        for words in re.findall(rf"(?:^|[\s(]|bin/){program} ([^#&|)]+)", line):
+            yield words.split()
 
 
 def anchors(page: Path) -> set[str]:
@@ -118,7 +117,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     for name, *words in commands(text, "gm-bench"):
         assert name in COMMAND.commands, name
         known = {option for each in COMMAND.commands[name].params for option in each.opts}
-        given = {word for word in words if re.match(r"--?[a-z]", word)}
+        given = {word for word in words if re.match(r"--?[A-Za-z]", word)}
         assert given <= known, f"gm-bench {name}"
     makefile = Path("Makefile").read_text(encoding="utf-8")
     for name, *_ in commands(text, "make"):

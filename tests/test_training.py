@@ -18,9 +18,10 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench.cell import Cell
-from gm_bench.config import Params
+from gm_bench.config import Params, load_params
 from gm_bench.data.split import hold_out
 from gm_bench.reproducibility import derive, make_deterministic
+from gm_bench.running import resolve
 from gm_bench.training import sampling
 from gm_bench.training.checkpoint import Checkpoint, training_key
 from gm_bench.training.cost import cost_of
@@ -451,9 +452,12 @@ def test_a_training_set_without_data_is_refused(params: Params, tmp_path: Path) 
 def workspace(tmp_path: Path, blobs: Tensor) -> Path:
     """A folder in which `pipelines.train` runs on blobs for a few seconds."""
     params = json.loads(json.dumps(load_raw()))
-    params["grid"] = {"datasets": ["digits"], "variants": ["wgan_gp"], "seeds": [0]}
-    params["datasets"]["digits"]["training"]["n_images"] = 64 * 1500
+    grid = {"datasets": ["digits"], "variants": ["wgan_gp"], "seeds": [0], "n_images": 64 * 1500}
+    params["boards"] = {"board": params["boards"]["digits"] | grid}
     io.write_json(tmp_path / "params.yaml", params)  # JSON is YAML
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        resolve.board(load_params(), "board")
     labels = torch.arange(len(blobs)) % 10
     io.write_tensors(tmp_path / "data/digits/train.safetensors", {"images": blobs, "labels": labels})
     return tmp_path

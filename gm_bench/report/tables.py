@@ -59,7 +59,7 @@ def rich_tables(board: Leaderboard, display: Display) -> list[Table]:
         header, *lines = main_table(board, dataset, display)
         caption = "\n".join((*notes(board, dataset, display), *in_words(board, dataset, display)[:3]))
         table = Table(
-            title=dataset,
+            title=Text(dataset),
             caption=Text(caption),
             title_justify="left",
             caption_justify="left",

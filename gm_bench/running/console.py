@@ -3,9 +3,9 @@
 import sys
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from gm_bench.running.stage import screen
 from gm_bench.training.state import Progress as TrainingProgress
 
 PLAIN_LINES = 10
@@ -17,13 +17,13 @@ class TrainingDisplay:
     def __init__(self, title: str, n_images: int, images: int, rounds: int) -> None:
         self.title = title
         self.n_images = n_images
-        self.console = Console(stderr=True)
+        self.console = screen(stderr=True)
         self.lines_shown = images * PLAIN_LINES // n_images
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             console=self.console,
             disable=not sys.stderr.isatty(),
         )
@@ -52,7 +52,7 @@ class TrainingDisplay:
             self.note(f"{progress.images:,} of {self.n_images:,} images · {status}")
 
     def note(self, sentence: str) -> None:
-        self.console.print(f"{self.title}: {sentence}", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(f"{self.title}: {sentence}", soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from gm_bench.cell import parse_cell
 from gm_bench.config import Params, load_params
-from gm_bench.running import boards, runner
+from gm_bench.running import boards, repository, runner
 from gm_bench.running.runner import Chain
 
 
@@ -52,6 +52,7 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
 def audit(device: str | None) -> int:
     """Run the audit's stages; DVC's exit code."""
     params = load_params()
+    repository.check()
     file = boards.write_audit(params)
     command = [*runner.DVC, "repro", str(file)]
     return os.spawnve(os.P_WAIT, command[0], command, runner.environment(device))

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from gm_bench import io
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
@@ -17,6 +15,7 @@ from gm_bench.results import regression
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.regression import Baseline, NotComparable, Verdict
 from gm_bench.running import revision
+from gm_bench.running.stage import screen
 from gm_bench.tracks.track import find
 
 PASSED, REGRESSION, CANNOT_COMPARE = 0, 1, 2
@@ -24,7 +23,6 @@ BASELINE = Path("reports/digits/baseline.json")
 LEADERBOARD = Path("reports/digits/leaderboard.json")
 HEADING = "Regression gate"
 TRACK = "generation"  # of files that do not name theirs
-WIDTH_OF_PLAIN_OUTPUT = 150
 
 
 def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) -> int:
@@ -49,9 +47,9 @@ def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) 
         if summary:
             io.write_text(summary, f"## {HEADING}\n\nCannot compare: {error}\n")
         return CANNOT_COMPARE
-    _print(verdict, board.catalogue)
     if summary:
         io.write_text(summary, to_markdown(verdict, HEADING, board.catalogue))
+    _print(verdict, board.catalogue)
     return PASSED if verdict.passed else REGRESSION
 
 
@@ -89,12 +87,11 @@ def _update(path: Path, board: Leaderboard) -> int:
             "a baseline needs two seeds or more of a variant: without them noise is not known"
         )
     io.write_json(path, regression.to_json(new))
-    console = _console()
     n_pooled = sum(spread.degrees for spread in new.spreads.values())
-    console.print(
+    screen().print(
         f"{path}: {len(board.by_key)} rows of revision {new.revision}, "
         f"noise known with {n_pooled} degrees of freedom in {len(new.spreads)} spreads",
-        highlight=False,
+        soft_wrap=True,
     )
     return PASSED
 
@@ -147,14 +144,10 @@ def _parsed(text: str, name: str) -> Any:
 
 
 def _print(verdict: Verdict, catalogue: Catalogue, gating: bool = True) -> None:
-    console = _console()
+    console = screen()
     console.print(rich_table(verdict.comparisons, READING, catalogue))
     for sentence in (*verdict.failures, *verdict.remarks):
-        console.print(sentence, markup=False, highlight=False)
+        console.print(sentence, soft_wrap=True)
     if gating:
         style = "bold green" if verdict.passed else "bold red"
-        console.print(in_one_sentence(verdict), style=style, highlight=False)
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
+        console.print(in_one_sentence(verdict), style=style, soft_wrap=True)

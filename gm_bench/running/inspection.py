@@ -36,7 +36,7 @@ def describe(
 
     Args:
         cell: which.
-        state: fresh, stale, missing, or that it is not in the grid.
+        state: fresh, stale, missing, or that it is not on the board.
         recipe: what params.yaml says now; what the cell was trained with is marked where it differs.
         origins: where in params.yaml each value of the recipe stands, by dotted key.
         n_images: the budget that params.yaml says now.

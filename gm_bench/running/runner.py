@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from gm_bench.cell import Cell
 from gm_bench.config import Board, ConfigError, Params
-from gm_bench.running import boards
+from gm_bench.running import boards, repository
 
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
@@ -70,8 +70,9 @@ def prepare(params: Params, board: str, environ: dict[str, str]) -> None:
     """Write the board's stages and let DVC run those that say what the others depend on.
 
     Raises:
-        ValueError: DVC failed; its own words are passed on.
+        ValueError: DVC cannot work here, or failed; its own words are passed on.
     """
+    repository.check()
     boards.write(params, board)
     resolving = board_chain(params, board, "resolve")
     data = [

@@ -1,17 +1,22 @@
-"""How a stage script starts and how it fails: one sentence and an exit code, never half an output.
+"""How a stage script starts, shows and fails: one sentence and an exit code, never half an output.
 
 Exit codes: 0 done, 1 the input or the machine is at fault (a sentence says what to do), 130 interrupted.
 A bug in the code itself still shows its traceback; so does everything when GM_BENCH_TRACEBACK is set.
 """
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, ParamSpec
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH_OF_PLAIN_OUTPUT = 150
 Arguments = ParamSpec("Arguments")
 Board = Annotated[str, typer.Argument(help="an entry of boards in params.yaml")]
 Dataset = Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")]
@@ -24,6 +29,7 @@ Device = Annotated[
 
 def run(main: Callable[..., None]) -> None:
     """Run a stage's function as a command with typer's argument parsing."""
+    replace_what_cannot_be_shown()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(guarded(main))
     app()
@@ -34,6 +40,7 @@ def guarded(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
 
     @functools.wraps(command)
     def careful(*arguments: Arguments.args, **options: Arguments.kwargs) -> None:
+        replace_what_cannot_be_shown()
         try:
             command(*arguments, **options)
         except KeyboardInterrupt:
@@ -44,6 +51,27 @@ def guarded(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
             fail(f"error: {error}", 1)
 
     return careful
+
+
+def replace_what_cannot_be_shown() -> None:
+    """Print a question mark for a character that the terminal does not have, in place of failing at it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def screen(stderr: bool = False) -> "Console":
+    """Where tables and sentences are shown as they stand: a path's [brackets] and :names: are no commands."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr,
+        width=None if stream.isatty() else WIDTH_OF_PLAIN_OUTPUT,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
 
 
 def fail(message: str, code: int) -> None:

@@ -23,7 +23,7 @@ class LiveCurves:
 
     Args:
         chains: of cells.
-        complain: told once if the store fails; nothing is followed after that.
+        complain: is told that the store is waited for, or that it failed; nothing is followed after that.
     """
 
     def __init__(self, chains: Sequence[Chain], complain: Callable[[str], None]) -> None:
@@ -49,12 +49,12 @@ class LiveCurves:
         from gm_bench.tracking.store import Store, TrackingError  # late: MLflow takes seconds to import
 
         try:
-            watch = Watch(Store())
+            watch = Watch(Store(say=self.complain))
             while not self.over.wait(SECONDS_BETWEEN_LOOKS):
                 for chain in self.chains:
                     if chain.state == "train":
                         watch.look(chain)
-        except TrackingError as error:
+        except (TrackingError, OSError) as error:
             self.complain(f"curves are not shown live: {error}")
 
 

@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -30,10 +31,10 @@ for chatty in ("alembic", "urllib3"):
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints what it raises as well
 
 import pandas as pd  # noqa: E402
-from filelock import FileLock  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag, ViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.store.db.base_sql_model import Base  # noqa: E402
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
@@ -41,12 +42,11 @@ from gm_bench import io  # noqa: E402
 from gm_bench.cell import Cell  # noqa: E402
 from gm_bench.running import revision  # noqa: E402
 from gm_bench.tracking import database, views  # noqa: E402
-from gm_bench.tracking.record import Point, Record  # noqa: E402
+from gm_bench.tracking.database import EXPERIMENTS, Database, Say, TrackingError  # noqa: E402
+from gm_bench.tracking.record import FLOOR, Point, Record  # noqa: E402
 from gm_bench.tracking.snapshots import grids_by_step  # noqa: E402
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-ARTIFACTS = "mlartifacts"
-EXPERIMENTS = "gm-bench/"
 METRICS_PER_BATCH = 1000
 DIGEST_LENGTH = 36
 KEY, NAME, STATUS, FACTS, REVISION = (
@@ -55,10 +55,12 @@ KEY, NAME, STATUS, FACTS, REVISION = (
 TRAINING_KEY = "training_key"
 RUN_NAME = "mlflow.runName"
 LIVE, PUBLISHING, CURRENT, SUPERSEDED = "live", "publishing", "current", "superseded"
+DIVERGED = "diverged"
 
 
-class TrackingError(ValueError):
-    """The tracking store cannot be used; the message says what to do."""
+def say_on_stderr(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
 
 
 def tracking_uri() -> str:
@@ -71,27 +73,34 @@ class Store:
 
     Args:
         uri: an MLflow tracking address; without one that of `tracking_uri`.
+        say: is told that another program keeps the store, which is waited for.
 
     Raises:
-        TrackingError: the store is damaged, outdated or cannot be reached.
+        TrackingError: the store is damaged, outdated, in use or cannot be reached.
     """
 
-    def __init__(self, uri: str | None = None) -> None:
+    def __init__(self, uri: str | None = None, say: Say = say_on_stderr) -> None:
         self.uri = uri or tracking_uri()
-        self._database = database.file_of(self.uri)
+        file = database.file_of(self.uri)
+        self._database = Database(file, say) if file else None
         self._experiments: dict[str, str] = {}
         self._revision = revision.current()
-        with self._alone():
+        with self._alone(writes=False):
             if self._database is not None:
-                artifacts = self._database.resolve().parent / ARTIFACTS
-                database.prepare(self._database, lambda file: _migrate(file, artifacts))
-            self._client = MlflowClient(self.uri)
+                artifacts = self._database.artifacts.as_uri()
+                self._database.prepare(lambda file: _migrate(file, artifacts), Base.metadata.tables)
+            self._client = MlflowClient(self.address)
             self._client.search_experiments(max_results=1)
 
     @property
     def place(self) -> str:
         """The store's address, fit to be shown."""
         return _without_password(self.uri)
+
+    @property
+    def address(self) -> str:
+        """The store's address as a server of it takes it."""
+        return self._database.address if self._database else self.uri
 
     def publish(self, record: Record) -> bool:
         """Make the record's run the current one of its cell; True if it had to be written.
@@ -104,7 +113,11 @@ class Store:
             runs = self._search([experiment], f"tags.`{NAME}` = '{record.name}'")
             finished = [run for run in runs if run.info.status == "FINISHED"]
             begun = [run for run in runs if run.info.status != "FINISHED"]
-            same = [run for run in finished if run.data.tags.get(KEY) == record.key and _tells(run, record)]
+            same = [
+                run
+                for run in finished
+                if run.data.tags.get(KEY) == record.key and _tells(run, record) and not self._lacks_files(run)
+            ]
             same.sort(key=lambda run: (run.data.tags.get(STATUS) != CURRENT, run.info.run_id))
             key = None if same else record.tags.get(TRAINING_KEY)
             live, missing = self._go_on(begun, key, record.points)
@@ -163,7 +176,7 @@ class Store:
 
     def pages(self) -> dict[str, str]:
         """Dataset → where a server of this store shows its runs, an address below the server's."""
-        with self._alone():
+        with self._alone(writes=False):
             found = self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}%'")
             pages = {each.name: views.best_first(each.experiment_id) for each in found}
             return {name.removeprefix(EXPERIMENTS): pages[name] for name in sorted(pages)}
@@ -267,17 +280,30 @@ class Store:
             else:
                 if found.lifecycle_stage != "active":
                     self._client.restore_experiment(found.experiment_id)
-                if place and found.artifact_location != place:
-                    raise TrackingError(
-                        f"{self._database} was made elsewhere, with pictures in {found.artifact_location}: "
-                        "delete it and rerun, it is rebuilt from the cells"
-                    )
                 self._experiments[dataset] = found.experiment_id
         return self._experiments[dataset]
 
     def _artifact_location(self, dataset: str) -> str | None:
         """Beside a local database; a server has a place of its own."""
-        return str(self._database.resolve().parent / ARTIFACTS / dataset) if self._database else None
+        return (self._database.artifacts / dataset).as_uri() if self._database else None
+
+    def without_files(self) -> list[str]:
+        """Names of the current runs of a local store whose pictures or reports are no longer there."""
+        with self._alone(writes=False):
+            ours = self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}%'")
+            runs = self._search([each.experiment_id for each in ours], f"tags.`{STATUS}` = '{CURRENT}'")
+            return [run.data.tags[NAME] for run in runs if self._lacks_files(run)]
+
+    def _lacks_files(self, run: Run) -> bool:
+        """Whether a run that was published with pictures or reports has none."""
+        if (
+            self._database is None
+            or run.data.tags.get("kind") == FLOOR
+            or run.data.tags.get("status") == DIVERGED
+        ):
+            return False
+        folder = database.folder_of(run.info.artifact_uri)
+        return folder is not None and not folder.is_dir()
 
     def _search(self, experiments: list[str], condition: str) -> list[Run]:
         runs: list[Run] = []
@@ -292,31 +318,25 @@ class Store:
                 return runs
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, writes: bool = True) -> Iterator[None]:
         """One process at a time on a local database, and every failure of the store as one sentence."""
         try:
-            lock = FileLock(f"{self._database}.lock") if self._database else nullcontext()
-            with lock:
+            with self._database.alone(writes) if self._database else nullcontext():
                 yield
         except io.FileError:
             raise
         except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-            sentence = f"the MLflow store {self.uri} {self._advice(error)}"
-            raise TrackingError(_without_password(sentence)) from error
+            raise TrackingError(self._advice(error)) from error
 
     def _advice(self, error: Exception) -> str:
         lines = str(error).split("\n")  # SQLAlchemy may put words of its own before the driver's
         reason = " ".join(next((line for line in lines if "(sqlite3." in line), lines[0]).split())[:200]
         if self._database is None:
-            return f"cannot be used ({reason}): check MLFLOW_TRACKING_URI and that the server runs"
-        if isinstance(error, OSError):
-            return f"cannot be opened ({reason}): check MLFLOW_TRACKING_URI and the folder's permissions"
-        if "disk is full" in reason or "readonly database" in reason:  # SQLite's words for a sound database
-            return f"cannot be written ({reason}): make room or permit it, then rerun"
-        return (
-            f"is damaged or of another version ({reason}): delete {self._database} and rerun, "
-            "it is rebuilt from the cells"
-        )
+            return (
+                f"the MLflow store {self.place} cannot be used ({_without_password(reason)}): "
+                "check MLFLOW_TRACKING_URI and that the server runs"
+            )
+        return self._database.advice(error, reason)
 
 
 def _tells(run: Run, record: Record) -> bool:
@@ -331,8 +351,8 @@ def _facts(record: Record) -> str:
     return json.dumps(record.facts, allow_nan=False)
 
 
-def _migrate(file: Path, artifacts: Path) -> None:
-    SqlAlchemyStore(f"sqlite:///{file}", str(artifacts)).engine.dispose()
+def _migrate(file: Path, artifacts: str) -> None:
+    SqlAlchemyStore(database.address_of(file), artifacts).engine.dispose()
 
 
 def _dataset_input(record: Record) -> DatasetInput:

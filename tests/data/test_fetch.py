@@ -25,10 +25,15 @@ def repository(tmp_path: Path) -> Path:
 
 
 def fetch(dataset: str, repository: Path) -> subprocess.CompletedProcess[str]:
-    """Run the stage where a proxy that nobody serves stands for a machine without network."""
+    """Resolve, then run the stage where a proxy that nobody serves stands for a machine without network."""
+    resolved = run_stage(repository, "resolve", "dataset", dataset)
+    return resolved if resolved.returncode else run_stage(repository, "fetch", dataset)
+
+
+def run_stage(repository: Path, stage: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.fetch", dataset],
+        [sys.executable, "-m", f"pipelines.{stage}", *arguments],
         cwd=repository,
         env=os.environ | nowhere | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

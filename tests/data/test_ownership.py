@@ -16,7 +16,7 @@ from gm_bench.data.dataset import Card, DataError, Dataset, load, save
 from gm_bench.data.ownership import OWNED, check_source
 
 ROOT = Path(__file__).parents[2]
-PIPELINES = sorted([ROOT / "dvc.yaml", *(ROOT / "pipelines").rglob("dvc.yaml")])
+PIPELINES = sorted([ROOT / "dvc.yaml", *(ROOT / "pipelines").rglob("stages.yaml")])
 
 
 @pytest.fixture
@@ -200,7 +200,10 @@ def pets(tmp_path: Path) -> Path:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     names = ("train.safetensors", "test.safetensors", "card.json")
     stage = {
-        "cmd": f"{sys.executable} -m pipelines.fetch pets",
+        "cmd": [
+            f"{sys.executable} -m pipelines.resolve dataset pets",
+            f"{sys.executable} -m pipelines.fetch pets",
+        ],
         "outs": [{f"data/pets/{name}": {"persist": True}} for name in names],
     }
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"fetch": stage}}), encoding="utf-8")

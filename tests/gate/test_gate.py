@@ -162,16 +162,21 @@ def test_other_words_are_no_cell(words: list[str]) -> None:
 
 def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = Path(__file__).resolve().parents[2]
-    Path("params.yaml").write_text((repository / "params.yaml").read_text())
+    for name in ("params.yaml", "dvc.yaml"):
+        Path(name).write_text((repository / name).read_text())
     write_cell(tmp_path, "vae", 0, (10.0, 11.0, 12.0))
     write_cell(tmp_path, "vae", 1, diverged_at=412)
-    monkeypatch.setattr(runner, "stale_stages", lambda: {"train@digits-vae-0": []})
+    monkeypatch.setattr(runner, "prepare", lambda *_: None)
+    monkeypatch.setattr(runner, "stale_stages", lambda *_: {"train@digits-vae-0": []})
     shown = command("show", "digits/vae/0")
     assert shown.exit_code == 0, shown.output
     lines = [" ".join(line.split()) for line in shown.output.splitlines()]
     assert "digits/vae/0: stale: code, data or parameters changed since" in lines
     assert "FID ↓ 11 1 10 11 12" in lines
-    assert "optimisers.model.lr 0.001 absent" in lines
+    assert "optimisers.model.lr 0.001 absent bases.tiny.single.optimiser.lr" in lines
+    assert any(
+        line.startswith("model.z_dim 16 ") and "variants.vae.tiny.model.z_dim" in line for line in lines
+    )
     assert "time 30.1 s" in lines
     assert "runs/digits/digits/vae/0/model.safetensors not there" in lines
     assert any("dvc repro evaluate@digits-vae-0" in line for line in lines)
@@ -179,7 +184,7 @@ def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "diverged at step 412 (critic loss): nan" in diverged.output
     outside = command("show", "digits", "vae", "77")
     assert outside.exit_code == 0
-    assert "digits/vae/77: not in the grid" in outside.output
+    assert "digits/vae/77: not on the board digits" in outside.output
     unknown = command("show", "digits/nothing/0")
     assert unknown.exit_code == 1
     assert "variants has no entry 'nothing'" in unknown.output

@@ -165,8 +165,9 @@ def test_what_cannot_be_scored_is_one_sentence(draws: Tensor, tmp_path: Path, pa
     assert f"holds 30 images but the protocol of digits compares {n:,}" in sentence
     assert f"{n * n_draws:,} for all {n_draws} draws" in sentence
     assert "neither a path nor one of digits, mnist" in refused(str(few), "--reference", "no-such")
-    assert "reference/mnist/features.safetensors is missing: python -m pipelines.fetch mnist" in refused(
-        str(few), "--reference", "mnist"
+    assert (
+        "reference/mnist/features.safetensors is missing: python -m pipelines.resolve dataset mnist"
+        in refused(str(few), "--reference", "mnist")
     )
     assert "--extractor and --reference-key are for a path" in refused(
         str(few), "--reference", "digits", "--extractor", "lenet"

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from gm_bench import io
 from gm_bench.cell import RUNS, reports_of
 from gm_bench.config import Params, load_params
@@ -16,6 +14,7 @@ from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic, resolve
 from gm_bench.results.leaderboard import from_json
+from gm_bench.running.stage import screen
 from gm_bench.tracks.generation.scoring.score import (
     ScoringError,
     difference_to_board,
@@ -26,7 +25,6 @@ from gm_bench.tracks.generation.scoring.score import (
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
 
 LEADERBOARD = reports_of("digits") / "leaderboard.json"
-WIDTH_OF_PLAIN_OUTPUT = 150
 # Samples of a cell may be judged where they lie: in runs DVC deletes only files that stages wrote.
 NOT_JUDGED = tuple(folder for folder in OWNED if folder != RUNS)
 
@@ -101,17 +99,17 @@ def main(
     if LEADERBOARD.exists():
         board = from_json(io.read_json(LEADERBOARD), str(LEADERBOARD), IMAGES)
     difference = difference_to_board(scored, board)
-    if json_file is not None:  # before anything is shown: a terminal may fail
+    if json_file is not None:  # written before it is shown: a terminal may go away
         io.write_json(json_file, scored.to_json(difference))
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_PLAIN_OUTPUT)
+    console = screen()
     console.print(score_table(scored, None if difference else board))
     console.print(other_metrics(scored))
     for sentence in scored.conversions:
-        console.print(f"converted: {sentence}", markup=False, highlight=False)
+        console.print(f"converted: {sentence}", soft_wrap=True)
     for sentence in scored.warnings:
-        console.print(f"warning: {sentence}", markup=False, highlight=False)
+        console.print(f"warning: {sentence}", soft_wrap=True)
     if difference:
-        console.print(f"not beside the leaderboard: {difference}", markup=False, highlight=False)
+        console.print(f"not beside the leaderboard: {difference}", soft_wrap=True)
 
 
 def _refuse_overwriting(json_file: Path, sources: Sequence[Path]) -> None:

@@ -57,7 +57,7 @@ def other_metrics(scored: Scored) -> Table:
         if not IMAGES.is_main(name):
             pair = (statistics.fmean(values), scored.standard.floor.get(name))
             digits = _digits([value for value in pair if value is not None])
-            table.add_row(IMAGES.title(name), *("–" if v is None else number(v, digits) for v in pair))
+            table.add_row(Text(IMAGES.title(name)), *("–" if v is None else number(v, digits) for v in pair))
     return table
 
 

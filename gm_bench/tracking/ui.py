@@ -1,0 +1,55 @@
+"""What `gm-bench ui` does: name the pages and become a server of the local store."""
+
+import os
+import sys
+
+import typer
+
+from gm_bench.tracking import database
+from gm_bench.tracking.store import Store, TrackingError, tracking_uri
+
+LOOPBACK = "127.0.0.1"
+N_NAMED = 3
+
+
+def main(port: int) -> None:
+    """Print where each dataset's runs are shown; without a server of the user's, become one on `port`.
+
+    Raises:
+        TrackingError: there is no store, or it cannot be read.
+    """
+    uri = tracking_uri()
+    file = database.file_of(uri)
+    if file is not None and not file.exists():
+        raise TrackingError(f"{file} is not there yet: make repro publishes the results into it")
+    served = uri.startswith("http")
+    store = Store(uri)
+    address = store.place.rstrip("/") if served else f"http://{LOOPBACK}:{port}"
+    for dataset, page in store.pages().items():
+        typer.echo(f"{dataset}: {address}/{page}")
+    _say_what_is_missing(store.without_files())
+    if served:
+        return
+    options = [
+        "--backend-store-uri",
+        store.address,
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    # The server's own job queue, eight processes, is for features that a benchmark has no use for.
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options], os.environ | quiet)
+
+
+def _say_what_is_missing(runs: list[str]) -> None:
+    if runs:
+        named = ", ".join(runs[:N_NAMED]) + (", …" if len(runs) > N_NAMED else "")
+        typer.echo(
+            f"{len(runs)} runs have lost their pictures ({named}): "
+            "dvc repro leaderboard publishes them again",
+            err=True,
+        )

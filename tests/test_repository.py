@@ -1,0 +1,53 @@
+"""A folder that DVC refuses gets a sentence with the remedy, and the remedy helps."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gm_bench.running import repository
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The benchmark as an archive holds it: with DVC's settings, without Git."""
+    folder = tmp_path / "gm-bench"
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def dvc(*arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True).returncode
+
+
+def test_without_git_there_are_two_remedies(unpacked: Path) -> None:
+    assert dvc("status") != 0, "else there is nothing to mend"
+    with pytest.raises(ValueError, match=r"is not under Git, .*: run git init, or, .*core\.no_scm true$"):
+        repository.check()
+    assert dvc("config", "--local", "core.no_scm", "true") == 0
+    repository.check()
+    assert dvc("status") == 0
+    (unpacked / ".dvc" / "config.local").unlink()
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    repository.check()
+    assert dvc("status") == 0
+
+
+def test_git_may_begin_further_up(unpacked: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(unpacked.parent)], check=True)
+    repository.check()
+    assert dvc("status") == 0
+
+
+def test_a_folder_without_a_pipeline_or_settings(unpacked: Path) -> None:
+    (unpacked / "dvc.yaml").rename(unpacked / "elsewhere.yaml")
+    with pytest.raises(ValueError, match=r"has no dvc\.yaml: run gm-bench in the folder of a clone"):
+        repository.check()
+    (unpacked / "elsewhere.yaml").rename(unpacked / "dvc.yaml")
+    (unpacked / ".dvc").rename(unpacked / "dvc")
+    with pytest.raises(ValueError, match=r"has no \.dvc, .*: run git init and dvc init"):
+        repository.check()
