@@ -49,9 +49,7 @@ def test_a_dataset_that_the_first_board_lacks_has_a_file_that_boards_share(param
     boards.write(params, "mnist")
     shared = content("boards/datasets/mnist/dvc.yaml")["stages"]
     assert list(shared) == ["resolve_data", "fetch", "extractor", "reference"]
-    assert {name: stage["matrix"] for name, stage in shared.items()} == dict.fromkeys(
-        shared, {"dataset": ["mnist"]}
-    )
+    assert all(stage["matrix"] == {"dataset": ["mnist"]} for stage in shared.values())
     before = Path("boards/datasets/mnist/dvc.yaml").stat().st_mtime_ns
     boards.write(params, "mnist_cpu")
     assert Path("boards/datasets/mnist/dvc.yaml").stat().st_mtime_ns == before
@@ -93,13 +91,13 @@ def test_the_first_board_is_the_one_whose_stages_dvc_yaml_holds() -> None:
     Path("params.yaml").write_text(yaml.safe_dump(edited, sort_keys=False), encoding="utf-8")
     with pytest.raises(
         ConfigError,
-        match="quick stands first in boards, but dvc.yaml holds the stages of digits: move digits",
+        match=r"quick stands first in boards, but dvc\.yaml holds the stages of digits: move digits",
     ):
         boards.write(load_params(), "quick")
 
 
 def test_dvc_knows_the_stages_by_the_names_that_they_are_called_by(params: Params) -> None:
-    """All boards on top of each other: no stage and no output of one is in another's way."""
+    """Several boards beside each other, and the audit."""
     written = ("quick", "all", "mnist_cpu", "mnist", "cifar10")
     for board in written:
         boards.write(params, board)
