@@ -82,11 +82,17 @@ def write(params: Params, board: str) -> None:
     """Write the dvc.yaml of a board and those of its datasets, but for what the first board has.
 
     Raises:
-        ConfigError: a board has a name that means something else.
+        ConfigError: a board has a name that means something else, or dvc.yaml is not the first board's.
     """
     if board in RESERVED:
         raise ConfigError(f"params.yaml: a board cannot be called {board}: choose another name in boards")
     main = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
+    first, home = params.default_board, _home(main)
+    if first != home:
+        raise ConfigError(
+            f"params.yaml: {first} stands first in boards, but {MAIN} holds the stages of {home}: "
+            f"move {home} to the front"
+        )
     template, brings_data = _template(params, board), bool(_own_dataset_stages(params, board))
     if board != params.default_board:
         stages = {

@@ -74,7 +74,8 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _imports(module: str, packages: frozenset[str]) -> set[str]:
+@cache
+def _imports(module: str, packages: frozenset[str]) -> frozenset[str]:
     """Modules of the packages that a module imports, late ones too, but none that only types need."""
     found: set[str] = set()
     waiting: list[ast.AST] = [_tree(_path(module))]
@@ -92,7 +93,7 @@ def _imports(module: str, packages: frozenset[str]) -> set[str]:
             inside = [f"{source}.{alias.name}" for alias in node.names]
             names = [name if find(name) else source for name in inside]
         found |= {name for name in names if name.partition(".")[0] in packages and find(name)}
-    return found
+    return frozenset(found)
 
 
 def _source(node: ast.ImportFrom, module: str) -> str:

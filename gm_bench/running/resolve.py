@@ -85,7 +85,3 @@ def _write(folder: Path, needs: Mapping[Path, Needs]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)  # DVC may have linked it to its cache
             path.write_text(text, encoding="utf-8")
-
-
-def _content(needs: Needs) -> str:
-    return json.dumps({**needs.settings, "code": code_hash(needs.modules)}, indent=2) + "\n"
