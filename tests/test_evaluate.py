@@ -31,6 +31,7 @@ from gm_bench.metrics.neighbours import density_coverage, leave_one_out_1nn, pre
 from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.reproducibility import derive
 from gm_bench.results.protocol import SEED, same_protocol
+from gm_bench.running import resolve
 from gm_bench.tracks.generation import drawing, evaluation, measuring, trained
 from gm_bench.training import sampling
 from gm_bench.training.job import Job
@@ -74,8 +75,14 @@ MEMORISATION = ("one_nn_train", "one_nn_gap", "train_distance_ratio", "duplicate
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: Path) -> Path:
     """A repository whose digits were fetched and went through the stages extractor and reference."""
-    path = tmp_path_factory.mktemp("repository")
-    return Path(shutil.copytree(digits_with_reference, path, dirs_exist_ok=True))
+    path = Path(
+        shutil.copytree(digits_with_reference, tmp_path_factory.mktemp("repository"), dirs_exist_ok=True)
+    )
+    params = load_params()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        resolve.board(params.model_copy(update={"boards": {"board": params.board("digits")}}), "board")
+    return path
 
 
 @pytest.fixture(autouse=True)
