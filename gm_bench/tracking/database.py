@@ -179,7 +179,8 @@ class Database:
     def advice_on_damage(self, reason: str) -> str:
         reason = " ".join(reason.split())
         return (
-            f"{self.name} is damaged ({reason}): delete {self.name} and rerun, it is rebuilt from the cells"
+            f"{self._subject} is damaged ({reason}): delete {self.name} and rerun, it is rebuilt from the "
+            "cells"
         )
 
     def advice_on_version(self) -> str:
@@ -187,8 +188,8 @@ class Database:
         with closing(self._connect()) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return (
-            f"{self._subject} is of another version of MLflow (schema {row[0] if row else 'unfinished'}; here is "
-            f"MLflow {version('mlflow')}) and was left as it is: copy it and run mlflow db upgrade "
+            f"{self._subject} is of another version of MLflow (schema {row[0] if row else 'unfinished'}; "
+            f"here is MLflow {version('mlflow')}) and was left as it is: copy it and run mlflow db upgrade "
             f"'{self.address}' if it is older, install its MLflow if it is newer, or move it away and rerun, "
             "then it is built anew from the cells"
         )
