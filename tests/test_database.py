@@ -443,12 +443,15 @@ def test_a_database_that_left_its_pictures_behind(
     assert Store(f"sqlite:///{elsewhere}/mlflow.db").without_files() == []
 
 
-def test_experiments_of_the_user_stay_where_they_are(here: Path, tmp_path_factory) -> None:
+def test_experiments_of_the_user_stay_where_they_are(
+    here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = published(here)
     for name, place in (("own", "/data/own"), ("bucket", "s3://bucket/own")):
         store._client.create_experiment(name, place)
     elsewhere = tmp_path_factory.mktemp("moved") / "new"
     move(here, elsewhere)
+    monkeypatch.chdir(elsewhere)
     moved = Store(f"sqlite:///{elsewhere}/mlflow.db")
     places = [moved._client.get_experiment_by_name(name).artifact_location for name in ("own", "bucket")]
     assert places == ["/data/own", "s3://bucket/own"]
