@@ -1,21 +1,22 @@
-# make repro · make test · make ui
+# make quick · make repro · make test · make ui
 # Every target sets up what it needs: a virtual environment in .venv with the versions of constraints.txt.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: repro repro-all check baseline environment audit test ui list readme clean-env
+.PHONY: quick repro repro-all check baseline environment audit test ui list readme clean-env
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make repro   run the benchmark and print the leaderboard"
-	@echo "make repro-all  the same for every variant there is (sets grid.variants in params.yaml)"
+	@echo "make quick   three variants, one seed, on the embedded dataset: the first table"
+	@echo "make repro   the board digits: seven variants, three seeds; prints and writes the leaderboard"
+	@echo "make repro-all  the board all: every variant there is"
 	@echo "make audit   test the metrics on real images disturbed on purpose"
 	@echo "make check   compare the leaderboard with the committed baseline: did samples get worse?"
-	@echo "make baseline  accept the present numbers: the default grid's and, after running it, those of CI's"
+	@echo "make baseline  accept the present numbers: those of the board digits and, after running it, of CI's grid"
 	@echo "make test    lint, type-check and test"
 	@echo "make ui      open MLflow on the results"
-	@echo "make list    what is in the grid, and what is fresh, stale or missing"
+	@echo "make list    boards, datasets, variants, and which cells are fresh, stale or missing"
 	@echo "make readme  write the leaderboard's table into README.md"
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -25,13 +26,17 @@ help:
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+quick: .venv/.installed
+	$(BIN)/gm-bench run --board quick
+
 repro: .venv/.installed
 	$(BIN)/gm-bench run
 
 check: .venv/.installed
 	$(BIN)/gm-bench check
 
-# After a change that is meant to move the numbers: accepts reports/leaderboard.json, runs CI's grid and accepts it.
+# After a change that is meant to move the numbers: accepts reports/digits/leaderboard.json, runs CI's grid
+# and accepts it.
 baseline: .venv/.installed
 	$(BIN)/gm-bench check --update
 	folder=$$(mktemp -d) && $(BIN)/python tests/ci.py "$$folder" --update && rm -rf "$$folder"
@@ -42,7 +47,7 @@ audit: .venv/.installed
 	$(BIN)/gm-bench audit
 
 repro-all: .venv/.installed
-	$(BIN)/gm-bench run --variants all
+	$(BIN)/gm-bench run --board all
 
 test: .venv/.installed
 	$(BIN)/ruff check .

@@ -26,11 +26,14 @@ from torch_fidelity import feature_extractor_inceptionv3 as inception_module
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
 from gm_bench import io
-from gm_bench.config import Protocol, load_params
-from gm_bench.metrics.extractors import pinned
-from gm_bench.metrics.extractors.features import Extractor, Features, extract, load_inception, load_lenet
+from gm_bench.config import load_params
+from gm_bench.metrics.extractors import lenet
+from gm_bench.metrics.extractors.features import Extractor, Features, extract
+from gm_bench.metrics.extractors.inception import InceptionExtractor
+from gm_bench.metrics.extractors.lenet import LeNetExtractor
 from gm_bench.metrics.frechet import fid, moments
 from gm_bench.reproducibility import make_deterministic
+from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation import evaluation
 
 CPU = torch.device("cpu")
@@ -65,14 +68,14 @@ def show(dataset: str, side: int, config: Protocol, repeats: int, images: int) -
     n, generator = config.n_samples, torch.Generator().manual_seed(0)
     given = torch.randint(0, 256, (2, n, 1, side, side), dtype=torch.uint8, generator=generator)
     if config.extractor == "lenet":
-        weights, _ = io.read_tensors(pinned.FOLDER / pinned.file_name(dataset))
-        extractor = load_lenet(weights, (1, side, side))
+        weights, _ = io.read_tensors(lenet.FOLDER / lenet.pinned_file(dataset))
+        extractor = LeNetExtractor.of_weights(weights, (1, side, side))
         extracting = median_seconds(lambda: extract(extractor, given[0], CPU), 1)
         fake, real = (extract(extractor, each, CPU) for each in given)
     else:
         extractor = random_inception((1, side, side))
         few = given[0][:images]
-        with patch.dict("gm_bench.metrics.extractors.features.BATCH_SIZE", inception=images):
+        with patch.object(InceptionExtractor, "batch_size", images):
             extracting = median_seconds(lambda: extract(extractor, few, CPU), 1) / images * n
         fake, real = (
             Features(
@@ -139,7 +142,7 @@ def random_inception(image_shape: tuple[int, int, int]) -> Extractor:
             patch.object(cls, "load_state_dict", lambda *args, **kwargs: None),
         ):
             torch.save(cls("inception-v3-compat", ["2048"]).state_dict(), path)
-        return load_inception(path, image_shape)
+        return InceptionExtractor.of_weights(path, image_shape)
 
 
 def against_torch_fidelity(n: int, repeats: int) -> None:

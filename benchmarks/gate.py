@@ -1,12 +1,12 @@
-"""How often the regression gate cries wolf, and what it sees: simulated runs of the default grid.
+"""How often the regression gate cries wolf, and what it sees: simulated runs of the board digits.
 
     python benchmarks/gate.py [--runs N] [--output FILE]
 
 Each simulated run draws a baseline and a candidate and asks `regression.check`, the code behind
-`gm-bench check`. Means and spreads between seeds are those of reports/leaderboard.json; its variants are
-repeated until there are 8. What a spread of three seeds says of the truth is uncertain, so three truths are
-simulated: every variant has the pooled spread; every variant has the spread that was observed for it (which
-exaggerates how much they differ); halfway between the two.
+`gm-bench check`. Means and spreads between seeds are those of reports/digits/leaderboard.json; its variants
+are repeated until there are 8. What a spread of three seeds says of the truth is uncertain, so three truths
+are simulated: every variant has the pooled spread; every variant has the spread that was observed for it
+(which exaggerates how much they differ); halfway between the two.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import json
 import math
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from gm_bench.metrics.catalogue import IMAGES  # noqa: E402
 from gm_bench.results import regression  # noqa: E402
-from gm_bench.results.regression import ALL_VARIANTS, GATED, Board, Gauge, Result, badness, of_board  # noqa: E402
+from gm_bench.results.leaderboard import Entry, Leaderboard, Score  # noqa: E402
+from gm_bench.results.regression import ALL_VARIANTS, of_board  # noqa: E402
 
+GATED = IMAGES.gated()
 N_VARIANTS = 8
 DATASET = "digits"
 TRUTHS = {"alike": 0.0, "halfway": 0.5, "as observed": 1.0}
@@ -44,8 +47,10 @@ class Truth:
 def truth(rows: list[dict[str, Any]], share_observed: float) -> Truth:
     """Means of the leaderboard's rows, and variances between the pooled and the observed ones."""
     means, spreads = {}, {}
-    for metric, gauge in GATED.items():
-        bad = [[badness(metric, v, gauge.ratio) for v in row["metrics"][metric]["values"]] for row in rows]
+    for metric in GATED:
+        relative = IMAGES.is_relative(metric)
+        values = [row["metrics"][metric]["values"] for row in rows]
+        bad = [[IMAGES.badness(metric, v, relative=relative) for v in each] for each in values]
         variances = np.array([statistics.variance(values) for values in bad])
         repeats = [i % len(rows) for i in range(N_VARIANTS)]
         means[metric] = np.array([statistics.fmean(values) for values in bad])[repeats]
@@ -55,22 +60,26 @@ def truth(rows: list[dict[str, Any]], share_observed: float) -> Truth:
 
 
 def value(metric: str, bad: float) -> float:
-    """The metric that has this badness; of the two distances from 0.5 the upper one."""
-    if metric == "one_nn":
-        return 0.5 + bad
-    return math.exp(bad) if GATED[metric].ratio else -bad
+    """The metric that has this badness; of the two distances from an ideal the upper one."""
+    ideal = IMAGES[metric].ideal
+    if ideal is not None:
+        return ideal + bad
+    return math.exp(bad) if IMAGES.is_relative(metric) else -bad
 
 
-def draw(rng: np.random.Generator, of: Truth, n_seeds: int, shift: np.ndarray) -> Board:
+def draw(rng: np.random.Generator, of: Truth, n_seeds: int, shift: np.ndarray) -> Leaderboard:
     """A board whose FID is worse by `shift` (n_variants,), in badness."""
-    results = {}
+    entries = []
     for i in range(N_VARIANTS):
-        values = {}
+        scores = {}
         for metric in GATED:
             bad = of.means[metric][i] + of.spreads[metric][i] * rng.standard_normal(n_seeds)
-            values[metric] = tuple(value(metric, b + (shift[i] if metric == "fid" else 0)) for b in bad)
-        results[DATASET, f"v{i}"] = Result(tuple(range(n_seeds)), 1, values)
-    return Board({DATASET: {}}, {DATASET: {}}, results)
+            worse = shift[i] if metric == "fid" else 0
+            scores[metric] = Score(tuple(value(metric, b + worse) for b in bad))
+        seeds = tuple(range(n_seeds))
+        entries.append(Entry(DATASET, f"v{i}", "", "", seeds, n_seeds, scores, {"budget": 1}))
+    floor = dict.fromkeys(GATED, 1.0)
+    return Leaderboard("", "", IMAGES, {DATASET: {}}, {DATASET: floor}, {}, {DATASET: entries})
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def rates(
     n_seeds: int = 3,
     n_baseline: int = 3,
     n_earlier: int = 0,
-    gated: Mapping[str, Gauge] = GATED,
+    gated: Sequence[str] = GATED,
 ) -> Rates:
     """What the gate says of `n_runs` runs with `n_earlier` accepted baselines behind them."""
     rng = np.random.default_rng(0)
@@ -122,9 +131,9 @@ def report(rows: list[dict[str, Any]], n_runs: int) -> str:
         "",
         f"`python benchmarks/gate.py --runs {n_runs}` wrote this file.",
         "",
-        f"Simulated runs of the default grid, {N_VARIANTS} variants on {DATASET}: means and spreads between "
-        f"seeds are those of `reports/leaderboard.json` ({len(rows)} variants there, repeated); judged are "
-        f"{', '.join(GATED)}; the gate's own chance of a false alarm is set to "
+        f"Simulated runs of the board digits, {N_VARIANTS} variants on {DATASET}: means and spreads between "
+        f"seeds are those of `reports/digits/leaderboard.json` ({len(rows)} variants there, repeated); "
+        f"judged are {', '.join(GATED)}; the gate's own chance of a false alarm is set to "
         f"{100 * regression.FALSE_ALARM_RATE:g} % per run. *alike*: all variants have the pooled spread. "
         "*as observed*: each has the spread that its three seeds happened to show, which exaggerates how "
         "different they are. Every rate ± its standard error.",
@@ -176,10 +185,9 @@ def _range(spreads: np.ndarray) -> str:
 def _metric_sets(of: Truth, n_runs: int) -> list[str]:
     """False alarms and power where fewer metrics are judged: what each one costs."""
     lines = ["| judged | false alarms | FID 20 % worse in all |", "| --- | ---: | ---: |"]
-    for names in (["fid"], ["fid", "one_nn"], list(GATED)):
-        gated = {name: GATED[name] for name in names}
+    for names in (["fid"], ["fid", "one_nn"], GATED):
         null, power = (
-            rates(of, n_runs, shift=np.full(N_VARIANTS, math.log(worse)), gated=gated) for worse in (1.0, 1.2)
+            rates(of, n_runs, shift=np.full(N_VARIANTS, math.log(worse)), gated=names) for worse in (1.0, 1.2)
         )
         lines.append(f"| {', '.join(names)} | {percent(null.any, n_runs)} | {percent(power.any, n_runs)} |")
     return lines
@@ -190,7 +198,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=4000, help="simulated runs per figure")
-    parser.add_argument("--leaderboard", type=Path, default=ROOT / "reports/leaderboard.json")
+    parser.add_argument("--leaderboard", type=Path, default=ROOT / "reports/digits/leaderboard.json")
     parser.add_argument("--output", type=Path, default=ROOT / "reports/gate/simulation.md")
     options = parser.parse_args()
     rows = json.loads(options.leaderboard.read_text(encoding="utf-8"))["rows"]

@@ -19,29 +19,33 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gm_bench.config import Recipe, load_params
+from gm_bench.cell import Cell
+from gm_bench.config import load_params
 from gm_bench.data.dataset import load
+from gm_bench.data.scale import from_uint8
 from gm_bench.reproducibility import make_deterministic
-from gm_bench.training import loop as training
+from gm_bench.training.job import Job
+from gm_bench.training.loop import train
+from gm_bench.training.recipe import Recipe
+from gm_bench.training.state import Interrupted, build, start
 
 CPU = torch.device("cpu")
 CHUNK = 50  # batches: short against the spells in which a shared machine is slow
 WRITTEN_OUT = ("vae", "gan", "ns_gan", "lsgan", "wgan", "wgan_gp")
 
 
-def suite(job: training.Job, images: Tensor, labels: Tensor) -> Callable[[], float]:
+def suite(job: Job, images: Tensor, labels: Tensor) -> Callable[[], float]:
     """The suite's loop, stopped after every chunk: a call trains one more, and returns its CPU seconds."""
-    state = training.start(job, (images.shape[1], images.shape[2], images.shape[3]), 10, CPU)
+    state = start(job, tuple(images.shape[1:]), 10, CPU)
 
     def chunk() -> float:
         target = state.images + CHUNK * job.recipe.batch_size
         began = time.process_time()
-        with suppress(training.Interrupted):
-            training.train(
+        with suppress(Interrupted):
+            train(
                 state,
                 job,
-                images,
-                labels,
+                {"images": images, "labels": labels},
                 on_row=lambda progress: None,
                 save=lambda state: None,
                 save_every=30.0,
@@ -52,11 +56,11 @@ def suite(job: training.Job, images: Tensor, labels: Tensor) -> Callable[[], flo
     return chunk
 
 
-def plain(job: training.Job, images: Tensor) -> Callable[[], float]:
+def plain(job: Job, images: Tensor) -> Callable[[], float]:
     """The plain loop, as calls that train one more chunk and return its CPU seconds."""
     recipe = job.recipe
-    model = training.build(job, (images.shape[1], images.shape[2], images.shape[3]), 10, CPU)
-    data = images.float() / 127.5 - 1
+    model = build(job, tuple(images.shape[1:]), 10, CPU)
+    data = from_uint8(images)
     optimisers = {player: optimiser(recipe, player, getattr(model, player)) for player in model.players}
 
     def chunk() -> float:
@@ -97,7 +101,7 @@ def plain_gan(
     model: nn.Module,
     optimisers: dict[str, torch.optim.Optimizer],
     data: Tensor,
-    job: training.Job,
+    job: Job,
     n_batches: int,
 ) -> None:
     recipe, variant = job.recipe, job.variant
@@ -152,8 +156,8 @@ def main(
     images, labels = digits.split("train")
     table = Table("variant", "suite images/s", "plain images/s", "suite / plain", "95 % interval", box=None)
     for variant in WRITTEN_OUT:
-        recipe = params.variants[variant]["tiny"]
-        job = training.Job("digits", variant, 0, recipe, params.dataset("digits").training.n_images)
+        recipe = params.recipe(variant, "tiny")
+        job = Job(Cell("digits", "digits", variant, 0), recipe, params.board("digits").n_images)
         loops = suite(job, images, labels), plain(job, images)
         for loop in loops:  # the first round counts operations, the first steps fill caches
             loop()

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-RUNS, RESOLVED, CHECKPOINTS, REPORTS = (Path(name) for name in ("runs", "resolved", ".checkpoints", "reports"))
+RUNS, RESOLVED, CHECKPOINTS, REPORTS = (
+    Path(name) for name in ("runs", "resolved", ".checkpoints", "reports")
+)
 DATA, EXTRACTORS, REFERENCE = (Path(name) for name in ("data", "extractors", "reference"))
 
 
@@ -40,7 +42,7 @@ class Cell:
 
     def resolved(self, stage: str) -> Path:
         """The file that says what one of its stages depends on: recipe and code, the same for all seeds."""
-        return RESOLVED / self.board / self.dataset / self.variant / f"{stage}.json"
+        return RESOLVED / "boards" / self.board / self.dataset / self.variant / f"{stage}.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -67,6 +69,11 @@ def parse_cell(words: Sequence[str], board: str) -> Cell:
     if len(parts) != 3 or not all(parts) or not (parts[2].isascii() and parts[2].isdigit()):
         raise ValueError(f"'{' '.join(words)}' is no cell: give DATASET/VARIANT/SEED, such as digits/vae/0")
     return Cell(board, parts[0], parts[1], int(parts[2]))
+
+
+def resolved_of_dataset(dataset: str, stage: str) -> Path:
+    """The file that says what one of the stages of a dataset depends on."""
+    return RESOLVED / "datasets" / dataset / f"{stage}.json"
 
 
 def reports_of(board: str) -> Path:

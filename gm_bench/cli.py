@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 N_CORES = os.cpu_count() or 1
-LEADERBOARD = Path("reports/leaderboard.json")
-BASELINE = "reports/baseline.json"
+LOOPBACK = "127.0.0.1"
+LEADERBOARD = Path("reports/digits/leaderboard.json")
+BASELINE = "reports/digits/baseline.json"
 
+BoardName = Annotated[str | None, typer.Option(help="an entry of boards in params.yaml; else the first")]
+CellBoard = Annotated[str, typer.Option(help="the board that it was trained for")]
 CellWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or the three apart")]
 SearchSteps = Annotated[int, typer.Option(min=1, help="to find a code where there is no encoder")]
 SearchRate = Annotated[float, typer.Option(min=1e-6, help="learning rate of that search")]
@@ -31,41 +34,21 @@ app = typer.Typer(
 @app.command()
 @guarded
 def run(
+    board: BoardName = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = N_CORES,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
-    datasets_: Annotated[str | None, typer.Option("--datasets", help="a,b: set grid.datasets first")] = None,
-    variants: Annotated[str | None, typer.Option(help="a,b or all: set grid.variants first")] = None,
-    seeds: Annotated[str | None, typer.Option(help="0,1: set grid.seeds first")] = None,
+    datasets: Annotated[str | None, typer.Option(help="a,b: only these of the board's")] = None,
+    variants: Annotated[str | None, typer.Option(help="a,b: only these of the board's")] = None,
+    seeds: Annotated[str | None, typer.Option(help="0,1: only these of the board's")] = None,
 ) -> None:
-    """Bring every cell of the grid up to date, several side by side, and print the leaderboard.
+    """Bring every cell of a board up to date, several side by side, and print its leaderboard.
 
-    The options that set an axis of the grid write it into params.yaml, where Git shows the change.
+    With --datasets, --variants or --seeds a part of the board is run, and the leaderboard is written once no
+    cell of the board is missing.
     """
-    from gm_bench.config import load_params
-    from gm_bench.running import runner
-    from gm_bench.running.overview import RunDisplay
-    from gm_bench.tracking.live import LiveCurves
+    from gm_bench.running import driver
 
-    environ = runner.environment(device)
-    with runner.alone(typer.echo):
-        _set_grid(datasets=datasets_, variants=variants, seeds=seeds)
-        datasets, cells, leaderboard = runner.layers(load_params())
-        stale = runner.stale_stages(typer.echo)
-        for title, chains in (("datasets", datasets), ("cells", cells)):
-            due = [chain for chain in chains if stale.keys() & set(chain.stages)]
-            if not due:
-                continue
-            with RunDisplay(title, due) as display, LiveCurves(due, display.say):
-                runner.run_layer(due, jobs, environ)
-            failed = [chain.name for chain in due if chain.state == "failed"]
-            if failed:
-                raise ValueError(
-                    f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand "
-                    "above, what was finished is kept, and the same command goes on from there"
-                )
-            if chains is datasets:  # what came out of them decides about the cells
-                stale = runner.stale_stages(typer.echo)
-        sys.exit(runner.publish(leaderboard[0], environ))
+    driver.run(board, jobs, device, datasets=datasets, variants=variants, seeds=seeds)
 
 
 @app.command()
@@ -109,32 +92,18 @@ def evaluate(
 @guarded
 def audit(device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None) -> None:
     """Test the metrics themselves: what they notice of real images disturbed on purpose."""
-    from gm_bench.config import load_params
-    from gm_bench.running import runner
+    from gm_bench.running import driver
 
-    params = load_params()
-    for dataset in params.audit.datasets:
-        if dataset not in params.grid.datasets:
-            raise ValueError(
-                f"params.yaml: audit.datasets names {dataset}, which grid.datasets does not: the grid "
-                "fetches the images, so name it there as well"
-            )
-    command = [*runner.DVC, "repro", "pipelines/audit/dvc.yaml"]
-    sys.exit(os.spawnve(os.P_WAIT, command[0], command, runner.environment(device)))
+    sys.exit(driver.audit(device))
 
 
 @app.command("list")
 @guarded
-def list_() -> None:
-    """Show datasets, variants and which cells of the grid are fresh, stale or missing."""
-    from gm_bench.config import load_params
-    from gm_bench.running import runner
-    from gm_bench.running.overview import print_inventory
-    from gm_bench.variants.base.contract import find
+def list_(board: BoardName = None) -> None:
+    """Show boards, datasets, variants, and which cells of a board are fresh, stale or missing."""
+    from gm_bench.running import driver
 
-    params = load_params()
-    descriptions = {name: (find(name).family, find(name).source) for name in params.variants}
-    print_inventory(params, descriptions, runner.cell_states(params, runner.stale_stages()))
+    driver.show_inventory(board)
 
 
 @app.command()
@@ -166,25 +135,11 @@ def compare(
 
 @app.command()
 @guarded
-def show(
-    cell: Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or the three apart")],
-) -> None:
-    """Show one cell: state, parameters, metrics, cost, files and the commands that make it again."""
-    from rich.console import Console
+def show(cell: CellWords, board: BoardName = None) -> None:
+    """Show one cell: state, recipe and where it stands, metrics, cost, files and what makes it again."""
+    from gm_bench.running import driver
 
-    from gm_bench.config import load_params
-    from gm_bench.running import runner
-    from gm_bench.tracks.generation import inspection
-
-    dataset, variant, seed = name = inspection.parse_cell(cell)
-    params = load_params()
-    recipe = params.recipe(variant, dataset).model_dump(mode="json")
-    if name in params.cells():
-        state = runner.cell_states(params, runner.stale_stages())[name]
-    else:
-        state = "not in the grid"
-    n_images = params.dataset(dataset).training.n_images
-    Console().print(inspection.describe((dataset, variant, seed), state, recipe, n_images))
+    driver.show_cell(cell, board)
 
 
 @app.command()
@@ -195,12 +150,14 @@ def sample(
     n: Annotated[int, typer.Option("-n", min=1, help="how many")] = 64,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
     out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("samples.png"),
+    board: CellBoard = "digits",
     device: Device = "auto",
 ) -> None:
     """Draw new samples from a trained cell into a picture."""
-    from gm_bench.tracks.generation import inspection, strips
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.generation import strips
 
-    _write_picture(out, strips.samples(strips.load(inspection.parse_cell(cell), device), n, label, seed))
+    _write_picture(out, strips.samples(strips.load(parse_cell(cell, board), device), n, label, seed))
 
 
 @app.command()
@@ -215,12 +172,14 @@ def interpolate(
     search_steps: SearchSteps = 300,
     search_rate: SearchRate = 0.05,
     out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("interpolation.png"),
+    board: CellBoard = "digits",
     device: Device = "auto",
 ) -> None:
     """Walk from code to code: between two drawn ones, or between those of two test images."""
-    from gm_bench.tracks.generation import inspection, strips
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.generation import strips
 
-    trained = strips.load(inspection.parse_cell(cell), device)
+    trained = strips.load(parse_cell(cell, board), device)
     if images is None:
         picture = strips.walks(trained, rows, steps, label, seed)
     else:
@@ -238,12 +197,14 @@ def reconstruct(
     search_steps: SearchSteps = 300,
     search_rate: SearchRate = 0.05,
     out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("reconstructions.png"),
+    board: CellBoard = "digits",
     device: Device = "auto",
 ) -> None:
     """Make test images again from their codes; without an encoder, the codes are searched for."""
-    from gm_bench.tracks.generation import inspection, strips
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.generation import strips
 
-    trained = strips.load(inspection.parse_cell(cell), device)
+    trained = strips.load(parse_cell(cell, board), device)
     picture, error = strips.reconstructions(trained, n, seed, strips.Search(search_steps, search_rate))
     _write_picture(out, picture)
     typer.echo(f"mean squared error per pixel in [-1, 1]: {error:.4f}")
@@ -266,25 +227,6 @@ def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] =
     from gm_bench.tracking import ui as tracking_ui
 
     tracking_ui.main(port)
-
-
-def _set_grid(**axes: str | None) -> None:
-    from gm_bench import io
-    from gm_bench.config import PARAMS_FILE, load_params
-    from gm_bench.running.grid import with_axes
-
-    chosen = {axis: text.split(",") for axis, text in axes.items() if text is not None}
-    if not chosen:
-        return
-    if chosen.get("variants") == ["all"]:
-        chosen["variants"] = list(load_params().variants)
-    before = io.read_text(PARAMS_FILE)
-    io.write_text(PARAMS_FILE, with_axes(before, chosen))
-    try:
-        load_params()
-    except ValueError:
-        io.write_text(PARAMS_FILE, before)
-        raise
 
 
 if __name__ == "__main__":

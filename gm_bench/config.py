@@ -1,41 +1,55 @@
 """params.yaml as frozen models: the only reader of it.
 
+Boards name what is compared; recipes are composed, later wins:
+
+    bases.<recipe>.all ⊕ bases.<recipe>.<kind> ⊕ variants.<variant>.all ⊕ variants.<variant>.<recipe>
+
 A wrong key or value raises `ConfigError` with one sentence that names the key, the value and what is allowed.
 """
 
-import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-PARAMS_FILE = Path("params.yaml")
-Entry = TypeVar("Entry")
+from gm_bench.cell import Cell
+from gm_bench.options import PositiveInt, Seed
+from gm_bench.results.protocol import Protocol
+from gm_bench.tracks.audit.settings import Audit
+from gm_bench.training.recipe import Frozen, Name, Recipe
 
-PositiveInt = Annotated[int, Field(gt=0, strict=True)]
-Seed = Annotated[int, Field(ge=0, strict=True)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Number = int | float | str | bool
+PARAMS_FILE = Path("params.yaml")
+KINDS = ("adversarial", "single", "fitted")
+EVERY = "all"  # the layer of a variant or a base that every recipe, or every kind, starts from
+Entry = TypeVar("Entry")
+Layer = dict[str, Any]
 
 
 class ConfigError(ValueError):
     """params.yaml says something that cannot be run."""
 
 
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Board(Frozen):
+    """A named grid of cells (datasets × variants × seeds) with its recipe and its budget.
 
+    `track` is a folder of gm_bench/tracks, or a dotted module of another package; `recipe` says which recipe
+    of each variant is used, `n_images` the budget in real images shown, `n_snapshots` how many times in a
+    training run samples are drawn to be judged against validation images.
+    """
 
-class Grid(Frozen):
+    track: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] = "generation"
     datasets: list[Name] = Field(min_length=1)
     variants: list[Name] = Field(min_length=1)
     seeds: list[Seed] = Field(min_length=1)
+    recipe: Name
+    n_images: PositiveInt
+    n_snapshots: PositiveInt
 
 
 class Source(Frozen):
-    """Where the images come from: a loader (a module of `gm_bench.data`) and its keyword arguments."""
+    """Where the images come from: a loader (a module of gm_bench.data.loaders) and its keyword arguments."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     loader: Name
@@ -45,141 +59,112 @@ class Source(Frozen):
         return dict(self.model_extra or {})
 
 
-class Training(Frozen):
-    """Which recipe of each variant is used, the budget in real images shown, and what curves are drawn from.
-
-    `n_validation` training images are never shown; `n_snapshots` times in a training run as many samples are
-    drawn, to be judged against them.
-    """
-
-    recipe: Name
-    n_images: PositiveInt
-    n_validation: Annotated[int, Field(ge=2, strict=True)]
-    n_snapshots: PositiveInt
-
-
-class Protocol(Frozen):
-    """Everything that a metric depends on besides the samples.
-
-    `n_train` training images are searched for copies, at least as many as there are samples; FID∞ is fitted
-    through `fid_subsets` sizes, N to N / fid_subsets; a sample nearer to a training image than the
-    `duplicate_quantile` of held-out images is a near duplicate; the bounds of a model's log-likelihood are of
-    `bound_images` held-out images with `bound_codes` codes each; the floor's spread is over `floor_splits`
-    random splits of the real images that are compared.
-    """
-
-    extractor: Literal["lenet", "inception"]
-    n_samples: Annotated[int, Field(ge=2, strict=True)]
-    n_train: Annotated[int, Field(ge=2, strict=True)]
-    draws: PositiveInt
-    score_splits: PositiveInt
-    kid_subsets: PositiveInt
-    kid_subset_size: Annotated[int, Field(ge=2, strict=True)]
-    fid_subsets: Annotated[int, Field(ge=3, strict=True)]
-    neighbours: PositiveInt
-    duplicate_quantile: Annotated[float, Field(gt=0, lt=1, strict=True)]
-    bound_images: PositiveInt
-    bound_codes: PositiveInt
-    floor_splits: Annotated[int, Field(ge=2, strict=True)]
-
-
 class DatasetConfig(Frozen):
+    """A dataset, its protocol, and how many training images are held back for learning curves."""
+
     source: Source
-    training: Training
+    n_validation: Annotated[int, Field(ge=2, strict=True)]
     protocol: Protocol
 
 
-class Adam(Frozen):
-    name: Literal["adam"]
-    lr: Annotated[float, Field(gt=0)]
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
-    decay: Literal["none", "linear"]
-
-
-class RMSprop(Frozen):
-    name: Literal["rmsprop"]
-    lr: Annotated[float, Field(gt=0)]
-    alpha: Annotated[float, Field(ge=0, lt=1)]
-    decay: Literal["none", "linear"]
-
-
-Optimiser = Annotated[Adam | RMSprop, Field(discriminator="name")]
-
-
-class NetworkChoice(Frozen):
-    """A family of networks (a module of `gm_bench.nets`) and its constructor keywords."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-    name: Name
+class Params(Frozen):
+    boards: dict[Name, Board] = Field(min_length=1)
+    datasets: dict[Name, DatasetConfig]
+    bases: dict[Name, dict[Literal["all", "adversarial", "single", "fitted"], dict[str, Any]]]
+    variants: dict[Name, dict[str, Any]]
+    audit: Audit
 
     @property
-    def options(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
+    def default_board(self) -> str:
+        """The board of `dvc repro` without a name: the first one."""
+        return next(iter(self.boards))
 
-
-class Recipe(Frozen):
-    """How one variant is trained.
-
-    `updates` counts the updates of each player in one round, in the order in which they are made; `model`
-    holds constructor keywords of the variant; `ema`, where it is given, is the decay of an exponential moving
-    average of the weights, which is then the model that is reported. `checkpoint` says whether that is the
-    last model or the best snapshot of it, by FID against validation images.
-    """
-
-    batch_size: Annotated[int, Field(ge=2, strict=True)]
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    checkpoint: Literal["last", "best"] = "last"
-    updates: dict[Name, PositiveInt]
-    optimisers: dict[Name, Optimiser]
-    network: NetworkChoice
-    model: dict[str, Number]
-
-
-class AuditSet(Frozen):
-    """How many images of a dataset make a set of the audit, and how often it repeats.
-
-    Clean draws measure the noise, the others how each disturbance moves a metric.
-    """
-
-    n_samples: Annotated[int, Field(ge=2, strict=True)]
-    clean_draws: Annotated[int, Field(ge=3, strict=True)]
-    disturbed_draws: Annotated[int, Field(ge=2, strict=True)]
-
-
-class Audit(Frozen):
-    """What the metrics themselves are tested with (pipelines/audit).
-
-    `strengths` has growing strengths of entries of `gm_bench.corruptions.FAILURES`; `noise_multiple` is
-    how many standard deviations of clean draws a metric must move to count as having noticed; `sizes` are the
-    numbers of images that it is computed from when nothing is wrong.
-    """
-
-    datasets: list[Name] = Field(min_length=1)
-    sets: dict[Name, AuditSet]
-    noise_multiple: Annotated[float, Field(gt=0)]
-    sizes: list[Annotated[int, Field(ge=2, strict=True)]]
-    strengths: dict[Name, Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]]
-
-
-class Params(Frozen):
-    grid: Grid
-    datasets: dict[Name, DatasetConfig]
-    variants: dict[Name, dict[Name, Recipe]]
-    audit: Audit
+    def board(self, name: str) -> Board:
+        """The entry of one board; `ConfigError` lists the known ones."""
+        return _look_up(self.boards, name, "boards")
 
     def dataset(self, name: str) -> DatasetConfig:
         """The entry of one dataset; `ConfigError` lists the known ones."""
         return _look_up(self.datasets, name, "datasets")
 
-    def recipe(self, variant: str, dataset: str) -> Recipe:
-        """The recipe of a variant that the dataset is trained with."""
-        recipes = _look_up(self.variants, variant, "variants")
-        return _look_up(recipes, self.dataset(dataset).training.recipe, f"variants.{variant}")
+    def recipes_of(self, variant: str) -> list[str]:
+        """Names of the recipes that a variant has: those of the bases and its own."""
+        own = [name for name in _look_up(self.variants, variant, "variants") if name not in ("kind", EVERY)]
+        return list(dict.fromkeys([*self.bases, *own]))
 
-    def cells(self) -> list[tuple[str, str, int]]:
-        """(dataset, variant, seed) in grid order."""
-        grid = self.grid
-        return [(d, v, s) for d in grid.datasets for v in grid.variants for s in grid.seeds]
+    def recipe(self, variant: str, name: str) -> Recipe:
+        """The effective recipe of a variant under a name."""
+        composed = self._composed(variant, name)
+        try:
+            return Recipe.model_validate(composed)
+        except ValidationError as error:
+            places = self.origins(variant, name)
+            said = _sentence(error, Recipe, lambda key: places.get(key, f"variants.{variant}.{name}.{key}"))
+            raise ConfigError(f"params.yaml: {said}") from None
+
+    def origins(self, variant: str, name: str) -> dict[str, str]:
+        """Where in params.yaml each value of the effective recipe stands, by dotted key."""
+        found: dict[str, str] = {}
+        shared: dict[str, str] = {}
+        for place, layer in self._layers(variant, name):
+            for key in _leaves(layer):
+                (shared if key.startswith("optimiser.") else found)[key] = f"{place}.{key}"
+        recipe = self._composed(variant, name)
+        for key in _leaves(recipe):
+            if key not in found and key.startswith("optimisers."):
+                found[key] = shared[f"optimiser.{key.split('.', 2)[2]}"]
+        return {key: found[key] for key in _leaves(recipe) if key in found}
+
+    def cells(self, board: str) -> list[Cell]:
+        """The cells of a board in the order of its axes."""
+        grid = self.board(board)
+        return [Cell(board, d, v, s) for d in grid.datasets for v in grid.variants for s in grid.seeds]
+
+    def _layers(self, variant: str, name: str) -> Iterator[tuple[str, Layer]]:
+        entry = _look_up(self.variants, variant, "variants")
+        kind = entry.get("kind")
+        if kind not in KINDS:
+            raise ConfigError(
+                f"params.yaml: variants.{variant}.kind is {kind!r}: choose one of {', '.join(KINDS)}"
+            )
+        if name not in self.recipes_of(variant):
+            raise ConfigError(
+                f"params.yaml: variants.{variant} has no entry '{name}'; "
+                f"known: {', '.join(self.recipes_of(variant))}"
+            )
+        base: Mapping[Any, Layer] = self.bases.get(name, {})
+        yield f"bases.{name}.{EVERY}", base.get(EVERY, {})
+        yield f"bases.{name}.{kind}", base.get(kind, {})
+        yield f"variants.{variant}.{EVERY}", entry.get(EVERY) or {}
+        yield f"variants.{variant}.{name}", entry.get(name) or {}
+
+    def _composed(self, variant: str, name: str) -> Layer:
+        recipe: Layer = {}
+        for place, layer in self._layers(variant, name):
+            if not isinstance(layer, dict):
+                raise ConfigError(f"params.yaml: {place} is {layer!r}: it must be a mapping")
+            recipe = merged(recipe, layer)
+        shared, own = recipe.pop("optimiser", {}), recipe.get("optimisers", {})
+        players = [*recipe.get("updates", {}), *(p for p in own if p not in recipe.get("updates", {}))]
+        return recipe | {"optimisers": {player: merged(shared, own.get(player, {})) for player in players}}
+
+
+def merged(base: Layer, over: Layer) -> Layer:
+    """Two layers as one; `over` wins, key by key.
+
+    A mapping that has a `name` of its own (another optimiser, another network) replaces the one below it.
+    """
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        if isinstance(value, dict) and isinstance(below, dict) and _same_name(value, below):
+            value = merged(below, value)
+        result[key] = value
+    return result
+
+
+def _same_name(over: Layer, base: Layer) -> bool:
+    return "name" not in over or over["name"] == base.get("name", over["name"])
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -199,27 +184,24 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_sentence(error)}") from None
-    for axis in ("datasets", "variants", "seeds"):
-        values = getattr(params.grid, axis)
-        if len(set(values)) < len(values):
-            raise ConfigError(f"{path}: grid.{axis} names a value twice: {values}")
-    for dataset, variant, _ in params.cells():
-        params.recipe(variant, dataset)
+        raise ConfigError(f"{path}: {_sentence(error, Params)}") from None
+    for name, board in params.boards.items():
+        for axis in ("datasets", "variants", "seeds"):
+            values = getattr(board, axis)
+            if len(set(values)) < len(values):
+                raise ConfigError(f"{path}: boards.{name}.{axis} names a value twice: {values}")
+        if "." in board.track:  # a track from outside may bring datasets and models of its own
+            continue
+        for dataset in board.datasets:
+            params.dataset(dataset)
+        for variant in board.variants:
+            params.recipe(variant, board.recipe)
+    for variant in params.variants:
+        for recipe in params.recipes_of(variant):
+            params.recipe(variant, recipe)
     for dataset in params.audit.datasets:
         _look_up(params.audit.sets, dataset, "audit.sets")
     return params
-
-
-def check_keywords(cls: type, options: Mapping[str, Any], where: str, given: tuple[str, ...]) -> None:
-    """Refuse keywords that a constructor does not take, and missing ones, naming the key in params.yaml."""
-    expected = [p for p in inspect.signature(cls).parameters if p not in given]
-    for key in options:
-        if key not in expected:
-            raise ConfigError(f"params.yaml: unknown key '{key}' in {where}; allowed: {', '.join(expected)}")
-    for key in expected:
-        if key not in options:
-            raise ConfigError(f"params.yaml: {where} lacks the key '{key}'; it takes: {', '.join(expected)}")
 
 
 def _look_up(table: Mapping[str, Entry], name: str, where: str) -> Entry:
@@ -228,28 +210,43 @@ def _look_up(table: Mapping[str, Entry], name: str, where: str) -> Entry:
     return table[name]
 
 
-def _sentence(error: ValidationError) -> str:
-    """The first complaint of pydantic as one sentence: key, what was given, what is allowed."""
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _sentence(
+    error: ValidationError, model: type[BaseModel], place: Callable[[str], str] = lambda key: key
+) -> str:
+    """The first complaint of pydantic as one sentence: key, what was given, what is allowed.
+
+    Args:
+        place: where a dotted key of the model stands in params.yaml.
+    """
     first = error.errors()[0]
     path = [part for part in first["loc"] if part != "[key]"]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        allowed = ", ".join(_type_at(path[:-1]).model_fields)
-        return f"unknown key '{_dotted(path)}'; allowed here: {allowed}{more}"
+        allowed = ", ".join(_type_at(path[:-1], model).model_fields)
+        return f"unknown key '{place(_dotted(path, model))}'; allowed here: {allowed}{more}"
     if first["type"] == "missing":
-        return f"key '{_dotted(path)}' is missing{more}"
-    return f"'{_dotted(path)}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"
+        return f"key '{place(_dotted(path, model))}' is missing{more}"
+    said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"'{place(_dotted(path, model))}' is {first['input']!r}: {said}{more}"
 
 
-def _dotted(path: list[int | str]) -> str:
+def _dotted(path: list[int | str], model: type[BaseModel]) -> str:
     """The place in params.yaml, less the tags that pydantic puts after the entry of a union."""
-    parts = [p for i, p in enumerate(path) if not _is_union(_type_at(path[:i]))]
+    parts = [p for i, p in enumerate(path) if not _is_union(_type_at(path[:i], model))]
     return ".".join(str(part) for part in parts)
 
 
-def _type_at(path: list[int | str]) -> Any:
-    """The type that params.yaml has at a place."""
-    kind: Any = Params
+def _type_at(path: list[int | str], model: type[BaseModel]) -> Any:
+    """The type that a model has at a place."""
+    kind: Any = model
     for part in path:
         if _is_union(kind):
             kind = next(

@@ -5,6 +5,8 @@ Every draw derives from (seed, purpose, step), so no state of a generator has to
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -27,6 +29,24 @@ def make_deterministic() -> None:
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """`make_deterministic` for as long as the block runs: a caller's own settings of torch come back."""
+    n_threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    flushes = bool(torch.tensor([1e-310], dtype=torch.float64).mul(0.5) == 0)  # torch has no getter
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    benchmark = torch.backends.cudnn.benchmark
+    make_deterministic()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+        torch.set_flush_denormal(flushes)
+        torch.set_deterministic_debug_mode(mode)
+        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = benchmark
 
 
 def resolve(name: str) -> torch.device:

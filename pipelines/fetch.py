@@ -1,25 +1,27 @@
 """Stage fetch: one dataset as two checked splits and a card, from its source or a mirror."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from gm_bench.config import load_params
-from gm_bench.data.dataset import load, save
-from gm_bench.running.stage import run
+from gm_bench.cell import DATA, resolved_of_dataset
+from gm_bench.data.dataset import check_target, load, save
+from gm_bench.running import resolve as resolved
+from gm_bench.running.stage import Dataset, run
 
 
-def main(dataset: Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")]) -> None:
+def main(dataset: Dataset) -> None:
     """Write data/DATASET/{train,test}.safetensors and card.json."""
-    source = load_params().dataset(dataset).source
-    loaded = load(source.loader, **source.options)
-    save(loaded, Path("data", dataset))
+    source = dict(resolved.read(resolved_of_dataset(dataset, "fetch"))["source"])
+    folder = DATA / dataset
+    check_target(folder)
+    loaded = load(source.pop("loader"), **source)
+    save(loaded, folder)
     shape = "×".join(str(extent) for extent in loaded.train_images.shape[1:])
     typer.echo(
         f"{dataset}: {len(loaded.train_images):,} training and {len(loaded.test_images):,} test images "
         f"({shape}) from {loaded.came_from}"
     )
+    for warning in loaded.warnings:
+        typer.echo(f"{dataset}: {warning}", err=True)
 
 
 if __name__ == "__main__":

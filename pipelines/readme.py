@@ -1,45 +1,93 @@
-"""readme (make readme, no stage of dvc.yaml): the last leaderboard's tables and samples → README.md."""
+"""readme (make readme, no stage of dvc.yaml): the last leaderboard's table and samples → README.md."""
 
 import re
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from gm_bench import io
+from gm_bench.cell import DATA, Cell, reports_of
 from gm_bench.config import load_params
 from gm_bench.report.figures import image_grid, labelled, png_bytes
 from gm_bench.running.stage import run
 
-README, REPORTS = Path("README.md"), Path("reports")
+README, SHOWN = Path("README.md"), "digits"
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
+PROTOCOL = (("N = ",), ("±: ",), ("Extractor: ", "Budget: "))  # how the lines that README repeats begin
 N_ROWS = N_COLUMNS = 8
 
 
-def main() -> None:
-    """Write what the pipeline produced between the markers of README.md, and the pictures it shows."""
-    params = load_params()
-    parts = [
-        re.sub("^#", "##", io.read_text(REPORTS / "leaderboard.md").partition("\n")[2].strip(), flags=re.M)
-    ]
-    for dataset in params.grid.datasets:
-        picture = REPORTS / f"samples-{dataset}.png"
-        io.write_bytes(picture, _sheet(dataset, params.grid.variants, params.grid.seeds[0]))
-        names = ", ".join(params.grid.variants)
-        seed = params.grid.seeds[0]
-        parts.append(
-            f"![Real images of {dataset} and samples of {names}, seed {seed}, unselected]({picture})"
-        )
-    before, begin, rest = io.read_text(README).partition(BEGIN)
+def main(board: Annotated[str, typer.Argument(help="an entry of boards in params.yaml")] = SHOWN) -> None:
+    """Write the pictures of a board's samples; of the board digits also the table of README.md.
+
+    Raises:
+        ValueError: README.md lacks the two markers, or the leaderboard is of another form.
+        FileError: the board was not run.
+    """
+    grid = load_params().board(board)
+    pictures = [reports_of(board) / f"samples-{dataset}.png" for dataset in grid.datasets]
+    for dataset, picture in zip(grid.datasets, pictures, strict=True):
+        io.write_bytes(picture, _sheet(board, dataset, grid.variants, grid.seeds[0]))
+        typer.echo(f"written: {picture}")
+    if board == SHOWN:
+        table = reports_of(board) / "leaderboard.md"
+        text = f"of {', '.join(grid.variants)}, seed {grid.seeds[0]}, unselected"
+        shown = [f"![Real images and samples {text}]({picture})" for picture in pictures]
+        parts = [main_tables(io.read_text(table), table), *shown]
+        io.write_text(README, between_markers(io.read_text(README), "\n\n".join(parts)))
+        typer.echo(f"written: {README}")
+
+
+def main_tables(markdown: str, source: Path) -> str:
+    """The main table of each dataset in a leaderboard.md, with three lines of its protocol.
+
+    Args:
+        source: the file that `markdown` was read from, which is linked to.
+
+    Raises:
+        ValueError: a section has no table, or lacks one of the lines.
+    """
+    sections = re.split(r"^## ", markdown, flags=re.MULTILINE)[1:]
+    return "\n\n".join(_section(section, source) for section in sections)
+
+
+def between_markers(readme: str, content: str) -> str:
+    """README.md with other content between its markers.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{README} lacks the lines '{BEGIN}' and '{END}' between which the table is written")
-    io.write_text(README, "".join([before, BEGIN, "\n\n", "\n\n".join(parts), "\n\n", END, after]))
+    return "".join([before, BEGIN, "\n\n", content, "\n\n", END, after])
 
 
-def _sheet(dataset: str, variants: list[str], seed: int) -> bytes:
+def _section(section: str, source: Path) -> str:
+    title, table, said = section.split("\n\n")[:3]
+    lines = [line.removeprefix("- ") for line in said.splitlines()]
+    chosen = [" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL]
+    more = f"The other metrics and the whole protocol: [{source}]({source})."
+    return f"### {title}\n\n{table}\n\n" + "\n".join(f"- {line}" for line in chosen) + f"\n\n{more}"
+
+
+def _starting(lines: list[str], start: str, source: Path) -> str:
+    found = [line for line in lines if line.startswith(start)]
+    if len(found) != 1:
+        raise ValueError(
+            f"{source} has {len(found)} lines that begin with '{start}': make repro writes it anew"
+        )
+    return found[0]
+
+
+def _sheet(board: str, dataset: str, variants: list[str], seed: int) -> bytes:
     """The first images of the test split and of each variant's first draw, none of them chosen."""
     n = N_ROWS * N_COLUMNS
-    sets = {"real (test split)": io.read_rows(Path("data", dataset, "test.safetensors"), "images", n)}
+    sets = {"real (test split)": io.read_rows(DATA / dataset / "test.safetensors", "images", n)}
     for variant in variants:
-        file = Path("runs", dataset, variant, str(seed), "samples.safetensors")
+        file = Cell(board, dataset, variant, seed).folder / "samples.safetensors"
         draws = io.read_tensors(file)[0]["images"]
         if len(draws):
             sets[variant] = draws[0, :n]

@@ -1,7 +1,7 @@
 """The reduced benchmark of CI: python tests/ci.py FOLDER makes a copy of this repository with its grid.
 
 Small enough for minutes, and chosen so that the gate sees the damage that tests/faults/planted_damage.py
-plants: a variant with a critic and one without, more seeds than the default grid has, and for wgan_gp a
+plants: a variant with a critic and one without, more seeds than the board digits has, and for wgan_gp a
 learning rate so high that its samples rest on the decay (at usual rates half the decay does no harm in so
 short a training).
 
@@ -43,12 +43,10 @@ def make(folder: Path, cache: Path | None = None) -> Path:
 def reduce(params: dict[str, Any]) -> None:
     """Edit the content of params.yaml."""
     digits = params["datasets"]["digits"]
-    digits["training"].update(n_images=N_IMAGES, n_snapshots=1)
+    params["boards"]["digits"].update(n_images=N_IMAGES, n_snapshots=1)
     digits["protocol"].update(PROTOCOL)
-    recipe = params["variants"]["wgan_gp"][digits["training"]["recipe"]]
-    recipe["updates"] = {"critic": 1, "generator": 1}
-    for optimiser in recipe["optimisers"].values():
-        optimiser.update(lr=2.0e-2, betas=[0.0, 0.9], decay="linear")
+    optimiser = {"lr": 2.0e-2, "betas": [0.0, 0.9], "decay": "linear"}
+    params["variants"]["wgan_gp"]["tiny"] = {"updates": {"critic": 1}, "optimiser": optimiser}
 
 
 def gm_bench(folder: Path, *arguments: str) -> int:
@@ -88,7 +86,7 @@ def update(folder: Path, cache: Path | None) -> int:
     for by in (*NOISE_SEEDS, 0):
         copy = make(folder / f"seeds-{by}", cache)
         seeds = [seed + by for seed in GRID["seeds"]]
-        tiny.change(copy, lambda params, seeds=seeds: params["grid"].update(seeds=seeds))
+        tiny.change(copy, lambda params, seeds=seeds: params["boards"]["digits"].update(seeds=seeds))
         if code := gm_bench(copy, "run"):
             return code
         same_names(copy)
@@ -99,7 +97,7 @@ def update(folder: Path, cache: Path | None) -> int:
 
 def same_names(folder: Path) -> None:
     """Call other seeds what those of the baseline are called, so that they are compared and not missed."""
-    file = folder / "reports/leaderboard.json"
+    file = folder / "reports/digits/leaderboard.json"
     content = json.loads(file.read_text(encoding="utf-8"))
     for row in content["rows"]:
         row["seeds"] = GRID["seeds"]
@@ -110,7 +108,7 @@ def accept(folder: Path) -> int:
     """Make the leaderboard of a copy the baseline; the revision is the one of this repository."""
     board = tiny.ROOT / "reports/gate/leaderboard-ci.json"
     board.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folder / "reports/leaderboard.json", board)
+    shutil.copyfile(folder / "reports/digits/leaderboard.json", board)
     command = ["check", "--update", "--baseline", str(BASELINE), "--leaderboard", str(board)]
     code = gm_bench(tiny.ROOT, *command)
     board.unlink()

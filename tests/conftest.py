@@ -49,6 +49,7 @@ def blobs() -> Tensor:
 def digits_with_reference(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
     """A repository whose digits were fetched and went through the stages extractor and reference: to copy."""
     from gm_bench.data.dataset import load, save
+    from gm_bench.running import resolve
     from pipelines import extractor, reference
 
     path = tmp_path_factory.mktemp("digits")
@@ -56,6 +57,7 @@ def digits_with_reference(tmp_path_factory: pytest.TempPathFactory, params: Para
     (path / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
+        resolve.dataset(params, "digits")
         save(load(source.loader, **source.options), Path("data", "digits"))
         extractor.main("digits", device="cpu")
         reference.main("digits", device="cpu")

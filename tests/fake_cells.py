@@ -11,7 +11,12 @@ import torch
 import yaml
 
 from gm_bench import io
+from gm_bench.cell import Cell
 from gm_bench.report.figures import image_grid, png_bytes
+from gm_bench.results.schema import CellResult, Origin, read_cell
+from gm_bench.tracking.record import Record
+from gm_bench.tracks.track import find as find_track
+from gm_bench.variants.base.contract import find as find_variant
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 PROTOCOL = {
@@ -66,7 +71,7 @@ def write_dataset(
         io.write_tensors(root / "data" / dataset / f"{split}.safetensors", tensors)
     values = dict.fromkeys(METRICS, 0.5) | {"fid": fid_floor, "classifier_score": 9.5}
     content = {
-        "schema": 1,
+        "schema": 2,
         "dataset": dataset,
         "values": values,
         "sd": {"fid": 0.125},
@@ -83,26 +88,27 @@ def write_cell(
     fid: Iterable[float] = (10.0, 11.0, 12.0),
     *,
     dataset: str = "digits",
+    board: str = "digits",
     diverged_at: int | None = None,
     changes: dict | None = None,
     training_key: str = "cd" * 32,
     history_rows: int = 20,
     images: torch.Tensor | None = None,
     shape: tuple[int, int, int] = (1, 8, 8),
-    n_moments: int = 10,
+    n_snapshots: int = 10,
 ) -> Path:
     """metrics.json, cost.json, history.csv, pictures and samples of a cell; `fid` has a value a draw."""
-    folder = root / "runs" / dataset / variant / str(seed)
+    cell = Cell(board, dataset, variant, seed)
+    folder = root / cell.folder
     divergence = None
     if diverged_at is not None:
         divergence = {"step": diverged_at, "player": "critic", "term": "loss", "value": "nan"}
     status = "diverged" if divergence else "ok"
     draws = list(fid)
-    moments = [] if divergence else [64_000 * (i + 1) for i in range(n_moments)]
-    curve = {
-        "images": moments,
-        "fid": [100.0 / (i + 1) + seed for i in range(len(moments))],
-        "one_nn": [1.0 - 0.01 * i for i in range(len(moments))],
+    times = [] if divergence else [64_000 * (i + 1) for i in range(n_snapshots)]
+    curves = {
+        "fid": [[images, 100.0 / (i + 1) + seed] for i, images in enumerate(times)],
+        "one_nn": [[images, 1.0 - 0.01 * i] for i, images in enumerate(times)],
     }
     values = {
         metric: [0.9 + 0.01 * seed + 0.001 * i for i in range(len(draws))]
@@ -110,14 +116,14 @@ def write_cell(
         if metric != "fid"
     }
     metrics = {
-        "schema": 1,
-        "cell": {"dataset": dataset, "variant": variant, "seed": seed},
+        "schema": 2,
+        "cell": cell.as_dict(),
         "status": status,
         "divergence": divergence,
-        "density": "",
-        "checkpoint": {"rule": "last"},
         "values": {} if divergence else {"fid": draws, **values},
         "details": {
+            "density": "",
+            "checkpoint": {"rule": "last"},
             "missing_classes": [] if divergence else [[] for _ in draws],
             "closest_pairs": []
             if divergence
@@ -125,7 +131,7 @@ def write_cell(
                 [{"sample": i, "train": 15 - i, "distance_ratio": 0.5 + i} for i in range(8)] for _ in draws
             ],
         },
-        "curve": curve,
+        "curves": curves,
         "protocol": protocol(dataset) | (changes or {}),
         "hashes": {"training_key": training_key, "samples": "ef" * 32},
         "device": "cpu",
@@ -173,21 +179,35 @@ def write_cell(
     io.write_csv(folder / "history.csv", history, columns)
     if images is None:
         images = torch.full((4, 1, 8, 8), 40 * seed, dtype=torch.uint8)
-    n_drawn, n_moments = (0, 0) if divergence else (1, len(moments))
+    n_drawn, n_snapshots = (0, 0) if divergence else (1, len(times))
     io.write_tensors(folder / "samples.safetensors", {"images": noise(seed, n_drawn, 64, *shape)})
     io.write_tensors(
         folder / "snapshots.safetensors",
-        {"images": noise(seed, n_moments, 64 if n_moments else 0, *shape)},
-        {"images_shown": moments},
+        {"images": noise(seed, n_snapshots, 64 if n_snapshots else 0, *shape)},
+        {"images_shown": times},
     )
     io.write_bytes(folder / "grid.png", png_bytes(image_grid(images, columns=8, scale=4)))
     return folder
 
 
+def read(variant: str, seed: int, dataset: str = "digits", board: str = "digits") -> CellResult:
+    """The result of a cell that was written into the working folder."""
+    model = find_variant(variant)
+    return read_cell(Cell(board, dataset, variant, seed), Origin(model.family, model.source))
+
+
+def record_of(variant: str, seed: int, dataset: str = "digits", board: str = "digits") -> Record:
+    """The run that the leaderboard stage makes of such a cell."""
+    from gm_bench.tracks.publishing import cell_record  # late: most tests do without MLflow
+
+    return cell_record(read(variant, seed, dataset, board), find_track("generation"))
+
+
 def write_params(root: Path, variants: Iterable[str]) -> None:
     """The repository's params.yaml with a grid of these variants under two seeds."""
     content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    content["grid"] = {"datasets": ["digits"], "variants": list(variants), "seeds": [0, 1]}
+    grid = {"datasets": ["digits"], "variants": list(variants), "seeds": [0, 1]}
+    content["boards"]["digits"] |= grid
     (root / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
@@ -199,4 +219,4 @@ def publish(root: Path, migrated: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
-        main()
+        main("digits")

@@ -12,7 +12,7 @@ CALLS = ("create_run", "log_batch", "log_inputs", "log_image", "set_terminated",
 
 
 def runs_of(store: Store) -> list:
-    return store._client.search_runs([store._experiment("digits")])
+    return store._client.search_runs([store._experiment("digits/digits")])
 
 
 def content(store: Store) -> dict:

@@ -30,13 +30,13 @@ def test_the_grid_of_ci_is_one_that_params_allow(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(
         (ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8"
     )
-    ci.tiny.change(tmp_path, lambda content: content["grid"].update(ci.GRID))
+    ci.tiny.change(tmp_path, lambda content: content["boards"]["digits"].update(ci.GRID))
     ci.tiny.change(tmp_path, ci.reduce)
     reduced = load_params(tmp_path / "params.yaml")
-    assert len(reduced.cells()) == len(ci.GRID["variants"]) * len(ci.GRID["seeds"])
-    assert reduced.dataset("digits").training.n_images == ci.N_IMAGES
+    assert len(reduced.cells("digits")) == len(ci.GRID["variants"]) * len(ci.GRID["seeds"])
+    assert reduced.board("digits").n_images == ci.N_IMAGES
     assert reduced.dataset("digits").protocol.draws == ci.PROTOCOL["draws"]
-    decays = {o.decay for o in reduced.recipe("wgan_gp", "digits").optimisers.values()}
+    decays = {o.decay for o in reduced.recipe("wgan_gp", "tiny").optimisers.values()}
     assert decays == {"linear"}  # else half the decay could not be seen
     assert reduced.dataset("mnist") == params.dataset("mnist")
 

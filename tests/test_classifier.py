@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from gm_bench import io
-from gm_bench.config import Params
+from gm_bench.config import Params, load_params
 from gm_bench.data.dataset import Dataset, load, save
-from gm_bench.metrics.extractors import classifier, pinned
+from gm_bench.metrics.extractors import classifier, lenet
 from gm_bench.metrics.extractors.classifier import accuracy, shift, train_classifier
+from gm_bench.metrics.extractors.features import WeightsError
 from gm_bench.nets.lenet import from_weights
+from gm_bench.running import resolve
 from pipelines import extractor as stage
 
 CPU = torch.device("cpu")
@@ -60,6 +62,18 @@ def test_one_class_or_no_labels_are_refused(label: int) -> None:
         train_classifier((images, labels), (images, labels), seed=0, device=CPU)
 
 
+@pytest.mark.parametrize("n", [2, 100])
+def test_fewer_images_than_a_batch_are_one_batch(
+    n: int, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "LEAST_UPDATES", 30)
+    images, labels = digits.split("train")
+    few = torch.cat([(labels == label).nonzero()[: n // 2, 0] for label in (0, 1)])
+    trained = train_classifier((images[few], labels[few]), digits.split("test"), seed=0, device=CPU)
+    network = from_weights(trained.weights, (1, 8, 8))
+    assert accuracy(network, images[few], labels[few], CPU) == 1
+
+
 @pytest.mark.parametrize(("side", "reach"), [(8, 1), (28, 1), (32, 2), (64, 2)])
 def test_shift_moves_each_image_by_whole_pixels_within_reach(side: int, reach: int) -> None:
     image = torch.randint(0, 256, (1, 2, side, side), dtype=torch.uint8)
@@ -73,7 +87,7 @@ def test_shift_moves_each_image_by_whole_pixels_within_reach(side: int, reach: i
     assert bool(hits.any(dim=0).all())
 
 
-RECORDS = io.read_json(pinned.FOLDER / pinned.RECORDS)
+RECORDS = io.read_json(lenet.FOLDER / lenet.RECORDS)
 LEAST = {"digits": 0.985, "mnist": 0.992, "fashion_mnist": 0.91}
 
 
@@ -84,14 +98,14 @@ def test_all_three_small_datasets_are_pinned() -> None:
 @pytest.mark.parametrize("dataset", RECORDS)
 def test_pinned_weights_are_those_of_their_record(dataset: str) -> None:
     record = RECORDS[dataset]
-    assert io.sha256_file(pinned.FOLDER / pinned.file_name(dataset)) == record["sha256"]
+    assert io.sha256_file(lenet.FOLDER / lenet.pinned_file(dataset)) == record["sha256"]
     assert record["test_accuracy"] >= LEAST[dataset]
     assert record["command"] == f"python -m pipelines.extractor {dataset} --pin"
 
 
 def test_pinned_digits_have_the_recorded_accuracy(digits: Dataset) -> None:
-    weights, _ = io.read_tensors(pinned.FOLDER / pinned.file_name("digits"))
-    assert pinned.record_for("digits", io.sha256_tensor(digits.train_images))
+    weights, _ = io.read_tensors(lenet.FOLDER / lenet.pinned_file("digits"))
+    assert lenet.pinned_record("digits", io.sha256_tensor(digits.train_images))
     assert (
         accuracy(from_weights(weights, (1, 8, 8)), *digits.split("test"), CPU)
         == RECORDS["digits"]["test_accuracy"]
@@ -103,6 +117,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Dataset)
     """An empty repository with params.yaml and the fetched digits."""
     (tmp_path / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
+    for dataset in ("digits", "cifar10"):
+        resolve.dataset(load_params(), dataset)
     save(digits, Path("data", "digits"))
     return tmp_path
 
@@ -125,11 +141,11 @@ def test_stage_copies_the_pinned_weights(repository: Path) -> None:
 
 def test_stage_refuses_damaged_pinned_weights(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = repository / "weights"
-    monkeypatch.setattr(pinned.record_for, "__defaults__", (folder,))
-    monkeypatch.setattr(pinned.read_pinned, "__defaults__", (folder,))
-    io.write_json(folder / pinned.RECORDS, RECORDS)
-    io.write_bytes(folder / pinned.file_name("digits"), b"something else")
-    with pytest.raises(pinned.PinnedError, match="restore it with git checkout"):
+    monkeypatch.setattr(lenet.pinned_record, "__defaults__", (folder,))
+    monkeypatch.setattr(lenet.read_pinned, "__defaults__", (folder,))
+    io.write_json(folder / lenet.RECORDS, RECORDS)
+    io.write_bytes(folder / lenet.pinned_file("digits"), b"something else")
+    with pytest.raises(WeightsError, match="restore it with git checkout"):
         stage.main("digits", device="cpu")
 
 
@@ -149,10 +165,10 @@ def test_stage_trains_where_the_training_images_are_others(
 
 def test_pin_records_what_it_trained(repository: Path, short: None, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = repository / "weights"
-    io.write_json(folder / pinned.RECORDS, {"other": {"sha256": "kept"}})
-    monkeypatch.setattr(pinned.pin, "__defaults__", (folder,))
+    io.write_json(folder / lenet.RECORDS, {"other": {"sha256": "kept"}})
+    monkeypatch.setattr(lenet.pin, "__defaults__", (folder,))
     stage.main("digits", pin=True)
-    records = io.read_json(folder / pinned.RECORDS)
+    records = io.read_json(folder / lenet.RECORDS)
     record = records["digits"]
     assert records["other"] == {"sha256": "kept"}
     assert record["sha256"] == io.sha256_file(folder / "lenet-digits.safetensors")

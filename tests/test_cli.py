@@ -8,35 +8,64 @@ import pytest
 from typer.testing import CliRunner
 
 from gm_bench import cli
-from gm_bench.config import Params
+from gm_bench.cell import Cell
+from gm_bench.config import ConfigError, Params
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.running import runner
 from gm_bench.running.runner import Chain
 
 
-def test_layers_hold_every_stage_of_the_grid_once(params: Params) -> None:
-    datasets, cells, leaderboard = runner.layers(params)
-    assert datasets[0].stages == ("fetch@digits", "extractor@digits", "reference@digits")
-    assert cells[0].stages == ("train@digits-vae-0", "sample@digits-vae-0", "evaluate@digits-vae-0")
-    assert len(cells) == len(params.cells())
-    assert leaderboard[0].stages == ("leaderboard",)
-    stages = [stage for layer in (datasets, cells, leaderboard) for chain in layer for stage in chain.stages]
-    assert len(set(stages)) == len(stages)
+def test_chains_hold_the_stages_of_a_cell_and_of_a_dataset(params: Params) -> None:
+    cell = Cell("digits", "digits", "vae", 0)
+    assert runner.dataset_chain(params, "digits", "digits").stages == (
+        "fetch@digits",
+        "extractor@digits",
+        "reference@digits",
+    )
+    assert runner.cell_chain(params, cell).stages == (
+        "train@digits-vae-0",
+        "sample@digits-vae-0",
+        "evaluate@digits-vae-0",
+    )
+    assert runner.board_chain(params, "digits", "leaderboard").stages == ("leaderboard",)
+    elsewhere = runner.cell_chain(params, Cell("mnist_cpu", "mnist", "vae", 0))
+    assert elsewhere.stages[0] == "boards/mnist_cpu/dvc.yaml:train@mnist-vae-0"
+    assert elsewhere.name == "mnist-vae-0"
+    shared = runner.dataset_chain(params, "mnist_cpu", "mnist").stages
+    assert shared[0] == "boards/datasets/mnist/dvc.yaml:fetch@mnist"
+    assert runner.dataset_chain(params, "mnist", "mnist").stages == shared
+    assert runner.dataset_chain(params, "all", "digits").stages[0] == "fetch@digits"
+
+
+def test_a_part_of_a_board_is_chosen_and_nothing_is_written(params: Params) -> None:
+    before = Path("params.yaml").read_bytes()
+    part = runner.part_of(params, "digits", datasets=None, variants="wgan,vae", seeds="2")
+    assert (part.datasets, part.variants, part.seeds) == (["digits"], ["vae", "wgan"], [2])
+    assert Path("params.yaml").read_bytes() == before
+    with pytest.raises(ConfigError, match="--variants: the board digits has no kde; it has vae, gan"):
+        runner.part_of(params, "digits", variants="kde")
+    with pytest.raises(ConfigError, match="boards has no entry 'dgits'; known: digits, quick"):
+        runner.part_of(params, "dgits")
 
 
 def test_a_cell_is_missing_stale_or_fresh(
     params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copy("dvc.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     for variant in ("vae", "gan", "wgan"):
-        folder = tmp_path / f"runs/digits/{variant}/0"
+        folder = Cell("digits", "digits", variant, 0).folder
         folder.mkdir(parents=True)
         (folder / "metrics.json").write_text("{}")
-    states = runner.cell_states(params, {"sample@digits-gan-0", "train@digits-vae-1", "leaderboard"})
-    assert states["digits", "vae", 0] == "fresh"
-    assert states["digits", "gan", 0] == "stale"
-    assert states["digits", "vae", 1] == "missing"
-    of_dataset = runner.cell_states(params, {"reference@digits"})
-    assert of_dataset["digits", "vae", 0] == "stale"
+
+    def state(variant: str, seed: int, *stale: str) -> str:
+        return runner.cell_states(params, "digits", stale)[Cell("digits", "digits", variant, seed)]
+
+    changed = ("sample@digits-gan-0", "train@digits-vae-1", "leaderboard")
+    assert state("vae", 0, *changed) == "fresh"
+    assert state("gan", 0, *changed) == "stale"
+    assert state("vae", 1, *changed) == "missing"
+    assert state("vae", 0, "reference@digits") == "stale"
 
 
 def test_stages_run_on_one_thread_with_this_interpreter_first() -> None:
@@ -79,6 +108,7 @@ def test_the_ui_listens_on_this_machine_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path
 ) -> None:
     from gm_bench.tracking.store import Store  # late: the other tests do without MLflow
+    from gm_bench.tracking.views import Columns
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -89,9 +119,11 @@ def test_the_ui_listens_on_this_machine_only(
     assert "make repro publishes the results" in refused.output
     shutil.copy(migrated, tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    Store().describe("digits", ["fid"])
+    Store().describe("digits/digits", Columns(IMAGES, ["fid"]))
     told = CliRunner().invoke(cli.app, ["ui", "--port", "5123"])
-    assert told.output.startswith("digits: http://127.0.0.1:5123/#/experiments/1/runs?viewStateShareKey=")
+    assert told.output.startswith(
+        "digits/digits: http://127.0.0.1:5123/#/experiments/1/runs?viewStateShareKey="
+    )
     (arguments,) = called
     assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
     assert arguments[arguments.index("--port") + 1] == "5123"

@@ -10,10 +10,10 @@ from dvc.utils import serialize
 from gm_bench.running import dvc
 
 AWKWARD = OrderedDict(
-    cmd="python -m pipelines.train digits vae 0",
+    cmd="python -m pipelines.train digits digits vae 0",
     deps=[OrderedDict(path="a b/ü: #.py", hash="md5", md5="0123", size=12)],
     params={"params.yaml": {"lr": 5e-05, "clip": 0.01, "yes": "no", "big": 1e22, "version": "1.0"}},
-    outs=[{"path": "runs/digits/vae/0", "md5": "1e10", "isexec": True}],
+    outs=[{"path": "runs/digits/digits/vae/0", "md5": "1e10", "isexec": True}],
 )
 
 

@@ -1,17 +1,21 @@
 """The stages reference and evaluate on real digits: one path for floor and cells, and what they refuse."""
 
 import shutil
-from dataclasses import replace
+import subprocess
+import sys
+from itertools import combinations
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from gm_bench import io
 from gm_bench import reproducibility as device
+from gm_bench.cell import Cell
 from gm_bench.config import load_params
 from gm_bench.data.dataset import read_split
 from gm_bench.data.split import choose as choose_places
@@ -27,17 +31,21 @@ from gm_bench.metrics.neighbours import density_coverage, leave_one_out_1nn, pre
 from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.reproducibility import derive
 from gm_bench.results.protocol import SEED, same_protocol
-from gm_bench.tracks.generation import evaluation, strips
-from gm_bench.training import loop as training
+from gm_bench.tracks.generation import drawing, evaluation, measuring, trained
 from gm_bench.training import sampling
+from gm_bench.training.job import Job
+from gm_bench.training.state import build
+from gm_bench.variants.base.contract import Variant
 from pipelines import evaluate
 from pipelines import sample as sample_stage
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[1]
 PROTOCOL = load_params().dataset("digits").protocol
 DRAWS, N, N_TRAIN = PROTOCOL.draws, PROTOCOL.n_samples, PROTOCOL.n_train
-N_VALIDATION = load_params().dataset("digits").training.n_validation
-CELL = Path("runs", "digits", "vae", "0")
+N_VALIDATION = load_params().dataset("digits").n_validation
+ADDRESS = Cell("board", "digits", "vae", 0)
+CELL = ADDRESS.folder
 METRICS = {
     "fid",
     "kid",
@@ -84,8 +92,7 @@ def sample(
     bounds: dict[str, Tensor] | None = None,
     density: str = "",
 ) -> None:
-    cell = {"dataset": "digits", "variant": "vae", "seed": 0}
-    metadata = {"status": status, "divergence": divergence, "cell": cell, "training_key": "c0ffee"}
+    metadata = {"status": status, "divergence": divergence, "training_key": "c0ffee"}
     metadata |= {"density": density, "checkpoint": {"rule": "last"}}
     io.write_tensors(
         CELL / "samples.safetensors",
@@ -98,7 +105,7 @@ def sample(
 
 
 def evaluated() -> dict[str, Any]:
-    evaluate.main("digits", "vae", 0, device="cpu")
+    evaluate.main("board", "digits", "vae", 0, device="cpu")
     return io.read_json(CELL / "metrics.json")
 
 
@@ -168,7 +175,7 @@ def test_floor_is_every_metric_of_training_images_against_held_out_ones() -> Non
         "classes_hit": modes.hit,
         "class_kl": modes.divergence,
     }
-    assert (floor["schema"], floor["dataset"], floor["device"]) == (1, "digits", "cpu")
+    assert (floor["schema"], floor["dataset"], floor["device"]) == (2, "digits", "cpu")
     assert floor["protocol"] == made["protocol"]
 
 
@@ -256,8 +263,22 @@ def test_cell_gets_every_metric_for_every_draw_under_the_protocol_of_the_floor()
     assert result["values"]["precision"][2] < 0.01
     assert result["protocol"] == floor["protocol"]
     assert result["hashes"] == {"training_key": "c0ffee", "samples": io.sha256_tensor(images)}
-    assert result["cell"] == {"dataset": "digits", "variant": "vae", "seed": 0}
-    assert (result["schema"], result["status"], result["divergence"]) == (1, "ok", None)
+    assert result["cell"] == {"board": "board", "dataset": "digits", "variant": "vae", "seed": 0}
+    assert (result["schema"], result["status"], result["divergence"]) == (2, "ok", None)
+    assert set(result) == {
+        *(
+            "schema",
+            "cell",
+            "status",
+            "divergence",
+            "protocol",
+            "values",
+            "curves",
+            "details",
+            "device",
+            "hashes",
+        )
+    }
     assert result["device"] == "cpu"
 
 
@@ -287,7 +308,7 @@ def test_bounds_of_the_likelihood_are_averaged_over_images() -> None:
     result = evaluated()
     assert (result["values"]["elbo"], result["values"]["iw_bound"]) == ([-2.5], [-1.5])
     assert set(result["values"]) == METRICS | {"elbo", "iw_bound"}
-    assert result["density"] == "of something"
+    assert result["details"]["density"] == "of something"
 
 
 def test_the_floors_spread_is_that_of_random_splits_of_the_pool() -> None:
@@ -321,6 +342,13 @@ def test_a_diverged_cell_is_a_record_without_values() -> None:
     sample(torch.empty(0, N, 1, 8, 8, dtype=torch.uint8), "diverged", divergence)
     result = evaluated()
     assert (result["status"], result["divergence"], result["values"]) == ("diverged", divergence, {})
+    assert result["curves"] == {"fid": [], "one_nn": []}
+    assert result["details"] == {
+        "density": "",
+        "checkpoint": {"rule": "last"},
+        "missing_classes": [],
+        "closest_pairs": [],
+    }
     assert result["protocol"]["dataset"] == "digits"
 
 
@@ -345,15 +373,12 @@ def test_images_of_zeros_and_ones_are_refused() -> None:
         evaluated()
 
 
-def test_a_reference_of_another_protocol_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reference_of_another_protocol_is_refused() -> None:
     sample(torch.randint(0, 256, (DRAWS, N, 1, 8, 8), dtype=torch.uint8))
-    params, other = load_params(), PROTOCOL.neighbours + 1
-    digits = params.dataset("digits")
-    protocol = digits.protocol.model_copy(update={"neighbours": other})
-    changed = {"digits": digits.model_copy(update={"protocol": protocol})}
-    monkeypatch.setattr(evaluate, "load_params", lambda: params.model_copy(update={"datasets": changed}))
+    other = PROTOCOL.neighbours + 1
+    protocol = PROTOCOL.model_copy(update={"neighbours": other})
     with pytest.raises(ValueError, match=rf"another protocol \(neighbours is {other} against {other - 1}\)"):
-        evaluated()
+        measuring.measure(ADDRESS, protocol, CPU)
 
 
 def test_too_many_samples_name_the_key_and_the_maximum() -> None:
@@ -397,17 +422,17 @@ def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_f
     """Of three snapshots one is validation images, the others are images that training sees, and test."""
     images, labels = read_split(Path("data", "digits"), "train")
     shown, held_back = hold_out(labels, N_VALIDATION)
-    recipe = load_params().variants["vae"]["tiny"].model_copy(update={"checkpoint": "best"})
-    job = training.Job("digits", "vae", 0, recipe, 192)
+    recipe = load_params().recipe("vae", "tiny").model_copy(update={"checkpoint": "best"})
+    jobs = [Job(Cell("digits", "digits", "vae", seed), recipe, 192) for seed in range(3)]
     moments = [64, 128, 192]
-    candidates = [training.build(replace(job, seed=seed), (1, 8, 8), 10, CPU) for seed in range(3)]
+    candidates = [build(job, (1, 8, 8), 10, CPU) for job in jobs]
     stored = {
         f"{moment}.{name}": weights
         for moment, candidate in zip(moments, candidates, strict=True)
         for name, weights in candidate.state_dict().items()
     }
     metadata = {
-        "cell": {"dataset": "digits", "variant": "vae", "seed": 0},
+        "cell": ADDRESS.as_dict(),
         "status": "ok",
         "divergence": None,
         "image_shape": (1, 8, 8),
@@ -419,14 +444,14 @@ def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_f
     drawn = torch.stack([images[shown[:N_VALIDATION]], images[held_back], split("test")[:N_VALIDATION]])
     io.write_tensors(CELL / "snapshots.safetensors", {"images": drawn, **stored}, {"images_shown": moments})
 
-    sample_stage.main("digits", "vae", 0, device="cpu")
+    sample_stage.main("board", "digits", "vae", 0, device="cpu")
     samples, made = io.read_tensors(CELL / "samples.safetensors")
     assert made["checkpoint"] == {"rule": "best", "images": 128}
     expected = sampling.draw(candidates[1].eval(), None, N, derive(0, "sample", 0), CPU)
     assert torch.equal(samples["images"][0], expected)
-    loaded = strips.load(("digits", "vae", 0), "cpu").model.state_dict()
+    loaded = trained.load(ADDRESS, CPU).model.state_dict()
     assert all(torch.equal(loaded[name], w) for name, w in candidates[1].state_dict().items())
-    assert evaluated()["checkpoint"] == {"rule": "best", "images": 128}
+    assert evaluated()["details"]["checkpoint"] == {"rule": "best", "images": 128}
 
     # the same files without the option: the last model
     io.write_tensors(
@@ -434,13 +459,90 @@ def test_the_best_snapshot_is_picked_by_validation_images_and_is_what_is_drawn_f
         candidates[2].state_dict(),
         metadata | {"recipe": metadata["recipe"] | {"checkpoint": "last"}},
     )
-    sample_stage.main("digits", "vae", 0, device="cpu")
+    sample_stage.main("board", "digits", "vae", 0, device="cpu")
     samples, made = io.read_tensors(CELL / "samples.safetensors")
     assert made["checkpoint"] == {"rule": "last"}
     expected = sampling.draw(candidates[2].eval(), None, N, derive(0, "sample", 0), CPU)
     assert torch.equal(samples["images"][0], expected)
     assert samples["elbo"].shape == samples["iw_bound"].shape == (PROTOCOL.bound_images,)
     assert bool((samples["elbo"] < samples["iw_bound"]).all())
+
+
+def untrained(variant: str, seed: int) -> tuple[Cell, Variant, dict[str, Any]]:
+    """A cell whose model was never trained, as the stage train leaves one, with classes in unequal shares."""
+    cell = Cell("board", "digits", variant, seed)
+    recipe = load_params().recipe(variant, "tiny").model_copy(update={"checkpoint": "last"})
+    model = build(Job(cell, recipe, 64), (1, 8, 8), 10, CPU).eval()
+    metadata = {
+        "cell": cell.as_dict(),
+        "status": "ok",
+        "divergence": None,
+        "image_shape": (1, 8, 8),
+        "class_counts": list(range(1, 11)),
+        "recipe": recipe.model_dump(mode="json"),
+        "training_key": "c0ffee",
+    }
+    io.write_tensors(cell.folder / "model.safetensors", model.state_dict(), metadata)
+    return cell, model, metadata
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("variant", ["gan", "cgan"])
+def test_every_draw_has_its_own_seed_and_its_own_labels(variant: str, seed: int) -> None:
+    cell, model, metadata = untrained(variant, seed)
+    assert drawing.draw(cell, PROTOCOL, N_VALIDATION, CPU) == DRAWS > 1
+    tensors, made = io.read_tensors(cell.folder / "samples.safetensors")
+    assert set(tensors) == {"images", "labels"} if model.conditional else {"images"}
+    assert tensors["images"].shape == (DRAWS, N, 1, 8, 8)
+    for i in range(DRAWS):
+        labels = None
+        if model.conditional:
+            labels = sampling.draw_labels(metadata["class_counts"], N, seed, i)
+            assert torch.equal(tensors["labels"][i], labels)
+        expected = sampling.draw(model, labels, N, derive(seed, "sample", i), CPU)
+        assert torch.equal(tensors["images"][i], expected)
+    for i, j in combinations(range(DRAWS), 2):
+        for name, drawn in tensors.items():
+            assert not torch.equal(drawn[i], drawn[j]), name
+    assert made["cell"] == cell.as_dict()
+
+
+def test_a_diverged_cell_has_no_samples_and_a_black_grid() -> None:
+    cell, model, metadata = untrained("gan", 5)
+    divergence = {"step": 7, "player": "critic", "term": "loss", "value": "nan"}
+    metadata |= {"status": "diverged", "divergence": divergence}
+    io.write_tensors(cell.folder / "model.safetensors", model.state_dict(), metadata)
+    assert drawing.draw(cell, PROTOCOL, N_VALIDATION, CPU) == 0
+    tensors, made = io.read_tensors(cell.folder / "samples.safetensors")
+    assert tensors["images"].shape == (0, N, 1, 8, 8)
+    assert (made["status"], made["divergence"], made["training_key"]) == ("diverged", divergence, "c0ffee")
+    with Image.open(cell.folder / "grid.png") as grid:
+        assert grid.getpixel((16, 16)) == 0
+    with pytest.raises(ValueError, match="digits/gan/5 diverged in training: there is nothing to draw from"):
+        trained.load(cell, CPU)
+
+
+def test_a_trained_cell_draws_what_its_samples_hold() -> None:
+    for variant in ("gan", "cgan"):
+        cell, model, _ = untrained(variant, 4)
+        drawing.draw(cell, PROTOCOL, N_VALIDATION, CPU)
+        tensors, _ = io.read_tensors(cell.folder / "samples.safetensors")
+        loaded = trained.load(cell, CPU)
+        assert torch.equal(loaded.sample(N, seed=4), tensors["images"][0])
+        assert not torch.equal(loaded.sample(N, seed=5), tensors["images"][0])
+        assert loaded.n_classes == 10
+    expected = sampling.draw(model, torch.full((6,), 3), 6, derive(4, "sample"), CPU)
+    assert torch.equal(loaded.sample(6, seed=4, label=3), expected)
+    with pytest.raises(ValueError, match="label is 10; digits/cgan/4 knows the classes 0 to 9"):
+        loaded.sample(6, seed=4, label=10)
+    with pytest.raises(ValueError, match="gan is not conditional"):
+        trained.load(Cell("board", "digits", "gan", 4), CPU).sample(6, seed=4, label=3)
+    with pytest.raises(ValueError, match="ask for at least 1"):
+        loaded.sample(0, seed=4)
+    with pytest.raises(
+        ValueError, match=r"digits/lsgan/0 is not trained yet .* dvc repro train@digits-lsgan-0"
+    ):
+        trained.load(Cell("board", "digits", "lsgan", 0), CPU)
 
 
 def test_classes_that_are_missing_are_named_and_labels_asked_for_are_compared() -> None:
@@ -467,13 +569,17 @@ def test_the_curve_is_read_from_validation_images() -> None:
     _, held_back = hold_out(labels, N_VALIDATION)
     noise = torch.randint(0, 256, (N_VALIDATION, 1, 8, 8), dtype=torch.uint8)
     sample(torch.stack([choose("train", N)] * DRAWS), snapshots=torch.stack([noise, images[held_back]]))
-    curve = evaluated()["curve"]
-    assert curve["images"] == [64, 128]
+    curves = evaluated()["curves"]
+    assert {name: [n for n, _ in points] for name, points in curves.items()} == {
+        "fid": [64, 128],
+        "one_nn": [64, 128],
+    }
+    values = {name: [value for _, value in points] for name, points in curves.items()}
     # the validation images themselves: no distance, and each has its own copy at distance 0
-    assert curve["fid"][1] == pytest.approx(0, abs=1e-6)
-    assert curve["one_nn"][1] == 0
-    assert curve["fid"][0] > 10
-    assert curve["one_nn"][0] > 0.95
+    assert values["fid"][1] == pytest.approx(0, abs=1e-6)
+    assert values["one_nn"][1] == 0
+    assert values["fid"][0] > 10
+    assert values["one_nn"][0] > 0.95
 
 
 def test_a_reference_is_the_same_after_it_was_written() -> None:
@@ -519,6 +625,40 @@ def test_without_labels_there_is_no_mode_coverage_and_a_poor_reference_is_refuse
 )
 def test_same_protocol_names_the_first_difference(a: dict, b: dict, expected: str | None) -> None:
     assert same_protocol(a, b) == expected
+
+
+@pytest.mark.parametrize("module", ["measuring", "reference", "extraction"])
+def test_what_measures_depends_on_no_report_and_no_reader_of_params(module: str) -> None:
+    """Whatever a stage imports makes its cells stale when it changes."""
+    code = f"import gm_bench.tracks.generation.{module}, sys; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()
+    assert "gm_bench.results.protocol" in loaded or module == "extraction"
+    assert [
+        name
+        for name in loaded
+        if name.startswith(
+            ("gm_bench.config", "gm_bench.report", "gm_bench.metrics.catalogue", "typer", "rich")
+        )
+    ] == []
+
+
+def test_a_block_that_is_deterministic_leaves_torch_as_it_was() -> None:
+    torch.set_num_threads(2)
+    torch.set_deterministic_debug_mode("default")
+    torch.set_flush_denormal(False)
+    small = torch.tensor([1e-310], dtype=torch.float64)
+    with device.deterministic():
+        assert torch.get_num_threads() == 1
+        assert torch.get_deterministic_debug_mode() == 2
+        assert float(small * 0.5) == 0
+    assert torch.get_num_threads() == 2
+    assert torch.get_deterministic_debug_mode() == 0
+    assert float(small * 0.5) > 0
+    device.make_deterministic()
+    with device.deterministic():
+        pass
+    assert torch.get_deterministic_debug_mode() == 2
+    assert float(small * 0.5) == 0
 
 
 def test_device_names(monkeypatch: pytest.MonkeyPatch) -> None:

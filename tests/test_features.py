@@ -1,5 +1,7 @@
 """Extraction: one pass, the same for every image wherever it stands, and no image read for what it is not."""
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -9,17 +11,11 @@ from torch_fidelity import feature_extractor_inceptionv3 as inception_module
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from gm_bench import io
-from gm_bench.metrics.extractors import inception
-from gm_bench.metrics.extractors import loading as extractors
-from gm_bench.metrics.extractors.features import (
-    BATCH_SIZE,
-    LENET,
-    LeNetExtractor,
-    check_images,
-    extract,
-    load_inception,
-    load_lenet,
-)
+from gm_bench.metrics import extractors
+from gm_bench.metrics.extractors import inception, loading
+from gm_bench.metrics.extractors.features import Extractor, WeightsError, check_images, extract
+from gm_bench.metrics.extractors.inception import InceptionExtractor
+from gm_bench.metrics.extractors.lenet import REGISTERED, LeNetExtractor, LeNetLayers
 from gm_bench.nets.lenet import LeNet
 
 CPU = torch.device("cpu")
@@ -63,7 +59,7 @@ def test_lenet_refuses_other_images(shape: tuple[int, int, int]) -> None:
 
 def test_extractor_gives_both_layers_of_the_network(network: LeNet) -> None:
     given = images(300, 1, 8, 8)  # more than one batch, and no whole number of them
-    seen = extract(load_lenet(network.state_dict(), (1, 8, 8)), given, CPU)
+    seen = extract(LeNetExtractor.of_weights(network.state_dict(), (1, 8, 8)), given, CPU)
     with torch.no_grad():
         features, logits = network(given)
     # other batches, so other orders of summation in float32
@@ -72,8 +68,8 @@ def test_extractor_gives_both_layers_of_the_network(network: LeNet) -> None:
 
 
 def test_an_image_looks_the_same_wherever_it_stands(network: LeNet) -> None:
-    extractor = load_lenet(network.state_dict(), (1, 8, 8))
-    given = images(BATCH_SIZE["lenet"] + 5, 1, 8, 8)
+    extractor = LeNetExtractor.of_weights(network.state_dict(), (1, 8, 8))
+    given = images(LeNetExtractor.batch_size + 5, 1, 8, 8)
     order = torch.randperm(len(given))
     seen = extract(extractor, given, CPU).features
     assert torch.equal(extract(extractor, given[order], CPU).features, seen[order])
@@ -81,18 +77,18 @@ def test_an_image_looks_the_same_wherever_it_stands(network: LeNet) -> None:
 
 
 def test_it_is_registered_with_torch_fidelity(network: LeNet) -> None:
-    assert FEATURE_EXTRACTORS_REGISTRY[LENET] is LeNetExtractor
-    one = LeNetExtractor(LENET, ["logits"], weights=network.state_dict(), image_shape=(1, 8, 8))
+    assert FEATURE_EXTRACTORS_REGISTRY[REGISTERED] is LeNetLayers
+    one = LeNetLayers(REGISTERED, ["logits"], weights=network.state_dict(), image_shape=(1, 8, 8))
     assert [layer.shape for layer in one(images(3, 1, 8, 8))] == [(3, 10)]
     with pytest.raises(ValueError, match="not on the list"):
-        LeNetExtractor(LENET, ["logit"], weights=network.state_dict(), image_shape=(1, 8, 8))
+        LeNetLayers(REGISTERED, ["logit"], weights=network.state_dict(), image_shape=(1, 8, 8))
 
 
 def test_weights_of_another_network_are_refused(network: LeNet) -> None:
     with pytest.raises(ValueError, match="not those of a LeNet for images of 1×28×28"):
-        load_lenet(network.state_dict(), (1, 28, 28))
+        LeNetExtractor.of_weights(network.state_dict(), (1, 28, 28))
     with pytest.raises(ValueError, match="not those of a LeNet"):
-        load_lenet({"weight": torch.ones(3)}, (1, 8, 8))
+        LeNetExtractor.of_weights({"weight": torch.ones(3)}, (1, 8, 8))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +104,7 @@ def test_weights_of_another_network_are_refused(network: LeNet) -> None:
 )
 def test_images_that_would_be_misread_are_refused(given: Tensor, message: str, network: LeNet) -> None:
     with pytest.raises(ValueError, match=message):
-        extract(load_lenet(network.state_dict(), (1, 8, 8)), given, CPU)
+        extract(LeNetExtractor.of_weights(network.state_dict(), (1, 8, 8)), given, CPU)
 
 
 def test_black_images_are_measured() -> None:
@@ -129,19 +125,100 @@ def inception_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def test_every_file_is_an_extractor_but_the_shared_ones() -> None:
+    """The names are told by the files alone, so that params.yaml is checked without importing a network."""
+    assert {"inception", "lenet"} <= set(extractors.names())
+    for name in extractors.names():
+        assert issubclass(loading.find(name), Extractor)
+        assert loading.find(name).name == name
+        assert loading.find(name).preprocessing
+    for name in extractors.SHARED:
+        found = vars(import_module(f"gm_bench.metrics.extractors.{name}")).values()
+        classes = {c for c in found if isinstance(c, type) and issubclass(c, Extractor)}
+        assert classes <= {Extractor}
+    with pytest.raises(loading.ExtractorError, match=r"unknown extractor 'features'; .* inception, lenet"):
+        loading.find("features")
+
+
+@pytest.fixture
+def extractor_of(
+    inception_weights: Path,
+) -> Callable[[str, tuple[int, int, int]], Extractor]:
+    """An extractor by name, with random weights."""
+
+    def make(name: str, image_shape: tuple[int, int, int]) -> Extractor:
+        made: dict[str, Callable[[], Extractor]] = {
+            "inception": lambda: InceptionExtractor.of_weights(inception_weights, image_shape),
+            "lenet": lambda: LeNetExtractor.of_weights(LeNet(image_shape, 10).state_dict(), image_shape),
+        }
+        return made[name]()
+
+    return make
+
+
+def first_input(extractor: Extractor, given: Tensor, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """What reaches the first convolution for these images."""
+    first = next(m for m in extractor.network.modules() if isinstance(m, torch.nn.Conv2d))
+    seen: list[Tensor] = []
+    first.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
+    monkeypatch.setattr(type(extractor), "batch_size", len(given))
+    extract(extractor, given, CPU)
+    return seen[0]
+
+
+# Level of a constant image → what the first layer must see of it, by hand.
+FIRST_LAYER = {
+    "lenet": ({0: -1.0, 128: 1 / 255, 255: 1.0}, (8, 8)),
+    "inception": ({0: -1.0, 128: 0.0, 255: 127 / 128}, (299, 299)),
+}
+
+
+@pytest.mark.parametrize("name", extractors.names())
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_reaches_the_first_layer(
+    name: str, channels: int, extractor_of: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, size = FIRST_LAYER[name]
+    extractor = extractor_of(name, (channels, 8, 8))
+    levels = torch.tensor(list(expected), dtype=torch.uint8).reshape(-1, 1, 1, 1)
+    seen = first_input(extractor, levels.expand(-1, channels, 8, 8).contiguous(), monkeypatch)
+    assert seen.shape == (3, extractor.channels, *size)
+    for image, value in zip(seen, expected.values(), strict=True):
+        # float32; (x − 128) / 128 and x / 127.5 − 1 differ by 4e-3 at 128 and by 8e-3 at 255
+        torch.testing.assert_close(image, torch.full_like(image, value), rtol=0, atol=1e-6)
+
+
+def test_inception_enlarges_as_tensorflow_1_did(
+    extractor_of: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bilinear from the corner, output pixel i at i · 8 / 299, the last one repeated: by hand, in float64."""
+    given = images(2, 3, 8, 8)
+    seen = first_input(extractor_of("inception", (3, 8, 8)), given, monkeypatch)
+    place = torch.arange(299, dtype=torch.float64) * 8 / 299
+    low = place.floor().long()
+    high, share = (low + 1).clamp(max=7), place - low
+    rows = given.double()[:, :, low] * (1 - share)[:, None] + given.double()[:, :, high] * share[:, None]
+    both = rows[:, :, :, low] * (1 - share) + rows[:, :, :, high] * share
+    # float32 at values up to 255
+    torch.testing.assert_close(seen.double(), (both - 128) / 128, rtol=0, atol=1e-5)
+
+
 def test_inception_reads_grey_as_three_equal_channels(
     inception_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(BATCH_SIZE, "inception", 2)
+    monkeypatch.setattr(InceptionExtractor, "batch_size", 2)
     grey = images(2, 1, 16, 16)
     io.write_json(tmp_path / "extractor.json", {"name": "inception", "weights": None})
-    _, extractor = extractors.load_extractor(tmp_path, (1, 16, 16))
+    _, extractor = loading.load_extractor(tmp_path, (1, 16, 16))
     seen = extract(extractor, grey, CPU)
     assert (seen.features.shape, seen.logits.shape) == ((2, 2048), (2, 1008))
+    assert (extractor.n_features, extractor.n_logits) == (2048, 1008)
     unbiased = seen.features @ extractor.network.fc.weight.T
     assert torch.allclose(seen.logits, unbiased, atol=1e-4)  # 2,048 products in float32
     assert not torch.allclose(seen.logits, unbiased + extractor.network.fc.bias, atol=1e-4)
-    colour = extract(load_inception(inception_weights, (3, 16, 16)), grey.repeat(1, 3, 1, 1), CPU)
+    colour = extract(
+        InceptionExtractor.of_weights(inception_weights, (3, 16, 16)), grey.repeat(1, 3, 1, 1), CPU
+    )
     assert torch.equal(seen.features, colour.features)
     with pytest.raises(ValueError, match="images are 3×16×16 but the extractor is for 1×16×16"):
         extract(extractor, grey.repeat(1, 3, 1, 1), CPU)
@@ -150,7 +227,7 @@ def test_inception_reads_grey_as_three_equal_channels(
 def test_inception_weights_of_another_content_are_never_loaded(inception_weights: Path) -> None:
     with inception_weights.open("ab") as file:
         file.write(b"!")
-    with pytest.raises(inception.WeightsError, match=r"is not the file .* \(its sha256 must be"):
+    with pytest.raises(WeightsError, match=r"is not the file .* \(its sha256 must be"):
         inception.find_weights()
 
 
@@ -158,14 +235,12 @@ def test_missing_inception_weights_say_where_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(inception.VARIABLE, str(tmp_path / "nothing.pth"))
-    with pytest.raises(
-        inception.WeightsError, match=r"nothing\.pth, which is no file: it must be .* from https://"
-    ):
+    with pytest.raises(WeightsError, match=r"nothing\.pth, which is no file: it must be .* from https://"):
         inception.find_weights()
     monkeypatch.delenv(inception.VARIABLE)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(inception, "URL", (tmp_path / "unreachable").as_uri())
-    with pytest.raises(inception.WeightsError) as caught:
+    with pytest.raises(WeightsError) as caught:
         inception.find_weights()
     for part in ("file://", str(tmp_path / "checkpoints" / inception.FILE), inception.VARIABLE):
         assert part in str(caught.value)
@@ -187,5 +262,5 @@ def test_an_extractor_whose_weights_were_changed_is_refused(tmp_path: Path, netw
     io.write_tensors(tmp_path / "weights.safetensors", network.state_dict())
     info = {"name": "lenet", "weights": "weights.safetensors", "sha256": "0" * 64}
     io.write_json(tmp_path / "extractor.json", info)
-    with pytest.raises(extractors.ExtractorError, match="run the extractor stage again"):
-        extractors.load_extractor(tmp_path, (1, 8, 8))
+    with pytest.raises(WeightsError, match="run the extractor stage again"):
+        loading.load_extractor(tmp_path, (1, 8, 8))

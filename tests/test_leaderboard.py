@@ -14,10 +14,13 @@ import pytest
 from fake_cells import METRICS, protocol, write_cell, write_dataset, write_params
 from rich.console import Console
 
+from gm_bench.cell import Cell
 from gm_bench.io import FileError
-from gm_bench.report import tables
+from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.report import formatting, tables
 from gm_bench.results import leaderboard
 from gm_bench.results.leaderboard import LeaderboardError, Score, build
+from gm_bench.tracks.generation.track import TRACK
 from pipelines.leaderboard import main
 
 PLAYERS = {"parameters": {"critic": 100, "generator": 120}, "updates": {"critic": 50, "generator": 10}}
@@ -34,8 +37,7 @@ def cell(variant: str, seed: int, fid: float | None, **facts) -> dict:
         "source": "somebody, some year",
         "status": "diverged" if fid is None else "ok",
         "divergence": None,
-        "density": "",
-        "checkpoint": {"rule": "last"},
+        "details": {"density": "", "checkpoint": {"rule": "last"}},
         "protocol": protocol("digits"),
         "network": "mlp",
         "device": "cpu",
@@ -60,8 +62,18 @@ def floor(fid: float = 1.5, **facts) -> dict:
 
 
 def board_of(*rows: dict) -> leaderboard.Leaderboard:
-    cells = [(row["dataset"], row["variant"], row["seed"]) for row in rows if row["kind"] == "cell"]
-    return build(pd.DataFrame(list(rows)), cells)
+    cells = [cell_of(row["variant"], row["seed"]) for row in rows if row["kind"] == "cell"]
+    return build(pd.DataFrame(list(rows)), cells, IMAGES)
+
+
+def cell_of(variant: str, seed: int) -> Cell:
+    return Cell("digits", "digits", variant, seed)
+
+
+def rows_of(board: leaderboard.Leaderboard) -> list[dict]:
+    """The rows of leaderboard.json."""
+    facts = {key: TRACK.row_facts(entry) for key, entry in board.by_key.items()}
+    return leaderboard.to_json(board, facts)["rows"]
 
 
 def test_mean_and_spread_between_seeds():
@@ -107,7 +119,7 @@ def test_rows_within_noise_share_a_rank():
     values = {"a": (10.0, 10.5, 11.0), "b": (10.2, 10.4, 11.1), "c": (30.0, 31.0, 32.0)}
     board = board_of(floor(), *(cell(v, s, x) for v, xs in values.items() for s, x in enumerate(xs)))
     assert [(e.variant, e.rank) for e in board.entries["digits"]] == [("a", 1), ("b", 1), ("c", 3)]
-    text = tables.to_markdown(board)
+    text = tables.to_markdown(board, TRACK)
     assert "| 1 | a | GAN | 10.5" in text
     assert "| 3 | c | GAN | 31.0" in text
 
@@ -131,7 +143,7 @@ def test_order_is_by_fid_whatever_the_order_of_rows_and_grid():
 
 def test_floor_stands_first_in_every_form():
     board = board_of(cell("gan", 0, 1.0), floor(fid=2.0))
-    table = [line for line in tables.to_markdown(board).splitlines() if line.startswith("| ")]
+    table = [line for line in tables.to_markdown(board, TRACK).splitlines() if line.startswith("| ")]
     assert table[2].startswith("| – | floor | real images | 2.0")
     assert next(csv.DictReader(io.StringIO(leaderboard.to_csv(board))))["variant"] == "floor"
     assert plain(board).index("floor") < plain(board).index("gan")
@@ -145,8 +157,8 @@ def test_a_diverged_seed_is_told_and_left_out_of_the_numbers():
     assert row["metrics"]["fid"]["values"] == [1.0, 3.0]
     assert row["cost"]["seconds"] == 10.5, "of the seeds that finished: (10 + 11) / 2"
     told = "gan: 1 of 3 seeds diverged, seed 2 at step 9 (critic loss); its numbers are of the other 2."
-    assert told in tables.notes(board, "digits")
-    assert "| 2 of 3 |" in tables.to_markdown(board)
+    assert told in tables.notes(board, "digits", TRACK)
+    assert "| 2 of 3 |" in tables.to_markdown(board, TRACK)
 
 
 def test_a_variant_that_diverged_in_all_seeds_is_a_row():
@@ -157,10 +169,9 @@ def test_a_variant_that_diverged_in_all_seeds_is_a_row():
     assert [row["variant"] for row in rows] == ["vae", "gan"]
     assert rows[1]["status"] == "diverged"
     assert rows[1]["metrics"] == {}
-    assert "| – | gan | GAN | diverged at step 7 (critic loss) | – |" in tables.to_markdown(board)
-    assert "gan: 2 of 2 seeds diverged, earliest seed 0 at step 7 (critic loss)." in tables.notes(
-        board, "digits"
-    )
+    assert "| – | gan | GAN | diverged at step 7 (critic loss) | – |" in tables.to_markdown(board, TRACK)
+    told = "gan: 2 of 2 seeds diverged, earliest seed 0 at step 7 (critic loss)."
+    assert told in tables.notes(board, "digits", TRACK)
 
 
 def test_unequal_protocols_are_refused_with_the_first_difference():
@@ -172,18 +183,18 @@ def test_unequal_protocols_are_refused_with_the_first_difference():
 def test_a_missing_or_doubled_cell_is_named():
     rows = pd.DataFrame([floor(), cell("gan", 0, 1.0)])
     with pytest.raises(LeaderboardError, match="cell digits/gan/1 is missing"):
-        build(rows, [("digits", "gan", 0), ("digits", "gan", 1)])
+        build(rows, [cell_of("gan", 0), cell_of("gan", 1)], IMAGES)
     with pytest.raises(LeaderboardError, match="floor of digits is missing"):
-        build(pd.DataFrame([cell("gan", 0, 1.0)]), [("digits", "gan", 0)])
+        build(pd.DataFrame([cell("gan", 0, 1.0)]), [cell_of("gan", 0)], IMAGES)
     with pytest.raises(LeaderboardError, match="cell digits/gan/0 stands 2 times"):
         board_of(floor(), cell("gan", 0, 1.0), cell("gan", 0, 1.0))
     with pytest.raises(LeaderboardError, match="floor of digits is missing"):
-        build(pd.DataFrame(), [("digits", "gan", 0)])
+        build(pd.DataFrame(), [cell_of("gan", 0)], IMAGES)
 
 
 def test_cells_outside_the_grid_do_not_count():
     rows = pd.DataFrame([floor(), cell("gan", 0, 1.0), cell("gan", 1, 99.0), cell("wgan", 0, 0.1)])
-    board = build(rows, [("digits", "gan", 0)])
+    board = build(rows, [cell_of("gan", 0)], IMAGES)
     assert [(entry.variant, entry.seeds) for entry in board.entries["digits"]] == [("gan", (0,))]
 
 
@@ -191,7 +202,7 @@ def test_every_form_holds_the_same_numbers():
     board = board_of(
         floor(), *(cell("gan", s, v) for s, v in enumerate((10.0, 12.0, 14.0))), cell("vae", 0, 20.0)
     )
-    rows = {row["variant"]: row for row in leaderboard.to_json(board)["rows"]}
+    rows = {row["variant"]: row for row in rows_of(board)}
     lines = {line["variant"]: line for line in csv.DictReader(io.StringIO(leaderboard.to_csv(board)))}
     assert float(lines["floor"]["fid_mean"]) == leaderboard.to_json(board)["floors"]["digits"]["fid"] == 1.5
     for variant, row in rows.items():
@@ -201,8 +212,8 @@ def test_every_form_holds_the_same_numbers():
         assert float(lines[variant]["seconds"]) == row["cost"]["seconds"]
         assert int(lines[variant]["n_parameters"]) == 220
     # sd of 10, 12, 14 is 2: two figures of it are one decimal
-    assert "| gan | GAN | 12.0 ±\u00a02.0 |" in tables.to_markdown(board)
-    assert "| vae | GAN | 20.0 |" in tables.to_markdown(board)
+    assert "| gan | GAN | 12.0 ±\u00a02.0 |" in tables.to_markdown(board, TRACK)
+    assert "| vae | GAN | 20.0 |" in tables.to_markdown(board, TRACK)
 
 
 @pytest.mark.parametrize(
@@ -219,10 +230,10 @@ def test_every_form_holds_the_same_numbers():
 )
 def test_decimals_let_the_spread_be_read(values, expected):
     entries = [
-        leaderboard.Entry("digits", f"v{i}", "GAN", "", tuple(range(len(v))), {"fid": Score(v)}, {}, {})
+        leaderboard.Entry("digits", f"v{i}", "GAN", "", tuple(range(len(v))), len(v), {"fid": Score(v)}, {})
         for i, v in enumerate(values)
     ]
-    assert tables.score_text(entries[0].metrics["fid"], tables.decimals(entries, "fid")) == expected
+    assert formatting.score_text(entries[0].metrics["fid"], formatting.decimals(entries, "fid")) == expected
 
 
 def test_the_floor_has_its_spread():
@@ -232,27 +243,29 @@ def test_the_floor_has_its_spread():
     assert told["floor_sd"]["digits"] == {"fid": 0.25}
     line = next(csv.DictReader(io.StringIO(leaderboard.to_csv(board))))
     assert (line["fid_mean"], line["fid_sd"], line["precision_sd"]) == ("1.5", "0.25", "")
-    assert "| floor | real images | 1.50 ±\u00a00.25 |" in tables.to_markdown(board)
+    assert "| floor | real images | 1.50 ±\u00a00.25 |" in tables.to_markdown(board, TRACK)
     assert "1.50 ±0.25" in plain(board)
-    assert "± over 10 random splits of the same 1,607 held-out and training images" in tables.to_markdown(
-        board
-    )
-    assert tables.floor_text(0.5, 1, 0.003) == "0.500 ±\u00a00.003"
-    assert tables.floor_text(0.5, 1, 0.0) == "0.50 ±\u00a00.00"
+    said = "± over 10 random splits of the same 1,607 held-out and training images"
+    assert said in tables.to_markdown(board, TRACK)
+    assert formatting.floor_text(0.5, 1, 0.003) == "0.500 ±\u00a00.003"
+    assert formatting.floor_text(0.5, 1, 0.0) == "0.50 ±\u00a00.00"
+
+
+def reported(rule: str, **more: int) -> dict:
+    return {"density": "", "checkpoint": {"rule": rule, **more}}
 
 
 def test_a_picked_snapshot_is_marked():
     best = [
-        cell("wgan", seed, 10.0 + seed, checkpoint={"rule": "best", "images": 3200 * (1 + seed)})
-        for seed in (0, 1)
+        cell("wgan", seed, 10.0 + seed, details=reported("best", images=3200 * (1 + seed))) for seed in (0, 1)
     ]
-    board = board_of(floor(), *best, cell("gan", 0, 20.0), cell("gan", 1, None, checkpoint={"rule": "best"}))
-    rows = {row["variant"]: row for row in leaderboard.to_json(board)["rows"]}
+    board = board_of(floor(), *best, cell("gan", 0, 20.0), cell("gan", 1, None, details=reported("best")))
+    rows = {row["variant"]: row for row in rows_of(board)}
     assert rows["wgan"]["checkpoint"] == {"rule": "best", "images": [3200, 6400]}
     assert rows["gan"]["checkpoint"] == {"rule": "last"}
-    diverged = board_of(floor(), cell("wgan", 0, None, checkpoint={"rule": "best"}))
-    assert leaderboard.to_json(diverged)["rows"][0]["checkpoint"] == {"rule": "best"}
-    text = tables.to_markdown(board)
+    diverged = board_of(floor(), cell("wgan", 0, None, details=reported("best")))
+    assert rows_of(diverged)[0]["checkpoint"] == {"rule": "best"}
+    text = tables.to_markdown(board, TRACK)
     assert "| wgan\\* | GAN |" in text
     assert "| gan | GAN |" in text
     assert "is reported, after 3,200 images (seed 0), 6,400 images (seed 1), and not the last model." in text
@@ -261,8 +274,11 @@ def test_a_picked_snapshot_is_marked():
 
 
 def test_likelihoods_of_one_kind_carry_one_sign():
+    def details(density: str) -> dict:
+        return {"density": density, "checkpoint": {"rule": "last"}}
+
     def likely(variant: str, seed: int, elbo: float, density: str) -> dict:
-        more = {"eval/elbo": elbo, "eval/iw_bound": elbo + 1, "density": density}
+        more = {"eval/elbo": elbo, "eval/iw_bound": elbo + 1, "details": details(density)}
         return cell(variant, seed, 10.0, **more)
 
     gaussian, bernoulli = "density, Gaussian decoder", "probability, Bernoulli decoder"
@@ -272,34 +288,39 @@ def test_likelihoods_of_one_kind_carry_one_sign():
         likely("beta_vae", 0, -30.0, gaussian),
         likely("vae_bernoulli", 0, -15.0, bernoulli),
         cell("gan", 0, 9.0),
-        cell("cvae", 0, None, density=gaussian),
+        cell("cvae", 0, None, details=details(gaussian)),
     )
-    assert tables.density_marks(board, "digits") == {"vae": "ᵃ", "beta_vae": "ᵃ", "vae_bernoulli": "ᵇ"}
-    text = tables.to_markdown(board)
+    marks = {"vae": "ᵃ", "beta_vae": "ᵃ", "vae_bernoulli": "ᵇ"}
+    assert TRACK.marks(board, "digits") == {
+        (variant, metric): mark for variant, mark in marks.items() for metric in ("elbo", "iw_bound")
+    }
+    text = tables.to_markdown(board, TRACK)
     assert "| vae | −20.0ᵃ | −19.0ᵃ |" in text
     assert "| vae_bernoulli | −15.0ᵇ | −14.0ᵇ |" in text
     assert "| gan | – | – |" in text
     assert "mean over 800 test images with 64 codes each, in nats per image" in text
     assert f"ᵃ {gaussian}: beta_vae, vae; ᵇ {bernoulli}: vae_bernoulli." in text
-    rows = {row["variant"]: row for row in leaderboard.to_json(board)["rows"]}
+    rows = {row["variant"]: row for row in rows_of(board)}
     assert rows["vae"]["density"] == gaussian
     assert rows["gan"]["density"] == ""
     assert rows["vae"]["metrics"]["iw_bound"]["mean"] == -19.0
-    assert "Likelihood" not in tables.to_markdown(board_of(floor(), cell("gan", 0, 1.0)))
+    assert "Likelihood" not in tables.to_markdown(board_of(floor(), cell("gan", 0, 1.0)), TRACK)
 
 
 def test_numbers_in_words():
-    assert tables.number(-0.00001, 3) == "0.000"
-    assert tables.number(-0.5, 1) == "−0.5"
-    assert tables.floor_text(0.0123, 1) == "0.012", "a floor far below the models is not rounded to nothing"
-    assert tables.floor_text(None, 1) == "–"
-    assert tables.duration(12.34) == "12.3 s"
-    assert tables.duration(245) == "4 min 05 s"
-    assert tables.duration(7620) == "2 h 07 min"
+    assert formatting.number(-0.00001, 3) == "0.000"
+    assert formatting.number(-0.5, 1) == "−0.5"
+    assert formatting.floor_text(0.0123, 1) == "0.012", (
+        "a floor far below the models is not rounded to nothing"
+    )
+    assert formatting.floor_text(None, 1) == "–"
+    assert formatting.duration(12.34) == "12.3 s"
+    assert formatting.duration(245) == "4 min 05 s"
+    assert formatting.duration(7620) == "2 h 07 min"
 
 
 def test_the_protocol_is_said_under_the_table():
-    text = tables.to_markdown(board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, 1.0)))
+    text = tables.to_markdown(board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, 1.0)), TRACK)
     for part in (
         "N = 800",
         "3 independent draws",
@@ -315,19 +336,19 @@ def test_the_protocol_is_said_under_the_table():
     among = protocol("digits")
     among["extractor"]["comparable"] = "among themselves"
     board = board_of(floor(protocol=among), cell("gan", 0, 1.0, protocol=among))
-    assert "numbers comparable among themselves only" in tables.to_markdown(board)
+    assert "numbers comparable among themselves only" in tables.to_markdown(board, TRACK)
 
 
 def test_nothing_in_a_name_is_read_as_markup():
     board = board_of(floor(), cell("wgan_gp", 0, 1.0, family="a|b <i>*c*</i> [bold]d[/bold]"))
-    assert r"a\|b \<i\>\*c\*\</i\> \[bold\]d\[/bold\]" in tables.to_markdown(board)
-    assert "| wgan_gp |" in tables.to_markdown(board)
+    assert r"a\|b \<i\>\*c\*\</i\> \[bold\]d\[/bold\]" in tables.to_markdown(board, TRACK)
+    assert "| wgan_gp |" in tables.to_markdown(board, TRACK)
     assert "[bold]d[/bold]" in plain(board)
 
 
 def plain(board: leaderboard.Leaderboard) -> str:
     console = Console(width=200, file=io.StringIO())
-    for table in tables.rich_tables(board):
+    for table in tables.rich_tables(board, TRACK):
         console.print(table)
     return console.file.getvalue()
 
@@ -361,10 +382,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
     use_store(monkeypatch, finished / "store")
-    main()
-    told = json.loads((finished / "reports/leaderboard.json").read_text())
-    assert sorted(told) == ["floor_sd", "floors", "protocol", "rows", "schema"]
-    assert told["schema"] == 1
+    main("digits")
+    told = json.loads((finished / "reports/digits/leaderboard.json").read_text())
+    assert sorted(told) == ["board", "floor_sd", "floors", "protocol", "rows", "schema", "track"]
+    assert (told["schema"], told["board"], told["track"]) == (1, "digits", "generation")
     assert told["protocol"] == {"digits": protocol("digits")}
     assert told["floors"]["digits"]["fid"] == 0.25
     assert sorted(told["floors"]["digits"]) == sorted(METRICS)
@@ -388,44 +409,113 @@ def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
     assert list(vae["metrics"]) == list(METRICS)
     shown = capsys.readouterr().out
     assert "42.5 ±2.1" in shown  # sd of 41 and 44: 3/√2
-    assert "reports/leaderboard.html" in shown
+    assert "reports/digits/leaderboard.html" in shown
     for suffix in ("md", "csv", "html"):
-        assert (finished / f"reports/leaderboard.{suffix}").stat().st_size > 500
+        assert (finished / f"reports/digits/leaderboard.{suffix}").stat().st_size > 500
 
     first = contents(finished / "reports")
-    main()
+    main("digits")
     assert contents(finished / "reports") == first
     use_store(monkeypatch, finished / "rebuilt")
-    main()
+    main("digits")
     assert contents(finished / "reports") == first
 
 
 def test_the_stage_names_what_is_missing(finished, monkeypatch):
     use_store(monkeypatch, finished / "store")
-    shutil.rmtree(finished / "runs/digits/wgan/1")
-    with pytest.raises(FileError, match=r"runs/digits/wgan/1/metrics\.json not found"):
-        main()
+    shutil.rmtree(finished / "runs/digits/digits/wgan/1")
+    with pytest.raises(FileError, match=r"runs/digits/digits/wgan/1/metrics\.json not found"):
+        main("digits")
 
 
 def test_the_stage_says_where_it_cannot_write(finished, monkeypatch):
     use_store(monkeypatch, finished / "store")
     (finished / "reports").write_text("a file where the folder should be")
-    with pytest.raises(FileError, match=r"cannot write reports/leaderboard"):
-        main()
+    with pytest.raises(FileError, match=r"cannot write reports/digits/leaderboard"):
+        main("digits")
 
 
 def test_the_page_has_its_pictures_charts_and_pages_of_cells(finished, monkeypatch):
     use_store(monkeypatch, finished / "store")
-    main()
-    page = (finished / "reports/leaderboard.html").read_text()
+    main("digits")
+    page = (finished / "reports/digits/leaderboard.html").read_text()
     # Real images, and of vae 0 and wgan 0 a film and the pairs nearest to training images.
     assert page.count('src="data:image/webp;base64,') == 5
-    assert sorted(path.name for path in (finished / "reports/cells").iterdir()) == [
+    assert sorted(path.name for path in (finished / "reports/digits/cells").iterdir()) == [
         "digits-vae-0.html",
         "digits-vae-1.html",
         "digits-wgan-0.html",
         "digits-wgan-1.html",
     ]
-    figures = {path.name for path in (finished / "reports/figures").iterdir()}
+    figures = {path.name for path in (finished / "reports/digits/figures").iterdir()}
     assert set(re.findall(r'href="figures/([^"]+)"', page)) <= figures
     assert "digits-fid.svg" in figures
+
+
+@pytest.mark.parametrize(
+    ("metric", "n_seeds", "why"),
+    [
+        ("precision", 2, "digits/gan/0 has it"),
+        ("precision", 1, "the floor has it"),
+        ("fid", 2, "digits/gan/0 has it"),
+        ("fid", 1, "the floor has it"),
+    ],
+)
+def test_a_finished_cell_without_a_metric_stops_the_leaderboard(metric, n_seeds, why):
+    """NaN is how a column that a row does not have comes out of a DataFrame."""
+    rows = [cell("gan", seed, 1.0 + seed) for seed in range(n_seeds)]
+    rows[-1] |= {f"eval/{metric}": math.nan}
+    sentence = f"cell digits/gan/{n_seeds - 1} finished without {metric}, but {why}: evaluate it again"
+    with pytest.raises(LeaderboardError, match=sentence):
+        board_of(floor(), cell("vae", 0, 9.0), *rows)
+
+
+def test_what_tables_are_ordered_by_is_asked_of_every_cell():
+    with pytest.raises(LeaderboardError, match="gan/0 finished without fid, but tables are ordered by it"):
+        board_of(floor(fid=math.nan), cell("gan", 0, 1.0) | {"eval/fid": math.nan})
+
+
+def test_what_only_some_variants_have_is_asked_of_their_seeds_alone():
+    rows = [cell("vae", 0, 1.0, **{"eval/elbo": -5.0}), cell("vae", 1, 2.0), cell("gan", 0, 3.0)]
+    with pytest.raises(LeaderboardError, match="digits/vae/1 finished without elbo, but digits/vae/0 has it"):
+        board_of(floor(), *rows)
+    board = board_of(floor(), rows[0], rows[2])
+    assert "elbo" not in board.by_key["digits", "gan"].metrics
+
+
+def test_a_diverged_cell_needs_no_metrics():
+    board = board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, None))
+    assert board.by_key["digits", "gan"].n_finished == 1
+
+
+def test_a_leaderboard_survives_its_file():
+    board = board_of(floor(), *(cell("gan", s, v) for s, v in enumerate((10.0, 12.0, 14.0))))
+    content = json.loads(json.dumps(leaderboard.to_json(board)))
+    again = leaderboard.from_json(content, "leaderboard.json", IMAGES)
+    assert leaderboard.to_json(again) == leaderboard.to_json(board)
+
+
+@pytest.mark.parametrize("name", ["all", "mnist_cpu", "fashion_mnist_cpu"])
+def test_committed_numbers_come_out_again(name):
+    """Ranks, intervals and means of the committed tables, from their values alone, to the last bit."""
+    committed = json.loads((Path(__file__).parents[1] / f"reports/{name}/leaderboard.json").read_text())
+    rows, cells = [], []
+    for dataset, values in committed["floors"].items():
+        rows.append({"kind": "floor", "dataset": dataset, "status": "ok", "protocol": {}})
+        rows[-1] |= {f"eval/{metric}": value for metric, value in values.items()}
+    for row in committed["rows"]:
+        for i, seed in enumerate(row["seeds"]):
+            made = cell(row["variant"], seed, 1.0, dataset=row["dataset"], protocol={})
+            del made["eval/precision"]
+            if row["metrics"]:
+                made |= {f"eval/{metric}": score["values"][i] for metric, score in row["metrics"].items()}
+            else:
+                made |= {"status": "diverged", "divergence": {"step": 1}, "eval/fid": math.nan}
+            rows.append(made)
+            cells.append(Cell(name, row["dataset"], row["variant"], seed))
+    told = leaderboard.to_json(build(pd.DataFrame(rows), cells, IMAGES))
+    for ours, theirs in zip(told["rows"], committed["rows"], strict=True):
+        assert (ours["variant"], ours["rank"]) == (theirs["variant"], theirs["rank"])
+        for metric, score in theirs["metrics"].items():
+            for part in ("mean", "sd", "values", "interval"):
+                assert ours["metrics"][metric][part] == score[part], (ours["variant"], metric, part)

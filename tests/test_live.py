@@ -5,16 +5,18 @@ import signal
 from pathlib import Path
 
 import pytest
-from fake_cells import write_cell, write_dataset
+from fake_cells import record_of, write_cell, write_dataset
 from stores import content, in_child, kill_at_call
 
 from gm_bench import io
-from gm_bench.running.runner import cell_chain
+from gm_bench.cell import Cell
+from gm_bench.running.runner import Chain
 from gm_bench.tracking import store as tracking
 from gm_bench.tracking.live import LiveCurves, Watch
 from gm_bench.tracking.store import Store
-from pipelines.leaderboard import read_cell
 
+CELL = Cell("digits", "digits", "vae", 0)
+CHAIN = Chain(CELL.name, (CELL.stage("train"),), CELL)
 BEGAN_MS = 1_700_000_000_000
 ROWS = [
     {"images": 64.0 * i, "round": i, "timestamp_ms": BEGAN_MS + i, "model/loss": 1 / i} for i in (1, 2, 3)
@@ -31,11 +33,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path) -> St
 
 
 def report(n_rows: int, key: str = "abc", rows: list[dict] = ROWS) -> None:
-    io.write_json(Path(".checkpoints/digits-vae-0/progress.json"), {"key": key, "history": rows[:n_rows]})
+    io.write_json(CELL.checkpoints / "progress.json", {"key": key, "history": rows[:n_rows]})
 
 
 def runs(store: Store) -> list:
-    return store._client.search_runs([store._experiment("digits")])
+    return store._client.search_runs([store._experiment("digits/digits")])
 
 
 def series(store: Store, run: str) -> list[tuple[int, int, float]]:
@@ -44,7 +46,7 @@ def series(store: Store, run: str) -> list[tuple[int, int, float]]:
 
 
 def test_each_row_is_told_once(store: Store) -> None:
-    watch, chain = Watch(store), cell_chain("digits", "vae", 0)
+    watch, chain = Watch(store), CHAIN
     watch.look(chain)
     assert runs(store) == []  # nothing known yet
     for n_rows in (1, 1, 3):
@@ -59,7 +61,7 @@ def test_each_row_is_told_once(store: Store) -> None:
 
 def test_another_watch_goes_on_with_what_a_killed_one_left(store: Store) -> None:
     report(2)
-    chain = cell_chain("digits", "vae", 0)
+    chain = CHAIN
     Watch(store).look(chain)
     (before,) = runs(store)
     report(3)
@@ -76,7 +78,7 @@ def later(row: dict) -> dict:
 @pytest.mark.parametrize("watched_on", [True, False])
 def test_a_training_that_went_back_to_a_checkpoint_is_told_without_what_was_lost(store, watched_on) -> None:
     report(3)
-    watch, chain = Watch(store), cell_chain("digits", "vae", 0)
+    watch, chain = Watch(store), CHAIN
     watch.look(chain)
     report(2, rows=[ROWS[0], later(ROWS[1])])
     (watch if watched_on else Watch(store)).look(chain)
@@ -86,7 +88,7 @@ def test_a_training_that_went_back_to_a_checkpoint_is_told_without_what_was_lost
 
 def test_what_an_older_training_left_is_not_mixed_with_the_new_one(store: Store) -> None:
     report(1, key="of older code")
-    watch, chain = Watch(store), cell_chain("digits", "vae", 0)
+    watch, chain = Watch(store), CHAIN
     for n_rows in (1, 3):
         watch.look(chain)
         report(n_rows)
@@ -110,26 +112,26 @@ def test_the_published_run_is_the_live_one_completed(store: Store, tmp_path: Pat
     """With the same content as a run that nobody had followed, and under the same address."""
     folder = write_cell(tmp_path, "vae", 0, training_key="abc")
     report(n_rows, rows=rows_of(folder))
-    Watch(store).look(cell_chain("digits", "vae", 0))
+    Watch(store).look(CHAIN)
     (live,) = runs(store)
-    assert store.publish(read_cell("digits", "vae", 0)) is True
+    assert store.publish(record_of("vae", 0)) is True
     (run,) = runs(store)
     assert run.info.run_id == live.info.run_id
     assert (run.info.run_name, run.info.status) == ("vae · 0", "FINISHED")
     followed = content(store)
     store._client.delete_run(run.info.run_id)
-    store.publish(read_cell("digits", "vae", 0))
+    store.publish(record_of("vae", 0))
     assert content(store) == followed
-    assert len(store.rows(["digits"])) == 1
+    assert len(store.rows(["digits/digits"])) == 1
 
 
 def test_a_live_run_of_another_training_is_replaced(store: Store, tmp_path: Path) -> None:
     folder = write_cell(tmp_path, "vae", 0, training_key="abc")
     for key, rows in (("other", rows_of(folder)), ("abc", [later(row) for row in rows_of(folder)])):
         report(3, key=key, rows=rows)
-        Watch(store).look(cell_chain("digits", "vae", 0))
+        Watch(store).look(CHAIN)
         (live,) = runs(store)
-        store.publish(read_cell("digits", "vae", 0))
+        store.publish(record_of("vae", 0))
         (run,) = runs(store)
         assert run.info.run_id != live.info.run_id
         assert len(store._client.get_metric_history(run.info.run_id, "train/critic/loss")) == 20
@@ -140,14 +142,14 @@ def test_a_live_run_of_another_training_is_replaced(store: Store, tmp_path: Path
 def test_killed_before_any_write_of_completing_a_live_run(
     store: Store, tmp_path: Path, last_call: int
 ) -> None:
-    folder = write_cell(tmp_path, "vae", 0, training_key="abc", n_moments=0)
-    record = read_cell("digits", "vae", 0)
+    folder = write_cell(tmp_path, "vae", 0, training_key="abc", n_snapshots=0)
+    record = record_of("vae", 0)
     store.publish(record)
     undisturbed = content(store)
     (run,) = runs(store)
     store._client.delete_run(run.info.run_id)
     report(7, rows=rows_of(folder))
-    Watch(store).look(cell_chain("digits", "vae", 0))
+    Watch(store).look(CHAIN)
 
     def publish() -> None:
         again = Store(f"sqlite:///{tmp_path}/mlflow.db")
@@ -155,7 +157,7 @@ def test_killed_before_any_write_of_completing_a_live_run(
         again.publish(record)
 
     assert in_child(publish) == -signal.SIGKILL
-    assert len(store.rows(["digits"])) == 0, "nothing counts yet"
+    assert len(store.rows(["digits/digits"])) == 0, "nothing counts yet"
     store.publish(record)
     assert content(store) == undisturbed
     assert len(runs(store)) == 1
@@ -163,8 +165,8 @@ def test_killed_before_any_write_of_completing_a_live_run(
 
 def test_a_live_run_is_no_row_of_the_leaderboard(store: Store) -> None:
     report(3)
-    Watch(store).look(cell_chain("digits", "vae", 0))
-    assert len(store.rows(["digits"])) == 0
+    Watch(store).look(CHAIN)
+    assert len(store.rows(["digits/digits"])) == 0
 
 
 def test_a_store_that_fails_costs_the_curves_only(
@@ -173,7 +175,7 @@ def test_a_store_that_fails_costs_the_curves_only(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/broken.db")
     (tmp_path / "broken.db").write_bytes(b"no database at all" * 100)
     complaints: list[str] = []
-    chain = cell_chain("digits", "vae", 0)
+    chain = CHAIN
     chain.state = "train"
     with LiveCurves([chain], complaints.append) as live:
         live.thread.join(60)

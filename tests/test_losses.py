@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gm_bench.variants import gan, wgan, wgan_gp
+from gm_bench.variants import gan, lsgan, ns_gan, wgan, wgan_gp
 from gm_bench.variants.base import contract as variants
-from gm_bench.variants.base import objectives
 
 REAL = torch.tensor([[0.0], [2.0]])
 FAKE = torch.tensor([[1.0], [-1.0], [0.0], [math.log(3)]])
@@ -32,24 +31,24 @@ HAND_WORKED_CRITIC = (math.log(2) + 0.12692801) / 2 + (
 
 
 def test_gan_critic_is_cross_entropy() -> None:
-    assert objectives.cross_entropy_critic_loss(REAL, FAKE).item() == exactly(HAND_WORKED_CRITIC)
+    assert gan.cross_entropy_critic_loss(REAL, FAKE).item() == exactly(HAND_WORKED_CRITIC)
 
 
 def test_minimax_generator_is_log_of_one_minus_d() -> None:
     expected = sum(math.log(1 - sigmoid(score)) for score in FAKE.flatten().tolist()) / 4
-    assert gan.generator_loss(FAKE).item() == exactly(expected)
+    assert gan.saturating_loss(FAKE).item() == exactly(expected)
 
 
 def test_non_saturating_generator_is_minus_log_d() -> None:
     expected = -sum(math.log(sigmoid(score)) for score in FAKE.flatten().tolist()) / 4
-    assert objectives.non_saturating_loss(FAKE).item() == exactly(expected)
+    assert ns_gan.non_saturating_loss(FAKE).item() == exactly(expected)
 
 
 def test_minimax_saturates_where_the_other_does_not() -> None:
     """At score s the gradient is −σ(s) for minimax and −(1 − σ(s)) else: 4.5e-5 against 1 at s = −10."""
     score = torch.tensor([[-10.0]], requires_grad=True)
-    (saturating,) = torch.autograd.grad(gan.generator_loss(score), score)
-    (steep,) = torch.autograd.grad(objectives.non_saturating_loss(score), score)
+    (saturating,) = torch.autograd.grad(gan.saturating_loss(score), score)
+    (steep,) = torch.autograd.grad(ns_gan.non_saturating_loss(score), score)
     assert saturating.item() == exactly(-sigmoid(-10.0))
     assert steep.item() == exactly(-sigmoid(10.0))
 
@@ -62,8 +61,8 @@ def test_value_at_the_optimal_critic_is_jensen_shannon() -> None:
     fake = torch.tensor([scores[0]] * 3 + [scores[1]] * 7)[:, None]
     middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
     jsd = sum(a / 2 * math.log(a / m) + b / 2 * math.log(b / m) for a, b, m in zip(p, q, middle, strict=True))
-    assert -objectives.cross_entropy_critic_loss(real, fake).item() == exactly(2 * jsd - 2 * math.log(2))
-    assert -objectives.cross_entropy_critic_loss(torch.zeros(3, 1), torch.zeros(3, 1)).item() == exactly(
+    assert -gan.cross_entropy_critic_loss(real, fake).item() == exactly(2 * jsd - 2 * math.log(2))
+    assert -gan.cross_entropy_critic_loss(torch.zeros(3, 1), torch.zeros(3, 1)).item() == exactly(
         -math.log(4)
     )
 
@@ -71,22 +70,22 @@ def test_value_at_the_optimal_critic_is_jensen_shannon() -> None:
 def test_lsgan_regresses_to_its_targets() -> None:
     """½ mean((0−1)², (2−1)²) + ½ mean(1, 1, 0, log²3) with a=0, b=1; c=1 for the generator."""
     critic = 0.5 * 1.0 + 0.5 * (1 + 1 + 0 + math.log(3) ** 2) / 4
-    assert objectives.least_squares_critic_loss(REAL, FAKE, a=0.0, b=1.0).item() == exactly(critic)
+    assert lsgan.least_squares_critic_loss(REAL, FAKE, a=0.0, b=1.0).item() == exactly(critic)
     generator = 0.5 * (0 + 4 + 1 + (math.log(3) - 1) ** 2) / 4
-    assert objectives.least_squares_generator_loss(FAKE, c=1.0).item() == exactly(generator)
+    assert lsgan.least_squares_generator_loss(FAKE, c=1.0).item() == exactly(generator)
 
 
 def test_lsgan_targets_are_not_interchangeable() -> None:
     """a pulls fake scores, b real ones: at the targets the loss is 0, swapped it is ½(b−a)² twice."""
     at_b, at_a = torch.full((2, 1), 3.0), torch.full((2, 1), -1.0)
-    assert objectives.least_squares_critic_loss(at_b, at_a, a=-1.0, b=3.0).item() == 0.0
-    assert objectives.least_squares_critic_loss(at_a, at_b, a=-1.0, b=3.0).item() == exactly(16.0)
+    assert lsgan.least_squares_critic_loss(at_b, at_a, a=-1.0, b=3.0).item() == 0.0
+    assert lsgan.least_squares_critic_loss(at_a, at_b, a=-1.0, b=3.0).item() == exactly(16.0)
 
 
 def test_wasserstein_losses_are_differences_of_means() -> None:
     mean_fake = math.log(3) / 4
-    assert objectives.wasserstein_critic_loss(REAL, FAKE).item() == exactly(mean_fake - 1.0)
-    assert objectives.wasserstein_generator_loss(FAKE).item() == exactly(-mean_fake)
+    assert wgan.wasserstein_critic_loss(REAL, FAKE).item() == exactly(mean_fake - 1.0)
+    assert wgan.wasserstein_generator_loss(FAKE).item() == exactly(-mean_fake)
 
 
 def test_clipping_bounds_every_weight_of_the_critic_alone(digits_network) -> None:

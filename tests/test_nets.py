@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from gm_bench.config import NetworkChoice
 from gm_bench.nets import network as networks
 
 NORM = {"critic_norm": "batch"}
@@ -12,7 +11,7 @@ SIZES = [(channels, size) for channels in (1, 3) for size in (8, 16, 28, 32, 64)
 
 
 def build(name: str, image_shape: tuple[int, int, int], keywords: dict[str, object]) -> networks.Network:
-    return networks.build(NetworkChoice.model_validate({"name": name} | keywords), image_shape, 10)
+    return networks.build(name, keywords, image_shape, 10)
 
 
 def options(name: str) -> dict[str, object]:

@@ -10,6 +10,7 @@ import pytest
 import tiny
 
 CELLS = ["vae/0", "vae/1", "wgan/0", "wgan/1"]
+ALWAYS_RUN = {"resolve", "resolve_data@digits", "leaderboard"}
 REPRODUCIBLE = ["model.safetensors", "samples.safetensors", "grid.png", "metrics.json"]
 
 
@@ -30,8 +31,8 @@ def stale(folder: Path) -> set[str]:
     return set(json.loads(command(folder, "dvc", "status", "--json", "dvc.yaml").stdout))
 
 
-def board(folder: Path) -> dict:
-    return json.loads((folder / "reports/leaderboard.json").read_text(encoding="utf-8"))
+def board(folder: Path, name: str = "digits") -> dict:
+    return json.loads((folder / f"reports/{name}/leaderboard.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -69,23 +70,23 @@ class TestPipeline:
 
     @staticmethod
     def mean_of_draws(folder: Path, variant: str, seed: int, name: str) -> float:
-        path = folder / f"runs/digits/{variant}/{seed}/metrics.json"
+        path = folder / f"runs/digits/digits/{variant}/{seed}/metrics.json"
         values = json.loads(path.read_text(encoding="utf-8"))["values"][name]
         return sum(values) / len(values)
 
     def test_all_four_forms_are_written(self, finished: Path) -> None:
         forms = {
-            suffix: (finished / f"reports/leaderboard.{suffix}").read_text()
+            suffix: (finished / f"reports/digits/leaderboard.{suffix}").read_text()
             for suffix in ("md", "csv", "html")
         }
         assert all("wgan" in text and "vae" in text for text in forms.values())
         assert "http://" not in forms["html"].replace("http://www.w3.org", "")
 
-    def test_nothing_is_stale_but_the_publish_step(self, finished: Path) -> None:
-        assert stale(finished) == {"leaderboard"}
+    def test_nothing_is_stale_but_what_always_runs(self, finished: Path) -> None:
+        assert stale(finished) == ALWAYS_RUN
 
     def test_a_second_run_does_no_work_twice(self, finished: Path) -> None:
-        files = [finished / "runs/digits" / cell / "model.safetensors" for cell in CELLS]
+        files = [finished / "runs/digits/digits" / cell / "model.safetensors" for cell in CELLS]
         before, numbers = [f.stat().st_mtime_ns for f in files], board(finished)
         done = gm_bench(finished, "run")
         assert "to bring up to date" not in done.stderr
@@ -93,33 +94,54 @@ class TestPipeline:
         assert board(finished) == numbers
 
     def test_the_store_can_be_deleted_and_is_rebuilt_to_the_same_table(self, finished: Path) -> None:
-        before = (finished / "reports/leaderboard.json").read_bytes()
+        before = (finished / "reports/digits/leaderboard.json").read_bytes()
         (finished / "mlflow.db").unlink()
         command(finished, "dvc", "repro")
-        assert (finished / "reports/leaderboard.json").read_bytes() == before
+        assert (finished / "reports/digits/leaderboard.json").read_bytes() == before
 
     def test_a_serial_dvc_repro_leaves_the_same_files(self, finished: Path, tmp_path: Path) -> None:
         serial = tiny.make(tmp_path, variants=["vae"], seeds=[1])
         command(serial, "dvc", "repro")
         for name in REPRODUCIBLE:
-            path = Path("runs/digits/vae/1", name)
+            path = Path("runs/digits/digits/vae/1", name)
             assert (serial / path).read_bytes() == (finished / path).read_bytes(), name
+
+    def test_another_board_has_a_lock_and_a_leaderboard_of_its_own(self, finished: Path) -> None:
+        """It shares the data, and is published once none of its cells is missing."""
+        other = {"datasets": ["digits"], "variants": ["kde", "vae"], "seeds": [1], "recipe": "tiny"}
+        lock = (finished / "dvc.lock").read_bytes()
+        tiny.change(finished, lambda p: p["boards"].update(other=other | {"n_images": 640, "n_snapshots": 1}))
+        params = (finished / "params.yaml").read_bytes()
+        part = gm_bench(finished, "run", "--board", "other", "--variants", "kde")
+        assert "1 cells of the board other are still missing (digits/vae/1" in part.stdout
+        assert (finished / "runs/other/digits/kde/1/metrics.json").exists()
+        assert not (finished / "reports/other").exists()
+        assert "datasets" not in part.stderr, "the first board had made them"
+
+        whole = gm_bench(finished, "run", "--board", "other")
+        assert "cells: 1 to bring up to date" in whole.stderr
+        rows = {row["variant"]: row["seeds"] for row in board(finished, "other")["rows"]}
+        assert rows == {"kde": [1], "vae": [1]}
+        assert len(board(finished)["rows"]) == 2
+        locked = (finished / "boards/other/dvc.lock").read_text(encoding="utf-8")
+        assert "train@digits-kde-1" in locked
+        assert "fetch@digits" not in locked
+        assert (finished / "params.yaml").read_bytes() == params
+        assert (finished / "dvc.lock").read_bytes() == lock
 
     def test_one_variants_parameter_makes_its_cells_stale_alone(self, finished: Path) -> None:
         tiny.change(finished, lambda p: p["variants"]["wgan"]["tiny"]["model"].update(clip=1e38))
-        assert stale(finished) == {"train@digits-wgan-0", "train@digits-wgan-1", "leaderboard"}
         listing = gm_bench(finished, "list").stdout
         rows = {
             line.split()[1]: line.split()[2:] for line in listing.splitlines() if line.startswith(" digits ")
         }
         assert rows["vae"] == ["fresh", "fresh"]
         assert rows["wgan"] == ["stale", "stale"]
+        assert stale(finished) == {"train@digits-wgan-0", "train@digits-wgan-1"} | ALWAYS_RUN
 
     def test_a_diverged_cell_is_a_row_that_says_so(self, finished: Path) -> None:
         """Learning rate 1e30 without a bound on the weights: the first update breaks the critic."""
-        optimiser = {"name": "rmsprop", "lr": 1e30, "alpha": 0.99, "decay": "none"}
-        optimisers = {"critic": optimiser, "generator": optimiser}
-        tiny.change(finished, lambda p: p["variants"]["wgan"]["tiny"].update(optimisers=optimisers))
+        tiny.change(finished, lambda p: p["variants"]["wgan"]["tiny"]["optimiser"].update(lr=1e30))
         done = gm_bench(finished, "run", "-j", "2")
         assert "diverged" in done.stdout
         rows = {row["variant"]: row for row in board(finished)["rows"]}
@@ -127,21 +149,22 @@ class TestPipeline:
         assert [row["variant"] for row in board(finished)["rows"]] == ["vae", "wgan"]
 
     def test_an_axis_value_taken_away_leaves_no_row(self, finished: Path) -> None:
-        tiny.change(finished, lambda p: p["grid"].update(variants=["vae"], seeds=[0]))
+        tiny.change(finished, lambda p: p["boards"]["digits"].update(variants=["vae"], seeds=[0]))
         gm_bench(finished, "run")
         assert [(row["variant"], row["seeds"]) for row in board(finished)["rows"]] == [("vae", [0])]
 
     def test_a_wrong_key_is_one_sentence_and_exit_code_one(self, finished: Path) -> None:
-        tiny.change(finished, lambda p: p["grid"].update(speeds=[0]))
+        tiny.change(finished, lambda p: p["boards"]["digits"].update(speeds=[0]))
         done = gm_bench(finished, "run", check=False)
         assert done.returncode == 1
         assert done.stderr.strip() == (
-            "error: params.yaml: unknown key 'grid.speeds'; allowed here: datasets, variants, seeds"
+            "error: params.yaml: unknown key 'boards.digits.speeds'; allowed here: track, datasets, "
+            "variants, seeds, recipe, n_images, n_snapshots"
         )
 
     def test_a_failing_stage_says_why_and_keeps_the_rest(self, finished: Path) -> None:
         def more_than_there_are(params: dict) -> None:
-            params["grid"].pop("speeds")
+            params["boards"]["digits"].pop("speeds")
             params["datasets"]["digits"]["protocol"]["n_samples"] = 900
 
         tiny.change(finished, more_than_there_are)
@@ -149,4 +172,4 @@ class TestPipeline:
         assert done.returncode == 1
         assert "set it to at most 800 in params.yaml" in done.stderr
         assert "1 of 1 datasets failed (digits)" in done.stderr
-        assert (finished / "runs/digits/vae/0/model.safetensors").exists()
+        assert (finished / "runs/digits/digits/vae/0/model.safetensors").exists()

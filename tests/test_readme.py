@@ -1,16 +1,47 @@
-"""What the README shows of the code is the code."""
+"""What README.md and docs/ show of the code is the code, and what they name exists."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-README = Path("README.md").read_text(encoding="utf-8")
+import pytest
+import typer
+import yaml
+
+from gm_bench import cli
+from gm_bench.config import load_params
+from gm_bench.metrics.catalogue import IMAGES
+from pipelines.readme import BEGIN, between_markers, main_tables
+
+PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").glob("*.md"))]
+REPORTS = sorted(Path("reports").glob("*/README.md"))
+COMMAND = typer.main.get_command(cli.app)
+ADDING, DATASETS, METHODS, METRICS = (
+    Path("docs", f"{name}.md").read_text(encoding="utf-8")
+    for name in ("adding", "datasets", "methods", "metrics")
+)
 
 
 def added(file: str) -> str:
-    """The text that the README's diff of a file adds."""
-    block = re.search(rf"```diff\n--- .*\n\+\+\+ b/{re.escape(file)}\n((?:\+.*\n)+)```", README)
+    """The text that the diff of a file in docs/adding.md adds."""
+    block = re.search(rf"```diff\n--- .*\n\+\+\+ b/{re.escape(file)}\n((?:\+.*\n)+)```", ADDING)
     assert block, f"no diff of {file}"
     return "".join(line[1:] + "\n" for line in block[1].splitlines())
+
+
+def commands(text: str, program: str) -> Iterator[list[str]]:
+    """The words after a program's name, of lines of code and of code within lines, less their comments."""
+    lines = [line for line in text.splitlines() if line.startswith("    ")]
+    lines += re.findall(r"`([^`\n]+)`", text)
+    for line in lines:
+        for words in re.findall(rf"(?:^|[\s(]|bin/){program} ([^#&|)]+)", line):
+            yield words.split()
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_variant_that_is_shown_is_one_that_runs() -> None:
@@ -18,11 +49,90 @@ def test_the_variant_that_is_shown_is_one_that_runs() -> None:
     assert added(file) == Path(file).read_text(encoding="utf-8")
 
 
-def test_the_recipe_that_is_shown_is_one_that_runs() -> None:
+def test_the_entry_that_is_shown_is_the_one_that_runs() -> None:
     assert added("params.yaml") in Path("params.yaml").read_text(encoding="utf-8")
+    shown = yaml.safe_load(added("params.yaml"))["lsgan_pearson"]
+    assert shown == load_params().variants["lsgan_pearson"], "and it is all of it"
 
 
 def test_every_variant_is_explained() -> None:
-    explained = README[README.index("## Variants") : README.index("### Add a variant")]
     for file in Path("gm_bench/variants").glob("[!_]*.py"):
-        assert f"`{file.stem}`" in explained
+        assert f"`{file.stem}`" in METHODS
+
+
+def test_every_metric_is_explained() -> None:
+    told = METRICS[: METRICS.index("## Protocol")].lower()
+    for metric in IMAGES:
+        words = metric.title.lower().split()
+        assert words[0] in told, metric.title
+
+
+def test_the_dataset_that_is_shown_can_be_written_into_params(tmp_path: Path) -> None:
+    shown = re.search(r"```yaml\n(.*?)```", DATASETS, re.DOTALL)
+    assert shown
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    for section, entries in yaml.safe_load(shown[1]).items():
+        params[section].update(entries)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    read = load_params(tmp_path / "params.yaml")
+    assert len(read.cells("flowers")) == 9
+    assert read.dataset("flowers").source.options["path"] == "data/flowers"
+    assert read.default_board == "digits"
+
+
+def test_readme_is_short_and_the_first_result_comes_first() -> None:
+    text = PAGES[0].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    assert text.index("make quick") < text.index(BEGIN)
+
+
+def test_readme_shows_the_table_of_the_committed_leaderboard() -> None:
+    table = Path("reports/digits/leaderboard.md")
+    shown = main_tables(table.read_text(encoding="utf-8"), table)
+    assert shown in PAGES[0].read_text(encoding="utf-8")
+    assert "The other metrics:" not in shown
+
+
+def test_a_table_without_its_protocol_is_refused() -> None:
+    text = "# Leaderboard\n\n## digits\n\n| rank |\n| --- |\n| 1 |\n\n- N = 8: …\n- Extractor: …\n"
+    with pytest.raises(ValueError, match=r"board\.md has 0 lines that begin with '±: '"):
+        main_tables(text, Path("board.md"))
+    with pytest.raises(ValueError, match="lacks the lines"):
+        between_markers(f"{BEGIN} and no end", "")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *REPORTS], ids=str)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    for link in (link for link in links if "://" not in link):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", [*PAGES, *REPORTS], ids=str)
+def test_commands_and_options_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name, *words in commands(text, "gm-bench"):
+        assert name in COMMAND.commands, name
+        known = {option for each in COMMAND.commands[name].params for option in each.opts}
+        given = {word for word in words if re.match(r"--?[A-Za-z]", word)}
+        assert given <= known, f"gm-bench {name}"
+    makefile = Path("Makefile").read_text(encoding="utf-8")
+    for name, *_ in commands(text, "make"):
+        assert re.search(rf"^{re.escape(name)}:", makefile, re.MULTILINE), f"make {name}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, *REPORTS], ids=str)
+def test_boards_scripts_and_paths_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    boards = {*load_params().boards, "flowers", "BOARD", "NAME"}
+    assert {*re.findall(r"--board (\w+)", text)} <= boards
+    modules = re.findall(r"python -m (pipelines|benchmarks)\.(\w+)", text)
+    scripts = [f"{folder}/{name}.py" for folder, name in modules]
+    for script in scripts + re.findall(r"python ([\w/]+\.py)", text):
+        assert Path(script).exists(), script
+    for path in re.findall(r"`((?:gm_bench|pipelines|tests|benchmarks|docs)/[\w/.]+)`", text):
+        if not re.search(r"\b[A-Z]{4,}\b", path):  # NAME stands for any
+            assert Path(path).exists(), path

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gm_bench.config import NetworkChoice
 from gm_bench.nets import network as networks
 from gm_bench.nets.resnet import ConditionalBatchNorm, CriticBlock, FirstBlock, GeneratorBlock, ResNet
 
@@ -15,8 +14,8 @@ from gm_bench.nets.resnet import ConditionalBatchNorm, CriticBlock, FirstBlock, 
 def build(
     side: int = 8, channels: int = 1, width: int = 8, critic_width: int = 6, norm: str = "none"
 ) -> ResNet:
-    options = {"name": "resnet", "width": width, "critic_width": critic_width, "critic_norm": norm}
-    network = networks.build(NetworkChoice.model_validate(options), (channels, side, side), 10)
+    options = {"width": width, "critic_width": critic_width, "critic_norm": norm}
+    network = networks.build("resnet", options, (channels, side, side), 10)
     assert isinstance(network, ResNet)
     return network
 

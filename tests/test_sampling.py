@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from gm_bench.data.scale import from_uint8, to_uint8
 from gm_bench.nets.mlp import MLP
 from gm_bench.training import sampling
 from gm_bench.variants import cvae, kde, vae
+from gm_bench.variants.base.contract import Sampler
 
 
 def test_labels_follow_the_training_distribution_and_the_seed() -> None:
@@ -25,7 +27,31 @@ def test_labels_follow_the_training_distribution_and_the_seed() -> None:
 def test_levels_are_rounded_and_clipped() -> None:
     """127.5 (x + 1): −1 → 0, 0 → 127.5, to even 128, 1 → 255; beyond is clipped."""
     images = torch.tensor([-2.0, -1.0, 0.0, 0.5, 1.0, 3.0])
-    assert sampling.to_uint8(images).tolist() == [0, 0, 128, 191, 255, 255]
+    assert to_uint8(images).tolist() == [0, 0, 128, 191, 255, 255]
+
+
+def test_every_level_comes_back_and_is_what_the_formula_says() -> None:
+    """x / 127.5 − 1 in single precision, for all 256 levels, bit for bit."""
+    levels = torch.arange(256, dtype=torch.uint8)
+    scaled = from_uint8(levels)
+    assert torch.equal(scaled, levels.float() / 127.5 - 1)
+    assert (scaled[0].item(), scaled[255].item()) == (-1.0, 1.0)
+    assert torch.equal(to_uint8(scaled), levels)
+    assert torch.equal(levels, torch.arange(256, dtype=torch.uint8)), "the images themselves stay"
+
+
+class Line(Sampler):
+    """Draws points (n, 2) on a line."""
+
+    def sample(self, n: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
+        return torch.randn(n, 1, generator=generator) * torch.tensor([[3.0, 4.0]])
+
+
+def test_samples_that_are_no_images_stay_as_they_are_drawn() -> None:
+    points = sampling.draw(Line(), None, 700, seed=0, device=CPU)
+    assert (points.shape, points.dtype) == ((700, 2), torch.float32)
+    assert points.abs().max() > 3
+    torch.testing.assert_close(points[:, 1] / points[:, 0], torch.full((700,), 4 / 3))
 
 
 CPU = torch.device("cpu")

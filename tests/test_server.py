@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_cells import write_cell, write_dataset
+from fake_cells import record_of, write_cell, write_dataset
 from servers import postgresql, serving
 from stores import content, in_child, kill_at_call, runs_of
 from typer.testing import CliRunner
 
 from gm_bench import cli
+from gm_bench.cell import Cell
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.tracking import store as tracking
 from gm_bench.tracking.record import curves
 from gm_bench.tracking.store import Store
-from pipelines.leaderboard import read_cell, read_floor
+from gm_bench.tracking.views import Columns
+from gm_bench.tracks.publishing import floor_record
 
 pytestmark = pytest.mark.xdist_group("server")
 
@@ -46,9 +49,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_server_holds_what_a_local_store_holds(here: Path, address: str, migrated: Path) -> None:
-    write_cell(here, "wgan", 0, n_moments=2)
+    write_cell(here, "wgan", 0, n_snapshots=2)
     write_cell(here, "gan", 0, diverged_at=7)
-    records = [read_floor("digits"), read_cell("digits", "wgan", 0), read_cell("digits", "gan", 0)]
+    records = [floor_record("digits", "digits"), record_of("wgan", 0), record_of("gan", 0)]
     shutil.copy(migrated, here / "mlflow.db")
     local, remote = Store(f"sqlite:///{here}/mlflow.db"), Store(address)
     for store in (local, remote):
@@ -60,7 +63,7 @@ def test_a_server_holds_what_a_local_store_holds(here: Path, address: str, migra
     ]
     assert of_cells[0] == of_cells[1]
     frames = [
-        each.rows(["digits"]).drop(columns="run_id").sort_values(["kind", "variant"])
+        each.rows(["digits/digits"]).drop(columns="run_id").sort_values(["kind", "variant"])
         for each in (local, remote)
     ]
     columns = sorted(frames[0].columns)
@@ -68,11 +71,11 @@ def test_a_server_holds_what_a_local_store_holds(here: Path, address: str, migra
 
 
 def test_a_live_run_on_a_server_is_completed(here: Path, address: str) -> None:
-    folder = write_cell(here, "vae", 0, n_moments=0)
-    record = read_cell("digits", "vae", 0)
+    folder = write_cell(here, "vae", 0, n_snapshots=0)
+    record = record_of("vae", 0)
     store = Store(address)
     history = tracking.io.read_csv(folder / "history.csv")
-    live = store.begin_live("digits", "vae", 0, "cd" * 32, curves(history[:5]))
+    live = store.begin_live(Cell("digits", "digits", "vae", 0), "cd" * 32, curves(history[:5]))
     store.log_live(live, curves(history[5:12]))
     assert store.publish(record) is True
     (run,) = [run for run in runs_of(store) if run.data.tags[tracking.NAME] == "digits/vae/0"]
@@ -85,8 +88,8 @@ def test_a_live_run_on_a_server_is_completed(here: Path, address: str) -> None:
 
 @pytest.mark.parametrize("last_call", [2, 5])
 def test_killed_while_it_publishes_to_a_server(here: Path, address: str, last_call: int) -> None:
-    write_cell(here, "lsgan", last_call, n_moments=0)
-    record = read_cell("digits", "lsgan", last_call)
+    write_cell(here, "lsgan", last_call, n_snapshots=0)
+    record = record_of("lsgan", last_call)
 
     def publish() -> None:
         store = Store(address)
@@ -102,8 +105,8 @@ def test_killed_while_it_publishes_to_a_server(here: Path, address: str, last_ca
 
 
 def test_the_ui_of_a_server_is_the_servers_own(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    Store(address).describe("digits", ["fid"])
+    Store(address).describe("digits/digits", Columns(IMAGES, ["fid"]))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     told = CliRunner().invoke(cli.app, ["ui"])
     assert told.exit_code == 0
-    assert told.output.startswith(f"digits: {address}/#/experiments/1/runs?viewStateShareKey=")
+    assert told.output.startswith(f"digits/digits: {address}/#/experiments/1/runs?viewStateShareKey=")

@@ -1,4 +1,4 @@
-"""The film of a cell: which picture stands at which step, and what is in it."""
+"""The sample grids of a cell: which picture stands at which step, and what is in it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from fake_cells import write_cell
 from gm_bench import io
 from gm_bench.report.figures import CAPTION, MARGIN
 from gm_bench.tracking.record import Pictures
-from gm_bench.tracking.snapshots import film, moments
+from gm_bench.tracking.snapshots import grids_by_step, grids_of_snapshots
 
 
 def pictures_of(folder: Path, budget: int = 640_000, finished: bool = True) -> Pictures:
@@ -24,7 +24,7 @@ def first_pixel(picture) -> int:
 
 def test_the_finished_model_is_seen_first_and_the_moments_after_it(tmp_path):
     folder = write_cell(tmp_path, "gan", 3, images=torch.full((4, 1, 8, 8), 120, dtype=torch.uint8))
-    pictures = film(pictures_of(folder))
+    pictures = grids_by_step(pictures_of(folder))
     assert sorted(pictures) == [0, *range(64_000, 640_001, 64_000)]
     assert first_pixel(pictures[0]) == 120
     snapshots = io.read_tensors(folder / "snapshots.safetensors")[0]["images"]
@@ -35,16 +35,16 @@ def test_the_finished_model_is_seen_first_and_the_moments_after_it(tmp_path):
 
 def test_moments_are_at_whole_percents_so_that_runs_of_other_batches_meet():
     images = torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1, 1).expand(3, 5, 1, 8, 8)
-    pictures = moments(images, [100_032, 200_160, 1_000_320], budget=1_000_000)
+    pictures = grids_of_snapshots(images, [100_032, 200_160, 1_000_320], budget=1_000_000)
     assert list(pictures) == [100_000, 200_000, 1_000_000]
     assert [first_pixel(picture) for picture in pictures.values()] == [0, 1, 2]
 
 
 def test_a_cell_that_diverged_shows_how_far_it_came(tmp_path):
     folder = write_cell(tmp_path, "gan", 0)
-    assert list(film(pictures_of(folder, finished=False))) == list(range(64_000, 640_001, 64_000))
+    assert list(grids_by_step(pictures_of(folder, finished=False))) == list(range(64_000, 640_001, 64_000))
     folder = write_cell(tmp_path, "gan", 1, diverged_at=77)
-    assert film(pictures_of(folder, finished=False)) == {}
+    assert grids_by_step(pictures_of(folder, finished=False)) == {}
 
 
 def test_a_model_that_is_not_trained_in_rounds_stands_at_both_ends(tmp_path):
@@ -52,7 +52,7 @@ def test_a_model_that_is_not_trained_in_rounds_stands_at_both_ends(tmp_path):
     io.write_tensors(
         folder / "snapshots.safetensors", {"images": torch.empty(0, 0, 1, 8, 8).byte()}, {"images_shown": []}
     )
-    pictures = film(pictures_of(folder))
+    pictures = grids_by_step(pictures_of(folder))
     assert sorted(pictures) == [0, 640_000]
 
 
@@ -60,14 +60,14 @@ def test_a_model_that_is_not_trained_in_rounds_stands_at_both_ends(tmp_path):
 def test_grey_and_colour(tmp_path, channels):
     images = torch.full((4, channels, 32, 32), 50, dtype=torch.uint8)
     folder = write_cell(tmp_path, "gan", 0, images=images, shape=(channels, 32, 32))
-    assert {first_pixel(film(pictures_of(folder))[0])} == {50}
+    assert {first_pixel(grids_by_step(pictures_of(folder))[0])} == {50}
 
 
 def test_a_missing_file_and_a_damaged_one_say_what_to_do(tmp_path):
     folder = write_cell(tmp_path, "gan", 0)
     (folder / "grid.png").write_bytes(b"no picture")
     with pytest.raises(io.FileError, match=r"grid\.png is damaged .*delete it and run dvc repro"):
-        film(pictures_of(folder))
+        grids_by_step(pictures_of(folder))
     (folder / "snapshots.safetensors").unlink()
     with pytest.raises(io.FileError, match=r"snapshots\.safetensors not found"):
-        film(pictures_of(folder))
+        grids_by_step(pictures_of(folder))

@@ -1,6 +1,7 @@
-"""The house keeps its order: one-way imports, few that touch the disk, and DVC knows what a stage runs."""
+"""The house keeps its order: imports run down, few touch the disk, nothing is listed twice."""
 
 import ast
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -10,45 +11,60 @@ import yaml
 from dvc.fs import localfs
 from dvc.ignore import DvcIgnoreFilter
 
+from gm_bench.running.code import closure
 
-def stages(file: str) -> dict[str, dict]:
-    return yaml.safe_load(Path(file).read_text(encoding="utf-8"))["stages"]
-
-
-# Script of each stage → its entry.
-STAGES = {f"pipelines/{name}.py": entry for name, entry in stages("dvc.yaml").items()} | {
-    f"pipelines/audit/{name}.py": entry for name, entry in stages("pipelines/audit/dvc.yaml").items()
-}
 MODULES = sorted([*Path("gm_bench").rglob("*.py"), *Path("pipelines").rglob("*.py")])
-
-# Modules found by name at run time: the file that looks them up → the files that it may load.
-BY_NAME = {
-    "gm_bench/variants/base/contract.py": ["gm_bench/variants/${item.variant}.py"],
-    "gm_bench/nets/network.py": [
-        "gm_bench/nets/mlp.py",
-        "gm_bench/nets/infogan.py",
-        "gm_bench/nets/dcgan.py",
-        "gm_bench/nets/resnet.py",
-    ],
+STAGE_FILES = [Path("dvc.yaml"), *sorted(Path("pipelines").rglob("stages.yaml"))]
+ROOMS = {
+    "data",
+    "nets",
+    "variants",
+    "training",
+    "metrics",
+    "results",
+    "report",
+    "tracking",
+    "running",
+    "tracks",
 }
-TOUCH_DISK = {"gm_bench/io.py", "gm_bench/tracking/store.py"}
-DISK_CALLS = {
-    "open",
-    "read_text",
-    "write_text",
-    "read_bytes",
-    "write_bytes",
-    "mkdir",
-    "unlink",
-    "rename",
-    "replace",
+# What a room may import of ours besides itself and the files at the top (io, cell, reproducibility, options).
+MAY_IMPORT = {
+    "data": set(),
+    "nets": {"data.scale", "training.recipe"},
+    "variants": {"nets", "data.scale", "training.recipe"},
+    "training": {"variants", "nets", "data"},
+    "metrics": {"nets", "data"},
+    "results": {"metrics"},
+    "report": {"results", "metrics"},
+    "tracking": {"results", "report", "metrics", "running"},
+    "tracks": {
+        "training",
+        "variants",
+        "nets",
+        "data",
+        "metrics",
+        "results",
+        "report",
+        "tracking",
+        "config",
+        "running",
+    },
+    "running": {
+        "tracks",
+        "tracking",
+        "report",
+        "results",
+        "metrics",
+        "variants",
+        "training",
+        "data",
+        "config",
+    },
 }
-
-
-def file_of(module: str) -> str | None:
-    """The file of a module of ours, None for other people's and for names that are no module."""
-    path = module.replace(".", "/")
-    return next((f for f in (f"{path}.py", f"{path}/__init__.py") if Path(f).exists()), None)
+# The audit measures with the functions that the main track measures with.
+EXCEPTIONS = {("gm_bench/tracks/audit/measuring.py", "gm_bench.tracks.generation.evaluation")}
+DISK_CALLS = {"open", "read_text", "write_text", "read_bytes", "write_bytes", "mkdir", "unlink", "rename"}
+DISK_CALLS |= {"save", "load_file", "save_file"}
 
 
 @cache
@@ -59,67 +75,74 @@ def imports(file: str) -> frozenset[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return frozenset(found)
 
 
-def ours(file: str) -> set[str]:
-    """Files of this repository that a file imports or may load by name."""
-    return {f for module in imports(file) if (f := file_of(module))} | set(BY_NAME.get(file, []))
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "gm_bench" else ""
 
 
-def closure(file: str) -> set[str]:
-    """All files of this repository that run when `file` does, less those that hold no code."""
-    seen, open_ends = set(), {file}
-    while open_ends:
-        current = open_ends.pop()
-        seen.add(current)
-        files = (
-            [current] if "${" not in current else sorted(map(str, Path("gm_bench/variants").glob("[!_]*.py")))
-        )
-        open_ends |= {found for f in files for found in ours(f)} - seen
-    return {f for f in seen if "${" in f or any(not is_text(n) for n in ast.parse(Path(f).read_text()).body)}
+@pytest.mark.parametrize("file", STAGE_FILES, ids=str)
+def test_no_module_is_listed_by_hand_in_a_pipeline(file: Path) -> None:
+    for name, stage in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].items():
+        listed = [dep for dep in stage.get("deps", []) if dep.startswith(("gm_bench", "pipelines"))]
+        assert not listed, name
 
 
-def dvc_ignores(file: str) -> bool:
-    return bool(DvcIgnoreFilter(localfs, str(Path.cwd())).is_ignored_file(str(Path(file).resolve())))
+@pytest.mark.parametrize("file", STAGE_FILES, ids=str)
+def test_every_stage_calls_a_script_and_depends_on_what_was_resolved_for_it(file: Path) -> None:
+    for name, stage in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].items():
+        script = stage["cmd"].split()[2].replace(".", "/") + ".py"
+        assert Path(script).exists(), name
+        resolved = [dep for dep in stage.get("deps", []) if dep.startswith("resolved/")]
+        assert bool(resolved) != name.startswith("resolve"), name
 
 
-def is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+@pytest.mark.parametrize("file", [str(f) for f in MODULES if f.parts[0] == "gm_bench" and len(f.parts) > 2])
+def test_imports_run_down(file: str) -> None:
+    own = Path(file).parts[1]
+    for name in imports(file):
+        assert name.partition(".")[0] not in ("pipelines", "tests")
+        if room(name) not in ROOMS | {"config"} or room(name) == own:
+            continue
+        allowed = MAY_IMPORT[own]
+        assert room(name) in allowed or any(name.startswith(f"gm_bench.{each}") for each in allowed), name
 
 
-@pytest.mark.parametrize("script", STAGES)
-def test_deps_list_every_module_that_a_stage_runs(script: str) -> None:
-    deps = [dep for dep in STAGES[script]["deps"] if dep.startswith(("gm_bench", "pipelines"))]
-    needed = closure(script)
-    assert sorted(f for f in needed if not any(f == dep or f.startswith(f"{dep}/") for dep in deps)) == []
-    assert sorted(dep for dep in deps if dep.endswith(".py") and dep not in needed) == []
-
-
-def test_every_stage_has_a_script_of_its_name_and_every_script_a_use() -> None:
-    for script, entry in STAGES.items():
-        module = script.removesuffix(".py").replace("/", ".")
-        assert entry["cmd"].split()[:3] == ["python", "-m", module]
+@pytest.mark.parametrize("file", [str(f) for f in MODULES if f.parts[:2] == ("gm_bench", "tracks")])
+def test_no_track_imports_another(file: str) -> None:
+    own = Path(file).parts[2]
+    for name in imports(file):
+        parts = name.split(".")
+        if (
+            parts[:2] == ["gm_bench", "tracks"]
+            and len(parts) > 2
+            and Path("gm_bench/tracks", parts[2]).is_dir()
+        ):
+            excused = any(file == f and name.startswith(m) for f, m in EXCEPTIONS)
+            assert parts[2] == own or excused, name
 
 
 @pytest.mark.parametrize("file", map(str, MODULES))
-def test_imports_run_one_way(file: str) -> None:
-    names = imports(file)
-    if file.startswith("gm_bench"):
-        assert not any(n.partition(".")[0] in ("pipelines", "tests") for n in names)
-    if file != "gm_bench/tracking/store.py":
-        assert not any(n.partition(".")[0] == "mlflow" for n in names)
-    own = {f for n in names if (f := file_of(n))} - {"gm_bench/__init__.py"}
-    if file.startswith("gm_bench/variants/"):
-        shared = ("variant", "adversarial", "objectives", "autoencoding")
-        allowed = ("gm_bench/nets/", *(f"gm_bench/{name}.py" for name in shared))
-        assert [f for f in own if not f.startswith(allowed)] == []
-        assert {n.partition(".")[0] for n in names} <= {"gm_bench", "torch", "typing", "math", "collections"}
-    if file.startswith("gm_bench/metrics/"):
-        assert [f for f in own if not f.startswith("gm_bench/metrics/")] == []
-        other = {n.partition(".")[0] for n in names} - {"gm_bench"} - sys.stdlib_module_names
-        assert other <= {"torch", "numpy", "torch_fidelity"}
+def test_one_place_for_mlflow_and_for_addresses(file: str) -> None:
+    if not file.startswith("gm_bench/tracking/"):
+        assert not any(n.partition(".")[0] == "mlflow" for n in imports(file))
+    if file != "gm_bench/cell.py":
+        text = Path(file).read_text(encoding="utf-8")
+        assert not re.search(
+            r"""Path\(\s*["'](runs|resolved|\.checkpoints|data|reference|extractors)["'/]""", text
+        )
+
+
+@pytest.mark.parametrize("file", [str(f) for f in MODULES if f.parts[:2] == ("gm_bench", "metrics")])
+def test_metrics_are_functions_of_tensors(file: str) -> None:
+    if "extractors" in Path(file).parts:
+        return
+    other = {n.partition(".")[0] for n in imports(file)} - {"gm_bench"} - sys.stdlib_module_names
+    assert other <= {"torch", "numpy", "torch_fidelity"}
+    assert {room(n) for n in imports(file)} <= {"", "metrics"}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +150,7 @@ def test_imports_run_one_way(file: str) -> None:
     [
         str(f)
         for f in MODULES
-        if str(f).startswith(("gm_bench/metrics", "gm_bench/nets", "gm_bench/variants"))
+        if f.parts[1] in ("metrics", "nets", "variants") and "extractors" not in f.parts
     ],
 )
 def test_metrics_networks_and_variants_do_not_touch_the_disk(file: str) -> None:
@@ -135,7 +158,19 @@ def test_metrics_networks_and_variants_do_not_touch_the_disk(file: str) -> None:
     names = {
         f.id if isinstance(f, ast.Name) else f.attr for f in calls if isinstance(f, ast.Name | ast.Attribute)
     }
-    assert not names & (DISK_CALLS - {"replace"} | {"save", "load_file", "save_file"})
+    assert not names & DISK_CALLS
+
+
+@pytest.mark.parametrize(
+    "module", ["training.fit", "tracks.generation.measuring", "tracks.generation.drawing"]
+)
+def test_what_a_cell_runs_knows_neither_params_nor_screen_nor_store(module: str) -> None:
+    """Their code is hashed: what they import makes cells stale when it changes."""
+    for name in closure([f"gm_bench.{module}"]):
+        assert room(name) not in ("config", "running", "tracking", "cli"), name
+        assert name not in ("gm_bench.metrics.catalogue", "gm_bench.report.page", "gm_bench.report.charts"), (
+            name
+        )
 
 
 def test_nothing_is_unpickled() -> None:
@@ -151,5 +186,6 @@ def test_nothing_is_unpickled() -> None:
 
 def test_what_python_caches_is_no_dependency() -> None:
     """A stage that depends on a folder of code would else be stale as soon as the code ran."""
-    assert dvc_ignores("gm_bench/metrics/__pycache__/frechet.cpython-311.pyc")
-    assert not dvc_ignores("gm_bench/metrics/frechet.py")
+    ignored = DvcIgnoreFilter(localfs, str(Path.cwd())).is_ignored_file
+    assert ignored(str(Path("gm_bench/metrics/__pycache__/frechet.cpython-311.pyc").resolve()))
+    assert not ignored(str(Path("gm_bench/metrics/frechet.py").resolve()))

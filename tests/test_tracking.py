@@ -12,18 +12,20 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from fake_cells import BEGAN_MS, write_cell, write_dataset
+from fake_cells import BEGAN_MS, record_of, write_cell, write_dataset
 from stores import content, in_child, kill_at_call, result_of, runs_of, start_child
 
 from gm_bench.io import FileError, read_csv, write_csv
+from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.results.schema import ResultError
 from gm_bench.tracking import store as tracking
 from gm_bench.tracking import views
 from gm_bench.tracking.database import folder_of
-from gm_bench.tracking.record import Record, RecordError, lock_digest, of_leaderboard
+from gm_bench.tracking.record import Record, lock_digest, of_leaderboard
 from gm_bench.tracking.store import Store, TrackingError
-from pipelines.leaderboard import read_cell, read_floor
+from gm_bench.tracks.publishing import floor_record
 
-FILM = [0, *range(64_000, 640_001, 64_000)]
+STEPS = [0, *range(64_000, 640_001, 64_000)]
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def store_in(folder: Path) -> Store:
 def test_a_cell_is_published_as_it_stands_in_its_files(here):
     folder = write_cell(here, "wgan", 1, fid=(10.0, 11.0, 13.5))
     store = store_in(here)
-    assert store.publish(read_cell("digits", "wgan", 1)) is True
+    assert store.publish(record_of("wgan", 1)) is True
     ((params, tags, series, pictures),) = content(store).values()
     assert params["variant"] == "wgan"
     assert params["lr/critic"] == "0.0001"
@@ -62,7 +64,7 @@ def test_a_cell_is_published_as_it_stands_in_its_files(here):
     rows = read_csv(folder / "history.csv")
     expected = [(int(row["images"]), int(row["timestamp_ms"]), float(row["critic/loss"])) for row in rows]
     assert series["train/critic/loss"] == expected
-    assert pictures == FILM
+    assert pictures == STEPS
     (run,) = runs_of(store)
     assert (run.info.start_time, run.info.end_time) == (BEGAN_MS, end_ms)
     assert run.inputs.dataset_inputs[0].dataset.name == "digits"
@@ -71,7 +73,7 @@ def test_a_cell_is_published_as_it_stands_in_its_files(here):
 def test_publishing_twice_changes_nothing(here):
     write_cell(here, "wgan", 0)
     store = store_in(here)
-    records = [read_floor("digits"), read_cell("digits", "wgan", 0)]
+    records = [floor_record("digits", "digits"), record_of("wgan", 0)]
     assert [store.publish(record) for record in records] == [True, True]
     before, ids = content(store), {run.info.run_id for run in runs_of(store)}
     assert [store.publish(record) for record in records] == [False, False]
@@ -82,7 +84,7 @@ def test_publishing_twice_changes_nothing(here):
 def test_more_points_than_one_batch_takes(here):
     write_cell(here, "gan", 0, history_rows=620)  # 2 × 620 and the scores: two batches
     store = store_in(here)
-    store.publish(read_cell("digits", "gan", 0))
+    store.publish(record_of("gan", 0))
     ((_, _, series, _),) = content(store).values()
     assert len(series["train/critic/loss"]) == 620
     assert len(series["train/generator/loss"]) == 620
@@ -91,15 +93,15 @@ def test_more_points_than_one_batch_takes(here):
 def test_a_newer_run_replaces_and_an_older_one_can_come_back(here):
     write_cell(here, "wgan", 0, fid=(10.0,))
     store = store_in(here)
-    old = read_cell("digits", "wgan", 0)
+    old = record_of("wgan", 0)
     store.publish(old)
     write_cell(here, "wgan", 0, fid=(20.0,))
-    assert store.publish(read_cell("digits", "wgan", 0)) is True
-    assert list(store.rows(["digits"])["eval/fid"]) == [20.0]
+    assert store.publish(record_of("wgan", 0)) is True
+    assert list(store.rows(["digits/digits"])["eval/fid"]) == [20.0]
     status = {run.data.metrics["eval/fid"]: run.data.tags[tracking.STATUS] for run in runs_of(store)}
     assert status == {10.0: tracking.SUPERSEDED, 20.0: tracking.CURRENT}
     assert store.publish(old) is False, "a finished run with the same key is taken as it stands"
-    assert list(store.rows(["digits"])["eval/fid"]) == [10.0]
+    assert list(store.rows(["digits/digits"])["eval/fid"]) == [10.0]
     assert len(runs_of(store)) == 2
 
 
@@ -107,7 +109,7 @@ def test_a_newer_run_replaces_and_an_older_one_can_come_back(here):
 def test_a_run_that_no_longer_tells_what_was_measured_is_replaced(here, damage):
     write_cell(here, "wgan", 0, fid=(10.0,))
     store = store_in(here)
-    record = read_cell("digits", "wgan", 0)
+    record = record_of("wgan", 0)
     store.publish(record)
     if damage == "facts":
         damage = f"UPDATE tags SET value = replace(value, 'wgan', 'wgam') WHERE key = '{tracking.FACTS}'"
@@ -116,7 +118,7 @@ def test_a_run_that_no_longer_tells_what_was_measured_is_replaced(here, damage):
     connection.close()
     assert store.publish(record) is True
     assert store.publish(record) is False
-    rows = store.rows(["digits"])
+    rows = store.rows(["digits/digits"])
     assert list(zip(rows["variant"], rows["eval/fid"], strict=True)) == [("wgan", 10.0)]
     assert len(runs_of(store)) == 2
 
@@ -131,15 +133,15 @@ def test_a_database_that_cannot_be_written_is_not_to_be_deleted(here):
         )
     connection.close()
     with pytest.raises(TrackingError, match=r"disk is full.*: make room or permit it, then rerun"):
-        store.publish(read_cell("digits", "wgan", 0))
+        store.publish(record_of("wgan", 0))
 
 
 def test_other_seeds_and_variants_stay_current(here):
     store = store_in(here)
     for variant, seed in (("wgan", 0), ("wgan", 1), ("vae", 0)):
         write_cell(here, variant, seed)
-        store.publish(read_cell("digits", variant, seed))
-    rows = store.rows(["digits"])
+        store.publish(record_of(variant, seed))
+    rows = store.rows(["digits/digits"])
     assert sorted(zip(rows["variant"], rows["seed"], strict=True)) == [("vae", 0), ("wgan", 0), ("wgan", 1)]
 
 
@@ -150,7 +152,7 @@ def test_a_diverged_cell_has_no_scores_and_no_value_that_is_not_finite(here):
     history[-1]["generator/loss"] = "-inf"
     write_csv(folder / "history.csv", history, list(history[0]))
     store = store_in(here)
-    store.publish(read_cell("digits", "gan", 0))
+    store.publish(record_of("gan", 0))
     ((_, tags, series, pictures),) = content(store).values()
     assert pictures == []
     assert tags["status"] == "diverged"
@@ -159,17 +161,17 @@ def test_a_diverged_cell_has_no_scores_and_no_value_that_is_not_finite(here):
     assert series["divergence/step"][0][2] == 412
     assert len(series["train/critic/loss"]) == 19
     assert series["train/critic/loss"][-1][2] == float(history[-2]["critic/loss"])
-    row = store.rows(["digits"]).iloc[0]
+    row = store.rows(["digits/digits"]).iloc[0]
     assert row["divergence"] == {"step": 412, "player": "critic", "term": "loss", "value": "nan"}
 
 
 @pytest.mark.parametrize("last_call", range(1, 12))
 def test_killed_before_any_write_and_published_again(here, last_call):
     """A newer version of a published cell, killed before the n-th write of its publishing, then redone."""
-    write_cell(here, "wgan", 0, fid=(10.0,), n_moments=0)
-    old = read_cell("digits", "wgan", 0)
-    write_cell(here, "wgan", 0, fid=(20.0,), n_moments=0)
-    new = read_cell("digits", "wgan", 0)
+    write_cell(here, "wgan", 0, fid=(10.0,), n_snapshots=0)
+    old = record_of("wgan", 0)
+    write_cell(here, "wgan", 0, fid=(20.0,), n_snapshots=0)
+    new = record_of("wgan", 0)
     undisturbed = here / "undisturbed"
     undisturbed.mkdir()
     shutil.copy(here / "mlflow.db", undisturbed / "mlflow.db")
@@ -187,14 +189,14 @@ def test_killed_before_any_write_and_published_again(here, last_call):
         store.publish(new)
     assert content(again) == content(once)
     assert [run.info.status for run in runs_of(again)] == ["FINISHED"] * 2
-    assert list(again.rows(["digits"])["eval/fid"]) == [20.0]
+    assert list(again.rows(["digits/digits"])["eval/fid"]) == [20.0]
 
 
 def test_killed_at_any_moment_and_published_again(here):
     """From the first migration on, at moments drawn at random, several times over the same store."""
     for seed in range(3):
         write_cell(here, "wgan", seed, fid=(10.0 + seed,), history_rows=400)
-    records = [read_cell("digits", "wgan", seed) for seed in range(3)]
+    records = [record_of("wgan", seed) for seed in range(3)]
     (here / "mlflow.db").unlink()
     draw = random.Random(0)
 
@@ -210,12 +212,12 @@ def test_killed_at_any_moment_and_published_again(here):
         result_of(child)
     publish_all()
     store = store_in(here)
-    assert sorted(store.rows(["digits"])["eval/fid"]) == [10.0, 11.0, 12.0]
+    assert sorted(store.rows(["digits/digits"])["eval/fid"]) == [10.0, 11.0, 12.0]
     told = content(store)
     assert len(told) == 3
     for _, _, series, pictures in told.values():
         assert len(series["train/critic/loss"]) == 400
-        assert pictures == FILM
+        assert pictures == STEPS
     assert not list(here.glob(".mlflow.db.*")), "what a killed migration leaves is swept"
 
 
@@ -224,11 +226,10 @@ def test_many_processes_may_open_a_store_that_is_not_there(here):
     for seed in range(4):
         write_cell(here, "wgan", seed)
     children = [
-        start_child(lambda seed=seed: store_in(here).publish(read_cell("digits", "wgan", seed)))
-        for seed in range(4)
+        start_child(lambda seed=seed: store_in(here).publish(record_of("wgan", seed))) for seed in range(4)
     ]
     assert [result_of(child) for child in children] == [0] * 4
-    assert sorted(store_in(here).rows(["digits"])["seed"]) == [0, 1, 2, 3]
+    assert sorted(store_in(here).rows(["digits/digits"])["seed"]) == [0, 1, 2, 3]
 
 
 def test_a_server_that_does_not_answer(here, monkeypatch):
@@ -254,13 +255,13 @@ def test_a_damaged_database_says_that_it_can_be_deleted(here, damage):
 
 def test_artefacts_that_do_not_belong_together_are_refused(here):
     write_cell(here, "wgan", 0)
-    shutil.copytree(here / "runs/digits/wgan/0", here / "runs/digits/wgan/1")
-    with pytest.raises(RecordError, match=r"wgan/1/metrics\.json is of cell"):
-        read_cell("digits", "wgan", 1)
-    cost = (here / "runs/digits/wgan/0/cost.json").read_text().replace("cd" * 32, "00" * 32)
-    (here / "runs/digits/wgan/0/cost.json").write_text(cost)
-    with pytest.raises(RecordError, match=r"wgan/0: metrics\.json and cost\.json"):
-        read_cell("digits", "wgan", 0)
+    shutil.copytree(here / "runs/digits/digits/wgan/0", here / "runs/digits/digits/wgan/1")
+    with pytest.raises(ResultError, match=r"wgan/1/metrics\.json is of cell"):
+        record_of("wgan", 1)
+    cost = (here / "runs/digits/digits/wgan/0/cost.json").read_text().replace("cd" * 32, "00" * 32)
+    (here / "runs/digits/digits/wgan/0/cost.json").write_text(cost)
+    with pytest.raises(ResultError, match=r"wgan/0: metrics\.json and cost\.json"):
+        record_of("wgan", 0)
 
 
 def test_a_picture_that_is_missing_or_damaged_leaves_no_run(here):
@@ -268,34 +269,34 @@ def test_a_picture_that_is_missing_or_damaged_leaves_no_run(here):
     store = store_in(here)
     (folder / "grid.png").write_bytes(b"no picture")
     with pytest.raises(FileError, match=r"grid\.png is damaged"):
-        store.publish(read_cell("digits", "wgan", 0))
+        store.publish(record_of("wgan", 0))
     (folder / "grid.png").unlink()
     with pytest.raises(FileError, match=r"grid\.png not found"):
-        store.publish(read_cell("digits", "wgan", 0))
+        store.publish(record_of("wgan", 0))
     assert runs_of(store) == []
 
 
 def test_the_key_depends_on_every_file_and_on_nothing_else(here):
     folder = write_cell(here, "wgan", 0)
-    key = read_cell("digits", "wgan", 0).key
-    assert read_cell("digits", "wgan", 0).key == key
+    key = record_of("wgan", 0).key
+    assert record_of("wgan", 0).key == key
     for name in ("metrics.json", "cost.json", "history.csv"):
         original = (folder / name).read_bytes()
         (folder / name).write_bytes(original + b"\n")
-        assert read_cell("digits", "wgan", 0).key != key, name
+        assert record_of("wgan", 0).key != key, name
         (folder / name).write_bytes(original)
-    assert read_cell("digits", "wgan", 0).key == key
+    assert record_of("wgan", 0).key == key
 
 
 def test_the_description_links_to_views_that_are_there(here):
     store = store_in(here)
     for variant, seed, fid in (("vae", 1, 30.0), ("wgan", 0, 20.0), ("wgan", 1, 10.0)):
         write_cell(here, variant, seed, fid=(fid,))
-        store.publish(read_cell("digits", variant, seed))
-    store.publish(read_floor("digits"))
+        store.publish(record_of(variant, seed))
+    store.publish(floor_record("digits", "digits"))
     store.publish(leaderboard())
-    store.describe("digits", ["fid", "kid"])
-    experiment = store._client.get_experiment_by_name("gm-bench/digits")
+    store.describe("digits/digits", views.Columns(IMAGES, ["fid", "kid"]))
+    experiment = store._client.get_experiment_by_name("gm-bench/digits/digits")
     text = experiment.tags["mlflow.note.content"]
     linked = re.findall(rf"#/experiments/{experiment.experiment_id}/runs\?viewStateShareKey=([a-z-]+)", text)
     cells = ["wgan · 1", "wgan · 0", "vae · 1"]
@@ -326,10 +327,10 @@ def test_the_description_links_to_views_that_are_there(here):
 
 def test_many_cells_make_no_description_that_mlflow_refuses(here):
     store = store_in(here)
-    run = views.Shown("0" * 32, "cell", {"seed": "0"}, {"eval/fid": 1.0, "train/critic/loss": 0.5})
-    written = views.tags("digits", "1", [run] * 500, ["fid"] * 30)
+    run = views.CurrentRun("0" * 32, "cell", {"seed": "0"}, {"eval/fid": 1.0, "train/critic/loss": 0.5})
+    written = views.tags("digits", "1", [run] * 500, views.Columns(IMAGES, ["fid"] * 30))
     assert max(map(len, written.values())) < 5000  # the limit of older MLflow versions
-    assert store._client.get_experiment(store._experiment("digits"))
+    assert store._client.get_experiment(store._experiment("digits/digits"))
 
 
 FILES = {"leaderboard.html": "<p>gan</p>", "leaderboard.csv": "variant\ngan\n"}
@@ -338,6 +339,7 @@ TABLE = [["variant", "1-NN →0.5"], ["floor", "0.65"], ["gan", "6.20 ± 0.53"]]
 
 def leaderboard(commit: str = "abc", files: dict | None = None) -> Record:
     return of_leaderboard(
+        "digits",
         "digits",
         table=TABLE,
         files=files or FILES,
@@ -350,9 +352,9 @@ def leaderboard(commit: str = "abc", files: dict | None = None) -> Record:
 def test_the_leaderboard_is_a_run_that_carries_table_and_reports(here):
     store = store_in(here)
     write_cell(here, "wgan", 0)
-    store.publish(read_cell("digits", "wgan", 0))
+    store.publish(record_of("wgan", 0))
     assert store.publish(leaderboard()) is True
-    assert list(store.rows(["digits"])["kind"]) == ["cell"], "no row of its own"
+    assert list(store.rows(["digits/digits"])["kind"]) == ["cell"], "no row of its own"
     (run,) = [run for run in runs_of(store) if run.data.tags["kind"] == "leaderboard"]
     assert run.data.tags[tracking.REVISION] == "abc"
     folder = folder_of(run.info.artifact_uri)

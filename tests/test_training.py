@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,28 +17,41 @@ import torch
 from torch import Tensor
 
 from gm_bench import io
-from gm_bench.config import Params, Recipe
+from gm_bench.cell import Cell
+from gm_bench.config import Params, load_params
+from gm_bench.data.split import hold_out
 from gm_bench.reproducibility import derive, make_deterministic
-from gm_bench.training import loop as training
+from gm_bench.running import resolve
 from gm_bench.training import sampling
 from gm_bench.training.checkpoint import Checkpoint, training_key
-from gm_bench.training.loop import Job, Progress, State
+from gm_bench.training.cost import cost_of
+from gm_bench.training.fit import fit
+from gm_bench.training.job import Job
+from gm_bench.training.loop import train
+from gm_bench.training.recipe import Recipe
+from gm_bench.training.state import Interrupted, Progress, State, build, start
 from gm_bench.variants.base import contract as variants
 from gm_bench.variants.base.contract import Batch, Variant
+from gm_bench.variants.ns_gan import NSGAN
 
 CPU = torch.device("cpu")
 
 
+def cell_of(variant: str, seed: int = 0) -> Cell:
+    return Cell("board", "blobs", variant, seed)
+
+
 def job_of(params: Params, variant: str, n_images: int = 64 * 50, **changes: object) -> Job:
-    recipe = Recipe.model_validate(params.variants[variant]["tiny"].model_dump() | changes)
-    return Job("blobs", variant, 0, recipe, n_images, n_snapshots=4, n_snapshot_samples=6)
+    recipe = Recipe.model_validate(params.recipe(variant, "tiny").model_dump() | changes)
+    return Job(cell_of(variant), recipe, n_images, n_snapshots=4, n_validation=6)
 
 
 def run(job: Job, images: Tensor, state: State | None = None, **hooks) -> tuple[State, list[Progress]]:
-    state = state or training.start(job, (1, 8, 8), 10, CPU)
+    state = state or start(job, (1, 8, 8), 10, CPU)
     rows: list[Progress] = []
     defaults = {"save": lambda s: None, "save_every": 1e9, "stop_asked": lambda: False, "on_row": rows.append}
-    training.train(state, job, images, torch.arange(len(images)) % 10, **(defaults | hooks))
+    data = {"images": images, "labels": torch.arange(len(images)) % 10}
+    train(state, job, data, **(defaults | hooks))
     return state, rows
 
 
@@ -106,7 +120,9 @@ def test_snapshots_do_not_change_what_is_learnt(params: Params, blobs: Tensor) -
 
 def test_the_seed_changes_everything(params: Params, blobs: Tensor) -> None:
     job = job_of(params, "gan", 64)
-    first, second = (training.start(replace(job, seed=seed), (1, 8, 8), 10, CPU).model for seed in (0, 1))
+    first, second = (
+        start(replace(job, cell=cell_of("gan", seed)), (1, 8, 8), 10, CPU).model for seed in (0, 1)
+    )
     assert not torch.equal(next(first.generator.parameters()), next(second.generator.parameters()))
 
 
@@ -118,11 +134,11 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     make_deterministic()
     job = job_of(params, variant, 64 * 250)
     whole, _ = run(job, blobs)
-    checkpoint = Checkpoint(job, "key", tmp_path)
+    checkpoint = Checkpoint(tmp_path, "key")
     rounds = iter(range(10_000))
-    with pytest.raises(training.Interrupted):
+    with pytest.raises(Interrupted):
         run(job, blobs, save=checkpoint.save, stop_asked=lambda: next(rounds) >= stop_after)
-    resumed = training.start(job, (1, 8, 8), 10, CPU)
+    resumed = start(job, (1, 8, 8), 10, CPU)
     assert checkpoint.restore(resumed) is None
     assert 0 < resumed.images < job.n_images
     run(job, blobs, resumed)
@@ -139,18 +155,18 @@ def test_candidates_are_the_weights_that_drew_the_snapshots_and_survive_a_stop(
     job = job_of(params, "wgan", 64 * 250, checkpoint="best", ema=0.9)
     whole, _ = run(job, blobs)
     assert list(whole.candidates) == list(whole.snapshots) == [4160, 8000, 12160, 16000]
-    probe = training.build(job, (1, 8, 8), 10, CPU).eval()
+    probe = build(job, (1, 8, 8), 10, CPU).eval()
     for images, weights_then in whole.candidates.items():
         probe.load_state_dict(weights_then)
         drawn = sampling.draw(probe, None, 6, derive(job.seed, "snapshot"), CPU)
         assert torch.equal(drawn, whole.snapshots[images])
     assert_same(whole.candidates[16000], whole.reported.state_dict())
 
-    checkpoint = Checkpoint(job, "key", tmp_path)
+    checkpoint = Checkpoint(tmp_path, "key")
     rounds = iter(range(10_000))
-    with pytest.raises(training.Interrupted):
+    with pytest.raises(Interrupted):
         run(job, blobs, save=checkpoint.save, stop_asked=lambda: next(rounds) >= 30)
-    resumed = training.start(job, (1, 8, 8), 10, CPU)
+    resumed = start(job, (1, 8, 8), 10, CPU)
     assert checkpoint.restore(resumed) is None
     assert list(resumed.candidates) == [4160, 8000]
     run(job, blobs, resumed)
@@ -164,17 +180,17 @@ def test_candidates_are_the_weights_that_drew_the_snapshots_and_survive_a_stop(
 
 def test_what_is_fitted_has_no_best_checkpoint(params: Params) -> None:
     with pytest.raises(ValueError, match=r"variants\.kde asks for checkpoint best, but it is fitted"):
-        training.start(job_of(params, "kde", checkpoint="best"), (1, 8, 8), 10, CPU)
+        start(job_of(params, "kde", checkpoint="best"), (1, 8, 8), 10, CPU)
 
 
 def test_a_damaged_checkpoint_is_dropped_with_a_word(params: Params, blobs: Tensor, tmp_path: Path) -> None:
     job = job_of(params, "vae")
-    checkpoint = Checkpoint(job, "key", tmp_path)
+    checkpoint = Checkpoint(tmp_path, "key")
     for damage in (lambda b: b[: len(b) // 2], lambda b: b[:-40] + bytes([b[-40] ^ 1]) + b[-39:]):
         state, _ = run(job, blobs)
         checkpoint.save(state)
         checkpoint.path.write_bytes(damage(checkpoint.path.read_bytes()))
-        fresh = training.start(job, (1, 8, 8), 10, CPU)
+        fresh = start(job, (1, 8, 8), 10, CPU)
         assert "was damaged and is deleted; training starts anew" in (checkpoint.restore(fresh) or "")
         assert fresh.rounds == 0
         assert not checkpoint.path.exists()
@@ -185,7 +201,9 @@ def test_the_key_names_everything_that_matters(params: Params) -> None:
     clipped = job_of(params, "wgan", model=job.recipe.model | {"clip": 0.5})
     keys = [
         training_key(job, "data", CPU),
-        training_key(replace(job, seed=1), "data", CPU),
+        training_key(replace(job, cell=cell_of("wgan", 1)), "data", CPU),
+        training_key(replace(job, cell=Cell("board", "other", "wgan", 0)), "data", CPU),
+        training_key(replace(job, code="changed"), "data", CPU),
         training_key(replace(job, n_images=1), "data", CPU),
         training_key(clipped, "data", CPU),
         training_key(job, "other data", CPU),
@@ -193,6 +211,8 @@ def test_the_key_names_everything_that_matters(params: Params) -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert training_key(job_of(params, "wgan"), "data", CPU) == keys[0]
+    elsewhere = replace(job, cell=Cell("another board", "blobs", "wgan", 0))
+    assert training_key(elsewhere, "data", CPU) == keys[0]
 
 
 class Recorder(Variant):
@@ -218,11 +238,11 @@ class Recorder(Variant):
     def sample(self, n: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
         return torch.zeros(n, 1, 8, 8)
 
-    def begin(self, images: Tensor) -> None:
-        self.began_with = len(images)
+    def begin(self, data: Mapping[str, Tensor]) -> None:
+        self.began_with = len(data["images"])
 
-    def finish(self, images: Tensor) -> None:
-        self.mean = images.float().mean()
+    def finish(self, data: Mapping[str, Tensor]) -> None:
+        self.mean = data["images"].float().mean()
 
 
 def record(params: Params, images: Tensor, n_images: int, **options: int) -> State:
@@ -262,7 +282,7 @@ def test_divergence_is_recorded_with_step_player_and_term(params: Params, blobs:
 def test_divergence_of_several_updates_per_round_names_the_round(params: Params, blobs: Tensor) -> None:
     """A learning rate of 1e30 breaks the critic at once; round 1 has five critic updates."""
     critic = {"name": "rmsprop", "lr": 1e30, "alpha": 0.99, "decay": "none"}
-    model = params.variants["wgan"]["tiny"].model | {"clip": 1e38}
+    model = params.recipe("wgan", "tiny").model | {"clip": 1e38}
     job = job_of(params, "wgan", optimisers={"critic": critic, "generator": critic}, model=model)
     state, _ = run(job, blobs)
     assert state.divergence is not None
@@ -277,31 +297,152 @@ def test_linear_decay_reaches_zero_with_the_budget(params: Params, blobs: Tensor
 
 def test_cost_counts_what_was_done(params: Params, blobs: Tensor) -> None:
     """Operations of a VAE's step by hand: 2 a multiply-add, forward, and backward twice but for the input."""
-    recipe = params.variants["vae"]["tiny"]
+    recipe = params.recipe("vae", "tiny")
     width, z = recipe.network.options["width"], recipe.model["z_dim"]
     state, _ = run(job_of(params, "vae"), blobs)
     encoder = [(64, width), (width, width), (width, 2 * z)]
     decoder = [(z, width), (width, width), (width, 64)]
     forward = sum(a * b for a, b in encoder + decoder)
     backward = 2 * forward - 64 * width
-    bill = training.bill(state, CPU)
-    assert bill["flops"] == 2 * 64 * (forward + backward) * 50
-    assert bill["updates"] == {"model": 50}
-    assert bill["images"] == 3200
-    assert bill["device"] == "cpu"
-    assert 50e6 < bill["peak_memory_bytes"] < 5e9
+    cost = cost_of(state, CPU)
+    assert cost["flops"] == 2 * 64 * (forward + backward) * 50
+    assert cost["updates"] == {"model": 50}
+    assert cost["images"] == 3200
+    assert cost["device"] == "cpu"
+    assert 50e6 < cost["peak_memory_bytes"] < 5e9
     norms = 2 * 2 * width + 2 * width
     biases = width + width + 2 * z + 64
-    assert bill["parameters"] == {"model": forward + norms + biases}
+    assert cost["parameters"] == {"model": forward + norms + biases}
 
 
 def test_players_and_data_must_fit_the_recipe(params: Params, blobs: Tensor) -> None:
     with pytest.raises(
         ValueError, match=r"updates of variants\.gan name critic; its players are critic, generator"
     ):
-        training.start(job_of(params, "gan", updates={"critic": 1}), (1, 8, 8), 10, CPU)
+        start(job_of(params, "gan", updates={"critic": 1}), (1, 8, 8), 10, CPU)
     with pytest.raises(ValueError, match="3 training images cannot fill a batch of 64"):
         run(job_of(params, "gan"), blobs[:3])
+
+
+# One cell from files to files
+
+
+@pytest.fixture
+def data(tmp_path: Path, blobs: Tensor) -> Path:
+    """A dataset of blobs: 6 of its 256 images are held back from training."""
+    labels = torch.arange(len(blobs)) % 4
+    io.write_tensors(tmp_path / "data/train.safetensors", {"images": blobs, "labels": labels})
+    return tmp_path / "data"
+
+
+def fit_in(folder: Path, job: Job, data: Path, **options: Any) -> State:
+    return fit(
+        job, data, folder / "out", folder / "checkpoints", device=CPU, **({"save_every": 1e9} | options)
+    )
+
+
+def test_fit_writes_what_the_loop_makes_of_all_but_the_validation_images(
+    params: Params, blobs: Tensor, data: Path, tmp_path: Path
+) -> None:
+    make_deterministic()
+    job = replace(job_of(params, "ns_gan", checkpoint="best", ema=0.9), code="c0de")
+    seen: list[Progress] = []
+    fit_in(tmp_path, job, data, on_progress=seen.append)
+
+    labels = torch.arange(256) % 4
+    rows, _ = hold_out(labels, 6)
+    expected = start(job, (1, 8, 8), 4, CPU)
+    quiet = {"on_row": lambda p: None, "save": lambda s: None, "stop_asked": lambda: False}
+    train(expected, job, {"images": blobs[rows], "labels": labels[rows]}, save_every=1e9, **quiet)
+
+    weights, metadata = io.read_tensors(tmp_path / "out/model.safetensors")
+    assert_same(weights, expected.reported.state_dict())
+    key = training_key(job, io.sha256_file(data / "train.safetensors"), CPU)
+    assert metadata == {
+        "cell": {"board": "board", "dataset": "blobs", "variant": "ns_gan", "seed": 0},
+        "status": "ok",
+        "divergence": None,
+        "image_shape": [1, 8, 8],
+        "class_counts": labels[rows].bincount().tolist(),
+        "recipe": json.loads(job.recipe.model_dump_json()),
+        "training_key": key,
+    }
+    kept, moments = io.read_tensors(tmp_path / "out/snapshots.safetensors")
+    assert moments == {"images_shown": [832, 1600, 2432, 3200], "training_key": key}
+    assert torch.equal(kept.pop("images"), torch.stack(list(expected.snapshots.values())))
+    assert_same(kept, {f"{i}.{k}": w for i, c in expected.candidates.items() for k, w in c.items()})
+    header, *history = (tmp_path / "out/history.csv").read_text().splitlines()
+    assert header.startswith("images,round,timestamp_ms,critic/fake_score,critic/loss")
+    assert (len(history), len(seen)) == (50, 50)
+    cost = io.read_json(tmp_path / "out/cost.json")
+    assert (cost["images"], cost["budget"], cost["training_key"]) == (3200, 3200, key)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_fit_goes_on_from_where_it_was_stopped_and_says_so(
+    params: Params, data: Path, tmp_path: Path
+) -> None:
+    make_deterministic()
+    job, said, rounds = job_of(params, "vae", 64 * 250), [], iter(range(10_000))
+    whole = fit_in(tmp_path / "whole", job, data)
+    with pytest.raises(
+        Interrupted, match=r"stopped at round 101, 6,464 of 16,000 images; the state is saved"
+    ):
+        fit_in(tmp_path, job, data, stop_asked=lambda: next(rounds) >= 100)
+    assert not (tmp_path / "out").exists()
+    resumed = fit_in(tmp_path, job, data, on_note=said.append)
+    assert said == ["goes on from round 101, 6,464 of 16,000 images"]
+    assert_same(weights(whole), weights(resumed))
+    assert_same(io.read_tensors(tmp_path / "out/model.safetensors")[0], whole.model.state_dict())
+
+
+def test_other_code_starts_anew(params: Params, data: Path, tmp_path: Path) -> None:
+    job, said, rounds = job_of(params, "vae", 64 * 250), [], iter(range(10_000))
+    with pytest.raises(Interrupted):
+        fit_in(tmp_path, replace(job, code="a"), data, stop_asked=lambda: next(rounds) >= 3)
+    fit_in(tmp_path, replace(job, code="b"), data, on_note=said.append)
+    assert said == []
+
+
+def test_fit_writes_a_cell_that_diverged(params: Params, data: Path, tmp_path: Path) -> None:
+    wild = {"name": "adam", "lr": 1e30, "betas": [0.9, 0.999], "decay": "none"}
+    job = job_of(params, "vae", optimisers={"model": wild})
+    state = fit_in(tmp_path, job, data)
+    _, metadata = io.read_tensors(tmp_path / "out/model.safetensors")
+    assert state.divergence is not None
+    assert (metadata["status"], metadata["divergence"]) == ("diverged", state.divergence)
+    assert io.read_json(tmp_path / "out/cost.json")["divergence"] == state.divergence
+
+
+def test_points_are_trained_on_like_images(params: Params, tmp_path: Path) -> None:
+    """A GAN of dense layers on points about (½, −½), without labels; samples start about (0, 0)."""
+    points = torch.tensor([0.5, -0.5]) + 0.1 * torch.randn(500, 2)
+    io.write_tensors(tmp_path / "data/train.safetensors", {"points": points})
+    recipe = params.recipe("ns_gan", "tiny")
+    job = Job(Cell("board", "points", "pointed", 0), recipe, 64 * 200, n_snapshots=2, n_validation=100)
+    model = type("Pointed", (NSGAN,), {"loss": points_loss})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(variants, "find", lambda name: model)
+        state = fit_in(tmp_path, job, tmp_path / "data")
+    drawn = io.read_tensors(tmp_path / "out/snapshots.safetensors")[0]["images"]
+    assert (drawn.shape, drawn.dtype) == ((2, 100, 2), torch.float32)
+    assert (state.images, state.divergence) == (64 * 200, None)
+    assert (drawn[-1].mean(dim=0) - torch.tensor([0.5, -0.5])).abs().max() < 0.25
+
+
+def points_loss(self: NSGAN, player: str, batch: Batch) -> dict[str, Tensor]:
+    fake = self.decode(self.latent(batch.n, batch.generator))
+    if player == "generator":
+        return {"loss": self.generator_loss(self.critic(fake), batch)}
+    return {"loss": self.critic_loss(self.critic(batch.points), self.critic(fake.detach()), batch)}
+
+
+def test_a_training_set_without_data_is_refused(params: Params, tmp_path: Path) -> None:
+    io.write_tensors(tmp_path / "train.safetensors", {"labels": torch.arange(9)})
+    with pytest.raises(
+        ValueError, match=r"train\.safetensors holds nothing to train on: delete it and run the fe"
+    ):
+        fit_in(tmp_path, job_of(params, "vae"), tmp_path)
 
 
 # Really killing the stage: the parent sees only files and exit codes.
@@ -311,9 +452,12 @@ def test_players_and_data_must_fit_the_recipe(params: Params, blobs: Tensor) -> 
 def workspace(tmp_path: Path, blobs: Tensor) -> Path:
     """A folder in which `pipelines.train` runs on blobs for a few seconds."""
     params = json.loads(json.dumps(load_raw()))
-    params["grid"] = {"datasets": ["digits"], "variants": ["wgan_gp"], "seeds": [0]}
-    params["datasets"]["digits"]["training"]["n_images"] = 64 * 1500
+    grid = {"datasets": ["digits"], "variants": ["wgan_gp"], "seeds": [0], "n_images": 64 * 1500}
+    params["boards"] = {"board": params["boards"]["digits"] | grid}
     io.write_json(tmp_path / "params.yaml", params)  # JSON is YAML
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        resolve.board(load_params(), "board")
     labels = torch.arange(len(blobs)) % 10
     io.write_tensors(tmp_path / "data/digits/train.safetensors", {"images": blobs, "labels": labels})
     return tmp_path
@@ -327,21 +471,33 @@ def load_raw() -> dict:
 
 def train_command(workspace: Path) -> subprocess.Popen:
     environ = os.environ | {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1", "GM_BENCH_DEVICE": "cpu"}
-    arguments = [sys.executable, "-m", "pipelines.train", "digits", "wgan_gp", "0", "--save-every", "0.2"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "pipelines.train",
+        "board",
+        "digits",
+        "wgan_gp",
+        "0",
+        "--save-every",
+        "0.2",
+    ]
     return subprocess.Popen(arguments, cwd=workspace, env=environ, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_checkpoint(workspace: Path, process: subprocess.Popen) -> None:
     """Until the process has written a checkpoint of its own."""
     began, deadline = time.time(), time.monotonic() + 120
-    while not any(p.stat().st_mtime > began for p in workspace.glob(".checkpoints/*/[!.]*.safetensors")):
+    while not any(
+        p.stat().st_mtime > began for p in workspace.glob(".checkpoints/board/*/[!.]*.safetensors")
+    ):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 def model_bytes(workspace: Path) -> bytes:
-    return (workspace / "runs/digits/wgan_gp/0/model.safetensors").read_bytes()
+    return (workspace / "runs/board/digits/wgan_gp/0/model.safetensors").read_bytes()
 
 
 def test_kill_minus_nine_and_ctrl_c_end_at_the_same_weights(workspace: Path) -> None:
@@ -349,14 +505,14 @@ def test_kill_minus_nine_and_ctrl_c_end_at_the_same_weights(workspace: Path) -> 
     process.communicate()
     assert process.returncode == 0
     expected = model_bytes(workspace)
-    for path in (workspace / "runs/digits/wgan_gp/0").iterdir():
+    for path in (workspace / "runs/board/digits/wgan_gp/0").iterdir():
         path.unlink()
 
     killed = train_command(workspace)
     wait_for_checkpoint(workspace, killed)
     killed.kill()
     assert killed.communicate()[0] is None
-    assert not list(workspace.glob("runs/digits/wgan_gp/0/model.safetensors"))
+    assert not list(workspace.glob("runs/board/digits/wgan_gp/0/model.safetensors"))
 
     interrupted = train_command(workspace)
     wait_for_checkpoint(workspace, interrupted)
@@ -371,4 +527,4 @@ def test_kill_minus_nine_and_ctrl_c_end_at_the_same_weights(workspace: Path) -> 
     assert final.returncode == 0, words
     assert "goes on from round" in words
     assert model_bytes(workspace) == expected
-    assert not list(workspace.glob(".checkpoints/*"))
+    assert not list(workspace.glob(".checkpoints/board/*"))

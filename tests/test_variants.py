@@ -1,36 +1,47 @@
 """What every file in gm_bench/variants/ must do. A new variant is tested here unasked."""
 
+import ast
 import inspect
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
+from gm_bench.cell import Cell
 from gm_bench.config import Params, load_params
 from gm_bench.nets import network as networks
 from gm_bench.nets.mlp import MLP
-from gm_bench.training import loop as training
+from gm_bench.options import check_keywords
+from gm_bench.training.job import Job
+from gm_bench.training.loop import train
+from gm_bench.training.state import State, start
 from gm_bench.variants.base import contract as variants
 from gm_bench.variants.base.adversarial import Adversarial
-from gm_bench.variants.base.contract import Batch, Variant
+from gm_bench.variants.base.contract import Batch, Decoder, Density, Encoder, Variant
 
 CPU = torch.device("cpu")
 PARAMS = load_params()
 TRAINED = [name for name in variants.names() if variants.find(name).players]  # the others are fitted
-CASES = [(name, recipe) for name in variants.names() for recipe in PARAMS.variants[name]]
+CASES = [(name, recipe) for name in variants.names() for recipe in PARAMS.recipes_of(name)]
 
 
 def build(params: Params, name: str, recipe_name: str, shape: tuple[int, int, int] = (1, 8, 8)) -> Variant:
-    recipe = params.variants[name][recipe_name]
-    return variants.build(name, networks.build(recipe.network, shape, 10), recipe.model)
+    recipe = params.recipe(name, recipe_name)
+    return variants.build(
+        name, networks.build(recipe.network.name, recipe.network.options, shape, 10), recipe.model
+    )
 
 
 def batch(n: int = 4, shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0) -> Batch:
     images = torch.linspace(0, 255, n * shape[0] * shape[1] * shape[2]).to(torch.uint8).view(n, *shape)
     generator = torch.Generator().manual_seed(seed)
-    return Batch(generator, 0.0, images, torch.arange(n) % 10, torch.arange(n))
+    return Batch(generator, 0.0, {"images": images, "labels": torch.arange(n) % 10}, torch.arange(n))
 
 
 def labels_for(model: Variant, n: int) -> Tensor | None:
@@ -45,7 +56,120 @@ def test_it_says_what_it_is(name: str) -> None:
     assert cls.source.split(",")[0].split(" et al")[0].split(" &")[0] in (
         inspect.getmodule(cls).__doc__ or ""
     )
-    assert not cls.__subclasses__()
+    assert cls.__module__ == f"gm_bench.variants.{name}"
+    assert not inspect.isabstract(cls)
+
+
+PACKAGE = Path(variants.__file__).parents[2]
+
+
+def imported(folder: str) -> dict[str, set[str]]:
+    """The modules that each file of a folder imports, by the file's name."""
+    found = {}
+    for path in sorted((PACKAGE / folder).glob("*.py")):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        names = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
+        found[path.stem] = names | {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    return found
+
+
+@pytest.mark.parametrize("folder", ["variants", "variants/base", "nets", "training"])
+def test_what_trains_a_model_does_not_depend_on_params_yaml_or_on_who_runs_it(folder: str) -> None:
+    """The hash of its code follows imports: a new board or progress bar must not train anything again."""
+    allowed = ("cell", "data", "io", "nets", "options", "reproducibility", "training", "variants")
+    for file, names in imported(folder).items():
+        own = {name.partition(".")[2].partition(".")[0] for name in names if name.startswith("gm_bench.")}
+        assert own <= set(allowed), file
+
+
+def test_variants_import_each_other_in_one_direction() -> None:
+    """What two share stands in the file of the older one; the base imports none."""
+    prefix = "gm_bench.variants."
+    edges = {
+        file: {n.removeprefix(prefix) for n in names if n.startswith(prefix) and ".base." not in n}
+        for file, names in imported("variants").items()
+    }
+    assert edges["lsgan_pearson"] == {"lsgan"}
+    assert edges["acgan"] == {"gan", "ns_gan"}
+    assert list(TopologicalSorter(edges).static_order())  # a cycle raises
+    assert not [
+        n for names in imported("variants/base").values() for n in names if re.match(prefix + "(?!base)", n)
+    ]
+
+
+# Of the variants that there are; a new one is held to the properties below, whatever it is.
+CAN = {
+    Encoder: {"autoencoder", "pca", "bigan", "vq_vae"},
+    Decoder: {"autoencoder", "pca", "vq_vae"},
+    Density: {"kde"},
+}
+VAES = {"vae", "vae_bernoulli", "vae_gaussian", "beta_vae", "cvae"}
+
+
+@pytest.mark.parametrize("capability", [Encoder, Decoder, Density])
+def test_what_can_be_asked_of_a_variant_is_its_class(capability: type) -> None:
+    known = {*VAES, *set().union(*CAN.values()), "classifier_ascent", "gan"}
+    able = {name for name in known if issubclass(variants.find(name), capability)}
+    adversarial = {"gan", "bigan"} if capability is Decoder else set()
+    assert able == CAN[capability] | VAES | adversarial
+
+
+@pytest.mark.parametrize("name", [n for n in variants.names() if issubclass(variants.find(n), Decoder)])
+def test_a_sample_is_the_image_of_a_drawn_code(params: Params, name: str) -> None:
+    model = build(params, name, "tiny").eval()
+    labels = labels_for(model, 5)
+    sampled = model.sample(5, torch.Generator().manual_seed(3), labels)
+    decoded = model.decode(model.latent(5, torch.Generator().manual_seed(3)), labels)
+    assert torch.equal(sampled, decoded)
+    if isinstance(model, Encoder):
+        given = batch(5)
+        codes = model.encode(given.images, given.labels if model.conditional else None)
+        assert codes.shape == model.latent(5, torch.Generator()).shape
+
+
+@pytest.mark.parametrize("name", [n for n in variants.names() if issubclass(variants.find(n), Density)])
+def test_a_density_says_of_what_it_is(name: str) -> None:
+    cls = variants.find(name)
+    assert ("given the class" in cls.density) == cls.conditional
+    assert len(cls.density) > 10
+
+
+# A batch
+
+
+def field_batch() -> Batch:
+    data = {
+        "images": torch.tensor([[0, 255], [51, 204]], dtype=torch.uint8),
+        "target": torch.tensor([[255, 0], [0, 0]], dtype=torch.uint8),
+        "points": torch.tensor([[0.5, -7.0], [2.0, 3.0]]),
+        "labels": torch.tensor([8, 9]),
+    }
+    return Batch(torch.Generator(), 0.5, data, torch.tensor([1, 0, 1]))
+
+
+def test_a_batch_has_the_fields_of_the_training_set() -> None:
+    """Images (uint8) come in [-1, 1]: 51 / 127.5 − 1 = −0.6; all others as they are."""
+    seen = field_batch()
+    torch.testing.assert_close(seen.images, torch.tensor([[-0.6, 0.6], [-1.0, 1.0], [-0.6, 0.6]]))
+    assert seen.target.tolist() == [[-1.0, -1.0], [1.0, -1.0], [-1.0, -1.0]]
+    assert seen.points.tolist() == [[2.0, 3.0], [0.5, -7.0], [2.0, 3.0]]
+    assert seen.labels.tolist() == [9, 8, 9]
+    assert seen.images is seen.images, "fetched once"
+    with pytest.raises(ValueError, match="no depth; it has: images, target, points, labels"):
+        _ = seen.depth
+    assert not hasattr(seen, "depth")
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"), [((), 0), (("labels",), 0), (("labels", "images", "images"), 3), (("points",), 3)]
+)
+def test_the_first_look_at_real_data_is_counted_once(asked: tuple[str, ...], shown: int) -> None:
+    """A label is a condition, no data: the generator of a conditional GAN reads labels alone."""
+    seen = field_batch()
+    assert seen.n_images_shown == 0
+    for field in asked:
+        getattr(seen, field)
+    assert seen.n_images_shown == shown
 
 
 @pytest.mark.parametrize(("name", "recipe"), CASES)
@@ -95,22 +219,21 @@ def test_training_brings_samples_closer_to_the_data(params: Params, name: str, b
     At four times the recipe's rates: critics with batch norm start slowly, and 600 rounds suffice so.
     Not where a classifier is climbed from noise: that it does not is what this baseline shows.
     """
-    recipe = params.variants[name]["tiny"]
+    recipe = params.recipe(name, "tiny")
     faster = {p: o.model_copy(update={"lr": 4 * o.lr}) for p, o in recipe.optimisers.items()}
-    job = training.Job("blobs", name, 0, recipe.model_copy(update={"optimisers": faster}), 64 * 600)
-    state = training.start(job, (1, 8, 8), 10, CPU)
+    job = Job(Cell("", "blobs", name, 0), recipe.model_copy(update={"optimisers": faster}), 64 * 600)
+    state = start(job, (1, 8, 8), 10, CPU)
     before = distance_of_means(state.model, blobs)
     train_quietly(state, job, blobs)
     assert state.divergence is None
     assert distance_of_means(state.model, blobs) < 0.5 * before
 
 
-def train_quietly(state: training.State, job: training.Job, images: Tensor) -> None:
-    training.train(
+def train_quietly(state: State, job: Job, images: Tensor) -> None:
+    train(
         state,
         job,
-        images,
-        torch.zeros(len(images), dtype=torch.int64),
+        {"images": images, "labels": torch.zeros(len(images), dtype=torch.int64)},
         on_row=lambda progress: None,
         save=lambda state: None,
         save_every=1e9,
@@ -153,9 +276,9 @@ def test_priors(digits_network: MLP) -> None:
 
 def test_a_moving_average_follows_at_its_decay(params: Params, blobs: Tensor) -> None:
     """average ← d · average + (1 − d) · weight after every round, by hand; buffers are copied."""
-    recipe = params.variants["ns_gan"]["tiny"]
-    job = training.Job("blobs", "ns_gan", 0, recipe.model_copy(update={"ema": 0.75}), 64 * 3)
-    state = training.start(job, (1, 8, 8), 10, CPU)
+    recipe = params.recipe("ns_gan", "tiny")
+    job = Job(Cell("", "blobs", "ns_gan", 0), recipe.model_copy(update={"ema": 0.75}), 64 * 3)
+    state = start(job, (1, 8, 8), 10, CPU)
     expected = {name: value.clone() for name, value in state.model.state_dict().items()}
     weights = set(dict(state.model.named_parameters()))
     for rounds in (1, 2, 3):
@@ -168,10 +291,68 @@ def test_a_moving_average_follows_at_its_decay(params: Params, blobs: Tensor) ->
 
 
 def test_without_decay_the_final_model_is_reported(params: Params) -> None:
-    job = training.Job("blobs", "gan", 0, params.variants["gan"]["tiny"], 64)
-    state = training.start(job, (1, 8, 8), 10, CPU)
+    job = Job(Cell("", "blobs", "gan", 0), params.recipe("gan", "tiny"), 64)
+    state = start(job, (1, 8, 8), 10, CPU)
     assert state.average is None
     assert state.reported is state.model
+
+
+def keywords(entry: Mapping[str, object]) -> list[str]:
+    return [key for key, value in entry.items() if isinstance(value, int | float)]
+
+
+@pytest.mark.parametrize(("name", "recipe"), CASES)
+def test_a_text_in_place_of_a_number_is_refused_by_name(params: Params, name: str, recipe: str) -> None:
+    """Every number of params.yaml that a constructor takes, written as YAML reads a text."""
+    entry = params.recipe(name, recipe)
+    network = networks.build(entry.network.name, entry.network.options, (1, 8, 8), 10)
+    for key in keywords(entry.model):
+        with pytest.raises(
+            ValueError, match=rf"^params\.yaml: in the model entry of variants\.{name}, "
+        ) as said:
+            variants.build(name, network, entry.model | {key: "many"})
+        assert f" {key} is 'many'; allowed: a" in str(said.value)
+    for key in keywords(entry.network.options):
+        with pytest.raises(
+            ValueError, match=rf"network entry for {entry.network.name}, {key} is 'many'; allow"
+        ):
+            networks.build(entry.network.name, entry.network.options | {key: "many"}, (1, 8, 8), 10)
+
+
+class Constructed:
+    def __init__(
+        self, network: int, rate: float, n: int, on: bool, kind: Literal["a", "b"], name: str
+    ) -> None:
+        pass
+
+
+SOUND = {"rate": 0.5, "n": 3, "on": True, "kind": "a", "name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("rate", "1e-2", "rate is '1e-2'; allowed: a number (YAML reads 1e-2 as text: write 0.01)"),
+        ("rate", "fast", "rate is 'fast'; allowed: a number"),
+        ("rate", True, "rate is True; allowed: a number"),
+        ("rate", None, "rate is None; allowed: a number"),
+        ("n", "1e3", "n is '1e3'; allowed: a whole number (YAML reads 1e3 as text: write 1000)"),
+        ("n", "2.5", "n is '2.5'; allowed: a whole number"),
+        ("n", 3.0, "n is 3.0; allowed: a whole number"),
+        ("n", True, "n is True; allowed: a whole number"),
+        ("on", 1, "on is 1; allowed: true or false"),
+        ("kind", "c", "kind is 'c'; allowed: a, b"),
+        ("name", 3, "name is 3; allowed: a text"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(key: str, value: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match=r"^params\.yaml: in here, ") as said:
+        check_keywords(Constructed, SOUND | {key: value}, "here", given=("network",))
+    assert str(said.value) == f"params.yaml: in here, {sentence}"
+
+
+def test_a_whole_number_is_a_number() -> None:
+    check_keywords(Constructed, SOUND | {"rate": 1}, "here", given=("network",))
 
 
 def test_wrong_keywords_are_named(digits_network: MLP) -> None:

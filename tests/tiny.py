@@ -28,8 +28,7 @@ def make(folder: Path, **grid: Any) -> Path:
             shutil.copy2(ROOT / name, folder / name)
     (folder / "dvc.lock").unlink(missing_ok=True)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
-    change(folder, lambda params: params["grid"].update(GRID | grid))
-    change(folder, lambda params: params["datasets"]["digits"]["training"].update(n_images=N_IMAGES))
+    change(folder, lambda params: params["boards"]["digits"].update(GRID | {"n_images": N_IMAGES} | grid))
     return folder
 
 

@@ -1,10 +1,11 @@
 """A dataset: checked images in a training and a test split, how it is loaded and how it lies on disk.
 
-A loader is a module of this package with a function `read`, whose keyword arguments are the options that
-params.yaml may give under `source`. The file name is the registry: a new file is a new loader.
+A loader is a module of the package `loaders` with a function `read`, whose keyword arguments are the options
+that params.yaml may give under `source`. The file name is the registry: a new file is a new loader.
 """
 
 import inspect
+import json
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +15,14 @@ from typing import Any
 
 import torch
 from pydantic import ConfigDict, ValidationError, validate_call
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gm_bench.io import read_tensors, sha256_tensor, write_json, write_tensors
 
 SPLITS = ("train", "test")
+CARD = "card.json"
+FILES = (*(f"{split}.safetensors" for split in SPLITS), CARD)  # all that is written to data/NAME
 UNLABELLED = -1
 
 
@@ -60,6 +64,7 @@ class Dataset:
         test_images: as `train_images`, with its own N.
         test_labels: as `train_labels`, with the N of `test_images`.
         came_from: where this machine found the data, for the log; no part of what is saved.
+        warnings: those of the card's notes that the user must see at once, such as files that were not read.
 
     Raises:
         DataError: shapes, types or labels are not as said.
@@ -71,6 +76,7 @@ class Dataset:
     test_labels: Tensor
     card: Card
     came_from: str
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -114,11 +120,38 @@ def known_loaders() -> list[str]:
 
 
 def save(dataset: Dataset, folder: Path) -> None:
-    """Write train.safetensors, test.safetensors and card.json; the folder's name is the dataset's name."""
+    """Write train.safetensors, test.safetensors and card.json; the folder's name is the dataset's name.
+
+    Raises:
+        DataError: one of the three is there and somebody else's, or the folder is (see `check_target`).
+    """
+    check_target(folder)
     for split in SPLITS:
         images, labels = dataset.split(split)
         write_tensors(folder / f"{split}.safetensors", {"images": images, "labels": labels})
-    write_json(folder / "card.json", _describe(dataset, folder.resolve().name))
+    write_json(folder / CARD, _describe(dataset, folder.resolve().name))
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to write a dataset where that would touch what is not ours.
+
+    Originals may lie in the folder beside the three files of `save`, but must not carry their names.
+
+    Raises:
+        DataError: one of the files is there and was not written by `save`, or the folder is a symbolic link,
+            or lies behind one beside somebody's files.
+    """
+    if folder.is_symlink() or (folder.parent.is_symlink() and _others(folder)):
+        raise DataError(
+            f"{folder} leads through a symbolic link to {folder.resolve()}, and the fetched files would land "
+            f"there: make {folder} a folder of this repository and name the other as the source's path"
+        )
+    for name in FILES:
+        if (folder / name).is_dir() or ((folder / name).exists() and not _is_ours(folder / name)):
+            raise DataError(
+                f"{folder / name} is there and is no file of the fetch stage, which writes one of this name: "
+                "move or rename it"
+            )
 
 
 def read_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
@@ -130,6 +163,28 @@ def read_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
     if not {"images", "labels"} <= set(tensors):
         raise DataError(f"{path} holds no images and labels: delete it and run the fetch stage again")
     return tensors["images"], tensors["labels"]
+
+
+def own_name(name: str) -> bool:
+    """Whether a file in data/NAME is called like one of `save`, or like what a killed save or DVC leave."""
+    return name in (*FILES, ".gitignore") or any(name.startswith(f".{own}.") for own in FILES)
+
+
+def _others(folder: Path) -> bool:
+    """Whether there is anything in a folder that `save` did not write."""
+    return folder.is_dir() and not all(own_name(path.name) for path in folder.iterdir())
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is such as `save` writes."""
+    try:
+        if path.name == CARD:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return isinstance(content, dict) and {"schema", "tensor_sha256"} <= set(content)
+        with safe_open(path, framework="pt") as file:
+            return set(file.keys()) == {"images", "labels"} and "gm_bench" in (file.metadata() or {})
+    except (OSError, ValueError, SafetensorError):
+        return False
 
 
 def _modules() -> list[str]:

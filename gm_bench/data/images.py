@@ -5,10 +5,8 @@ for what it is, is refused with the option or the step that mends it; what can b
 result is a warning. Nothing is unpickled and nothing is unpacked to disk.
 """
 
-import zipfile
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +16,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gm_bench import io
+from gm_bench.data.arrays import IMAGES_KEY, as_images, as_numpy, choose, hint, load_arrays
 from gm_bench.data.dataset import DataError
-from gm_bench.data.loaders.folder import list_images
-from gm_bench.data.pixels import crop_centre, decode, resize, to_array
+from gm_bench.data.labels import read_labels
+from gm_bench.data.listing import list_images
+from gm_bench.data.ownership import OWNED, check_source
+from gm_bench.data.pixels import check_range, crop_centre, read_picture, resize, to_array
+from gm_bench.data.survey import Survey
 
 CHANNELS = {"grey": 1, "rgb": 3}
 NAMES = {channels: name for name, channels in CHANNELS.items()}
-# A set of images that uses less than a quarter of 0 … 255 has more likely been scaled wrongly than drawn so.
-LEAST_RANGE = 64
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt")
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-IMAGES_KEY, LABELS_KEY = "images", "labels"
+LABELS_KEY = "labels"
+LOW_RANGE_OPTION = "--allow-low-range"
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,8 @@ class Foreign:
 
     Args:
         images: uint8, (N, C, H, W), C 1 or 3, in the order of the file or of the names.
-        labels: int64, (N,), 0 … K−1; None where neither sub-folders nor an array `labels` say.
+        labels: int64, (N,), 0 … K−1; None where neither sub-folders nor an array `labels` say, or nobody
+            asked.
         classes: the name of each label; empty without labels.
         n_draws: how many independent draws the file itself keeps apart, one after another; 1 for a plain set.
         conversions: what was done to them, in words.
@@ -66,30 +65,68 @@ class Foreign:
     warnings: tuple[str, ...]
 
 
-def read_images(path: Path, wanted: Wanted, key: str | None = None, allow_low_range: bool = False) -> Foreign:
+def read_images(
+    path: Path,
+    wanted: Wanted,
+    key: str | None = None,
+    allow_low_range: bool = False,
+    *,
+    labelled: bool = True,
+    named_by: str = "the path of images",
+    owned: Sequence[Path] = OWNED,
+) -> Foreign:
     """Images of a folder or a file.
 
     Args:
         key: the array to read where a file holds several; only for files.
         allow_low_range: take images that use less than a quarter of 0 … 255 for what they are.
+        labelled: whether an array of labels is read; those of images to be judged are of no use.
+        named_by: what the user named the path with, for the sentence of a refusal.
+        owned: folders of the stages that the path must not lead to.
 
     Raises:
         DataError: nothing there, a kind of file that is not read, not uint8, no images' shape, mixed or wrong
-            sizes or channels, damaged content, or hardly any contrast. The sentence says what to do.
+            sizes or channels, damaged content, labels of no clear meaning, hardly any contrast, or a folder
+            that stages delete. The sentence says what to do.
     """
     path = path.expanduser()
     if path.is_dir():
         if key is not None:
             raise DataError(f"--key names an array of a file, but {path} is a folder")
-        found = _read_folder(path, wanted)
+        found, deep = _read_folder(path, wanted, named_by, owned)
     else:
-        found = _read_arrays(path, wanted, key)
-    low, high = int(found.images.min()), int(found.images.max())
-    if high - low < LEAST_RANGE and not allow_low_range:
-        raise DataError(
-            f"the images of {path} use only the values {low} to {high} of 0 to 255: scale them to the full "
-            "range, or give --allow-low-range if they are meant to look so"
-        )
+        check_source(path, named_by, owned)
+        found, deep = _from_arrays(load_arrays(path), wanted, key, path, labelled), []
+    if not allow_low_range:
+        check_range(found.images, deep, str(path), LOW_RANGE_OPTION)
+    return found
+
+
+def from_memory(
+    images: NDArray[Any] | Tensor,
+    labels: NDArray[Any] | Tensor | None,
+    name: str,
+    wanted: Wanted,
+    allow_low_range: bool = False,
+) -> Foreign:
+    """Images of an array or tensor, checked as those of a file are.
+
+    Args:
+        images: uint8 (N, C, H, W), (N, H, W) or (N, H, W, C); a fifth axis in front keeps draws apart.
+        labels: whole numbers (N,), or None.
+        name: of the images in messages.
+
+    Raises:
+        DataError: as `read_images`.
+    """
+    given = {IMAGES_KEY: images} if labels is None else {IMAGES_KEY: images, LABELS_KEY: labels}
+    arrays = {
+        key: as_numpy(each.detach().cpu()) if isinstance(each, Tensor) else each
+        for key, each in given.items()
+    }
+    found = _from_arrays(arrays, wanted, IMAGES_KEY, Path(name), labelled=labels is not None)
+    if not allow_low_range:
+        check_range(found.images, [], name, LOW_RANGE_OPTION)
     return found
 
 
@@ -114,20 +151,25 @@ def check_shape(found: Foreign, shape: tuple[int, int, int], path: Path, referen
         )
 
 
-def _read_folder(root: Path, wanted: Wanted) -> Foreign:
-    listing = list_images(root)
+def _read_folder(
+    root: Path, wanted: Wanted, named_by: str, owned: Sequence[Path]
+) -> tuple[Foreign, list[bool]]:
+    """The images of a folder, and for each whether its file has 16 bits a channel."""
+    listing = list_images(root, named_by, owned)
     arrays: list[NDArray[np.uint8]] = []
-    n_lossy = n_transparent = n_reshaped = 0
+    survey = Survey()
+    n_lossy = n_reshaped = 0
     first: tuple[int, int, int] | None = None
     for file in listing.files:
         path = root / file
         content = path.read_bytes()
         n_lossy += _is_lossy(content)
-        native, transparent = _header(content)
-        decoded = decode(content, str(path), wanted.channels or native)
-        n_transparent += transparent
+        picture = read_picture(content, str(path))
+        survey.add(picture, file)
+        channels = wanted.channels or picture.channels
+        decoded = picture.converted(channels)
         image = _fit(decoded, wanted)
-        n_reshaped += image.size != decoded.size or (wanted.channels or native) != native
+        n_reshaped += image.size != decoded.size or channels != picture.channels
         array = to_array(image)
         first = first or array.shape
         if array.shape != first:
@@ -140,26 +182,23 @@ def _read_folder(root: Path, wanted: Wanted) -> Foreign:
             f"{n_lossy:,} of {n:,} files are stored lossily (JPEG or WebP): what is measured includes the "
             "compression; save as PNG to measure the images themselves"
         )
-    if n_transparent:
-        warnings.append(f"{n_transparent:,} of {n:,} images have transparent parts, which are laid on white")
-    if listing.n_ignored:
-        warnings.append(
-            f"{listing.n_ignored:,} files in {root} are no images by their suffix and were ignored"
-        )
+    warnings += [*survey.notes(), *(f"{root}: {note}" for note in listing.notes)]
     labels = None
     if listing.classes:
         labels = torch.tensor([listing.classes.index(file.parts[0]) for file in listing.files])
     images = torch.from_numpy(np.stack(arrays))
-    return Foreign(images, labels, listing.classes, 1, _conversions(wanted, n_reshaped, n), tuple(warnings))
+    conversions = _conversions(wanted, n_reshaped, n)
+    return Foreign(images, labels, listing.classes, 1, conversions, tuple(warnings)), survey.deep
 
 
-def _read_arrays(path: Path, wanted: Wanted, key: str | None) -> Foreign:
-    arrays = _load(path)
-    name = _choose(arrays, key, path)
+def _from_arrays(
+    arrays: dict[str, NDArray[Any]], wanted: Wanted, key: str | None, path: Path, labelled: bool
+) -> Foreign:
+    name = choose(arrays, key, path)
     array = arrays[name]
     if array.dtype != np.uint8:
-        raise DataError(f"'{name}' of {path} is {array.dtype}, not uint8: {_hint(array)}")
-    images, n_draws = _as_images(array, f"'{name}' of {path}")
+        raise DataError(f"'{name}' of {path} is {array.dtype}, not uint8: {hint(array)}")
+    images, n_draws = as_images(array, f"'{name}' of {path}")
     n_reshaped = 0
     channels, height, width = images.shape[1:]
     if (wanted.channels or channels) != channels or (wanted.size or height, wanted.size or width) != (
@@ -168,134 +207,36 @@ def _read_arrays(path: Path, wanted: Wanted, key: str | None) -> Foreign:
     ):
         images = np.stack([to_array(_fit(_picture(image), wanted)) for image in images])
         n_reshaped = len(images)
-    labels, classes = _labels(arrays.get(LABELS_KEY), len(images))
+    labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
+    unread: list[str] = []
+    if labelled:
+        of_labels = _labels_of(name, arrays)
+        unread = [other for other in arrays if other not in (name, of_labels)]
+        if of_labels:
+            where = f"the labels '{of_labels}' of {path}"
+            labels, classes = read_labels(arrays[of_labels], len(images), where, n_draws)
     return Foreign(
         torch.from_numpy(np.ascontiguousarray(images)),
         labels,
         classes,
         n_draws,
         _conversions(wanted, n_reshaped, len(images)),
-        (),
+        tuple(_not_read(unread, arrays, path)),
     )
 
 
-def _labels(labels: NDArray[Any] | None, n: int) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Places of an array's values among its distinct ones, and these; None where it is no n whole numbers."""
-    if labels is None or labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
-        return None, ()
-    distinct, places = np.unique(labels, return_inverse=True)
-    return torch.from_numpy(places.astype(np.int64)), tuple(map(str, distinct))
+def _labels_of(name: str, arrays: dict[str, NDArray[Any]]) -> str | None:
+    """Name of the array that labels the images `name`: `train_labels` of `train_images`, or `labels`."""
+    own = name.replace(IMAGES_KEY, LABELS_KEY)
+    return next((label for label in (own, LABELS_KEY) if label != name and label in arrays), None)
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    """Arrays by name, without ever unpickling."""
-    suffix = path.suffix.lower()
-    if suffix in PICKLES:
-        raise DataError(f"{path} may run code when it is opened: save the images as .npz or .safetensors")
-    if suffix in ARCHIVES:
-        raise DataError(f"{path} is an archive: unpack it and give the folder")
-    if not path.exists():
-        raise DataError(f"{path} does not exist: give a folder of images, a .npz or a .safetensors file")
-    if suffix not in (".npz", ".npy", ".safetensors"):
-        raise DataError(
-            f"{path} is neither a folder of images nor a .npz, .npy or .safetensors file; "
-            "a single image has no distribution to compare"
-        )
-    try:
-        if suffix == ".safetensors":
-            tensors, _ = io.read_tensors(path)
-            return {name: _numpy(tensor) for name, tensor in tensors.items()}
-        if suffix == ".npy":
-            return {path.stem: np.load(path, allow_pickle=False)}
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        if "allow_pickle" in str(error):
-            raise DataError(
-                f"{path} holds Python objects, which may run code when they are opened: "
-                "save the images as plain uint8 arrays"
-            ) from None
-        raise DataError(
-            f"{path} is damaged or no such file: write it anew with numpy or safetensors"
-        ) from None
-
-
-def _numpy(tensor: Tensor) -> NDArray[Any]:
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-
-
-def _choose(arrays: dict[str, NDArray[Any]], key: str | None, path: Path) -> str:
-    """Name of the array of images: as asked for, else `images`, else the only one that can be."""
-    if key is not None:
-        if key not in arrays:
-            raise DataError(f"{path} holds no array '{key}'; it has: {', '.join(arrays) or 'none'}")
-        return key
-    possible = [name for name, array in arrays.items() if array.ndim >= 3]
-    if IMAGES_KEY in possible:
-        return IMAGES_KEY
-    if not possible:
-        raise DataError(
-            f"{path} holds no array of images (N, H, W), (N, H, W, C) or (N, C, H, W); "
-            f"it has: {', '.join(f'{name} {array.shape}' for name, array in arrays.items()) or 'nothing'}"
-        )
-    if len(possible) > 1:
-        raise DataError(f"{path} holds several arrays of images: choose with --key {' or '.join(possible)}")
-    return possible[0]
-
-
-def _as_images(array: NDArray[np.uint8], where: str) -> tuple[NDArray[np.uint8], int]:
-    """(N, C, H, W) from (N, H, W), (N, H, W, C) or (N, C, H, W); a fifth axis in front keeps draws apart.
-
-    Raises:
-        DataError: another number of axes, no axis of 1 or 3 channels, or two that could be.
-    """
-    shape = array.shape
-    n_draws = 1
-    if array.ndim == 5:
-        n_draws, array = shape[0], array.reshape(-1, *shape[2:])
-    if array.ndim == 3:
-        array = array[:, None]
-    if array.ndim != 4 or array.size == 0:
-        raise DataError(
-            f"{where} has the shape {shape}; images are (N, H, W), (N, H, W, C) or (N, C, H, W), none of it 0"
-        )
-    first, last = array.shape[1] in NAMES, array.shape[3] in NAMES
-    if first and last:
-        raise DataError(f"{where} has the shape {shape}, whose channels could be the second axis or the last")
-    if not first and not last:
-        raise DataError(
-            f"{where} has the shape {shape}, in which neither the second axis nor the last has 1 (grey) or 3 "
-            "(colour) channels: drop an alpha channel before saving"
-        )
-    return (array if first else array.transpose(0, 3, 1, 2)), n_draws
-
-
-def _hint(array: NDArray[Any]) -> str:
-    """How numbers of another type become uint8, judged by their range."""
-    if array.dtype == bool:
-        return "save x.astype('uint8') * 255"
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array) or array.size == 0:
-        return "these are no pixels; choose another array with --key"
-    if not np.isfinite(array).all():
-        return "it holds NaN or inf, so the program that made it went wrong"
-    low, high = array.min(), array.max()
-    if low >= 0 and high <= 1:
-        return "for values in 0 to 1 save (x * 255).round().astype('uint8')"
-    if low >= -1 and high <= 1:
-        return "for values in -1 to 1 save (x * 127.5 + 127.5).round().astype('uint8')"
-    if low >= 0 and high <= 255:
-        return "for values in 0 to 255 save x.round().astype('uint8')"
-    return f"its values run from {low:.6g} to {high:.6g}; scale them to 0 to 255, round, and save as uint8"
-
-
-def _header(content: bytes) -> tuple[int, bool]:
-    """Channels of the file itself, and whether parts are transparent; `decode` refuses what is no image."""
-    try:
-        image = Image.open(BytesIO(content))
-        grey = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
-        return (1 if grey else 3), image.has_transparency_data
-    except (OSError, ValueError, SyntaxError):
-        return 3, False
+def _not_read(names: list[str], arrays: dict[str, NDArray[Any]], path: Path) -> list[str]:
+    if not names:
+        return []
+    listed = ", ".join(f"{name} {arrays[name].shape}" for name in names)
+    return [f"{path}: not read: {listed}; labels are read from an array named {LABELS_KEY}"]
 
 
 def _is_lossy(content: bytes) -> bool:

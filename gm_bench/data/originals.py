@@ -20,9 +20,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, url2pathname, urlopen
 
 from gm_bench.data.dataset import DataError
+from gm_bench.data.ownership import check_source
 from gm_bench.io import atomic
 
 MIRROR_VARIABLE = "GM_BENCH_MIRROR"
@@ -111,6 +112,7 @@ def _from_mirror_folder(original: Original) -> Found | None:
     for folder in _folder_names(original.dataset):
         path = Path(mirror) / folder / original.name
         if path.is_file():
+            check_source(path, f"what {MIRROR_VARIABLE} leads to")
             remedy = f"put the original file into the mirror, or unset {MIRROR_VARIABLE} to download it"
             _check(original, path, str(path), remedy)
             return Found(path, f"mirror {path.parent}")
@@ -153,9 +155,12 @@ def _download(original: Original) -> Found:
 
 
 def _download_from(url: str, original: Original, kind: str, remedy: str) -> Found:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        check_source(Path(url2pathname(parts.path)), f"what {MIRROR_VARIABLE} leads to")
     target = cache_folder() / original.dataset / original.name
     with atomic(target) as temporary:
-        if urlsplit(url).hostname == "drive.google.com":
+        if parts.hostname == "drive.google.com":
             _transfer_from_drive(url, temporary)
         else:
             _transfer(url, temporary)

@@ -1,5 +1,7 @@
 """Seeded splits of labelled images that keep the share of every class, and seeded choices from them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -42,7 +44,36 @@ def stratified_split(labels: Tensor, n_test: int, seed: int) -> tuple[Tensor, Te
     return torch.from_numpy(np.flatnonzero(~is_test)), torch.from_numpy(np.flatnonzero(is_test))
 
 
-def hold_out(labels: Tensor, n_validation: int) -> tuple[Tensor, Tensor]:
+def keep_every_class(
+    labels: Tensor, kept: Tensor, names: Sequence[str], drawn: str, remedy: str, lacks: str = "to train with"
+) -> None:
+    """Refuse a draw that takes every image of a class.
+
+    Args:
+        labels: of all images, int64, (N,).
+        kept: places of those that were not drawn, int64.
+        names: of the classes by label; without them the labels themselves are named.
+        drawn: what was drawn, to begin the sentence.
+        remedy: what else than more images would help.
+        lacks: what the images that were not drawn are for.
+
+    Raises:
+        DataError: a class has no image left.
+    """
+    found, counts = labels.unique(return_counts=True)
+    lost = ~torch.isin(found, labels[kept])
+    if lost.any():
+        listed = ", ".join(
+            f"{names[label] if names else f'number {label}'} ({n} image{'' if n == 1 else 's'})"
+            for label, n in zip(found[lost].tolist(), counts[lost].tolist(), strict=True)
+        )
+        raise DataError(
+            f"{drawn} takes every image of a class and leaves none {lacks}: {listed}; add images of such a "
+            f"class, take it away, or {remedy}"
+        )
+
+
+def hold_out(labels: Tensor, n_validation: int, names: Sequence[str] = ()) -> tuple[Tensor, Tensor]:
     """Rows of the training split that training sees, and those held back for learning curves.
 
     The same on every machine and for every cell of a dataset, so that curves can be compared.
@@ -50,17 +81,21 @@ def hold_out(labels: Tensor, n_validation: int) -> tuple[Tensor, Tensor]:
     Args:
         labels: of the training split, int64, (N,).
         n_validation: images held back, 1 to N − 1.
+        names: of the classes by label, for the sentence of a refusal.
 
     Raises:
-        DataError: `n_validation` leaves no image on one side.
+        DataError: `n_validation` leaves no image on one side, or no training image of a class.
     """
     n = len(labels)
     if not 0 < n_validation < n:
         raise DataError(
             f"{n_validation} validation images cannot be held back from {n} training images: "
-            "set datasets.<name>.training.n_validation lower in params.yaml"
+            "set datasets.<name>.n_validation lower in params.yaml"
         )
-    return stratified_split(labels, n_validation, seed=0)
+    seen, held_back = stratified_split(labels, n_validation, seed=0)
+    remedy = "set datasets.<name>.n_validation lower in params.yaml"
+    keep_every_class(labels, seen, names, f"the validation split of {n_validation}", remedy)
+    return seen, held_back
 
 
 def choose(places: Tensor, n: int, key: str, split: str) -> Tensor:

@@ -8,6 +8,8 @@ Deviates from the paper: rectifiers, max pooling, batch normalisation, dropout b
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gm_bench.data.scale import from_uint8
+
 N_FEATURES = 128
 SMALLEST, LARGEST = 8, 64
 
@@ -55,8 +57,7 @@ class LeNet(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (N, C, H, W) → features (N, 128) and logits (N, K), float32."""
-        x = images.float() / 127.5 - 1
-        x = self.convolutions(x).flatten(1)
+        x = self.convolutions(from_uint8(images)).flatten(1)
         features: Tensor = self.normalise(self.penultimate(x))
         logits: Tensor = self.classify(self.dropout(F.relu(features)))
         return features, logits

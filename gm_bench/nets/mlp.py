@@ -13,15 +13,13 @@ class MLP(Network):
     Source: Goodfellow et al. 2014, §5 (fully connected generator and discriminator).
 
     Args:
-        image_shape: (C, H, W), any size.
+        image_shape: (C, H, W), any size; or (D,) for points.
         n_classes: see Network.
         width: units of each hidden layer.
         critic_norm: see Network; "batch" normalises the critic's second hidden layer.
     """
 
-    def __init__(
-        self, image_shape: tuple[int, int, int], n_classes: int, width: int, critic_norm: Norm
-    ) -> None:
+    def __init__(self, image_shape: tuple[int, ...], n_classes: int, width: int, critic_norm: Norm) -> None:
         super().__init__(image_shape, n_classes, critic_norm)
         self.width = width
 

@@ -4,7 +4,8 @@ import importlib
 import inspect
 import pkgutil
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, get_args
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.nn.functional import one_hot
 from torch.nn.utils.parametrizations import spectral_norm
 
 import gm_bench.nets
-from gm_bench.config import NetworkChoice, check_keywords
+from gm_bench.options import check_keywords
 
 Norm = Literal["batch", "spectral", "none"]
 
@@ -33,10 +34,7 @@ class Network(ABC):
 
     std: ClassVar[float | None] = None  # of the initial weights; None leaves torch's own initialisation
 
-    def __init__(self, image_shape: tuple[int, int, int], n_classes: int, critic_norm: Norm) -> None:
-        if critic_norm not in get_args(Norm):
-            allowed = ", ".join(get_args(Norm))
-            raise ValueError(f"params.yaml: critic_norm is '{critic_norm}'; allowed: {allowed}")
+    def __init__(self, image_shape: tuple[int, ...], n_classes: int, critic_norm: Norm) -> None:
         self.image_shape = image_shape
         self.n_classes = n_classes
         self.critic_norm = critic_norm
@@ -124,7 +122,7 @@ class Network(ABC):
 
 
 class OneHotCode(nn.Module):
-    """A generator that is told the class by a one-hot vector beside the code.
+    """A generator that is given the class as a one-hot vector beside the code.
 
     Source: Mirza & Osindero 2014, "Conditional generative adversarial nets", figure 1.
     """
@@ -146,24 +144,25 @@ def with_label_planes(images: Tensor, labels: Tensor, n_classes: int) -> Tensor:
     return torch.cat([images, planes.expand(-1, -1, *images.shape[2:])], dim=1)
 
 
-def build(choice: NetworkChoice, image_shape: tuple[int, int, int], n_classes: int) -> Network:
+def build(name: str, options: Mapping[str, Any], image_shape: tuple[int, ...], n_classes: int) -> Network:
     """Construct the network family of the file `gm_bench/nets/<name>.py` for images (C, H, W).
 
     Args:
+        options: its constructor keywords beyond the two below.
         n_classes: classes of the data set, 0 where it has no labels.
 
     Raises:
-        ValueError: no such family, or a keyword missing or unknown to it; the message lists what there is.
+        ValueError: no such family, or a keyword missing, unknown to it or of another type; the message says
+            what there is.
     """
-    name = choice.name
     files = [module.name for module in pkgutil.iter_modules(gm_bench.nets.__path__)]
     cls = _family(name) if name in files else None
     if cls is None:
         known = ", ".join(file for file in files if _family(file))
         raise ValueError(f"unknown network '{name}'; gm_bench/nets/ holds: {known}")
     given = ("image_shape", "n_classes")
-    check_keywords(cls, choice.options, f"a recipe's network entry for {name}", given=given)
-    return cls(image_shape, n_classes, **choice.options)
+    check_keywords(cls, options, f"a recipe's network entry for {name}", given=given)
+    return cls(image_shape, n_classes, **options)
 
 
 def _family(file: str) -> type[Network] | None:

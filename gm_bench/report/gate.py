@@ -8,25 +8,26 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gm_bench.report.tables import number, title
-from gm_bench.results.regression import GATED, Comparison, Verdict
+from gm_bench.metrics.catalogue import Catalogue
+from gm_bench.report.formatting import number
+from gm_bench.results.regression import Comparison, Verdict
 
 HEADER = ("dataset", "variant", "metric", "before", "after", "difference", "noise (sd)", "limit", "")
 SIGNS = {"worse": "✗ worse", "better": "✓ better", "same": ""}
 STYLES = {"worse": "red", "better": "green", "same": ""}
 
 
-def rich_table(comparisons: Sequence[Comparison], caption: str) -> Table:
+def rich_table(comparisons: Sequence[Comparison], caption: str, catalogue: Catalogue) -> Table:
     """One line per comparison."""
     table = Table(caption=Text(caption), caption_justify="left", box=box.SIMPLE_HEAD)
     for i, name in enumerate(HEADER):
         table.add_column(name, justify="left" if i < 3 or i == 8 else "right", no_wrap=True)
     for comparison in comparisons:
-        table.add_row(*map(Text, _line(comparison)), style=STYLES[comparison.outcome])
+        table.add_row(*map(Text, _line(comparison, catalogue)), style=STYLES[comparison.outcome])
     return table
 
 
-def to_markdown(verdict: Verdict, heading: str) -> str:
+def to_markdown(verdict: Verdict, heading: str, catalogue: Catalogue) -> str:
     """The verdict first, then what failed, then what differs, then everything, folded away."""
     differing = [*verdict.worse, *verdict.better]
     parts = [f"## {heading}", in_one_sentence(verdict)]
@@ -34,8 +35,8 @@ def to_markdown(verdict: Verdict, heading: str) -> str:
     if sentences:
         parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in sentences))
     if differing:
-        parts.append(_markdown_table(differing))
-    table = _markdown_table(verdict.comparisons)
+        parts.append(_markdown_table(differing, catalogue))
+    table = _markdown_table(verdict.comparisons, catalogue)
     parts.append(
         f"<details><summary>All {len(verdict.comparisons)} comparisons</summary>\n\n{table}\n\n</details>"
     )
@@ -55,18 +56,18 @@ def in_one_sentence(verdict: Verdict) -> str:
 
 READING = (
     "Noise: standard deviation of the difference that seeds and draws alone make. A difference counts where "
-    "it exceeds the limit, which takes the number of comparisons into account; of 1-NN, differences of the "
-    "distance from 0.5 are meant."
+    "it exceeds the limit, which takes the number of comparisons into account; of metrics with → a number, "
+    "differences of the distance from it are meant."
 )
 
 
-def _line(comparison: Comparison) -> list[str]:
-    ratio = comparison.metric in GATED and GATED[comparison.metric].ratio
-    digits = decimals(comparison)
+def _line(comparison: Comparison, catalogue: Catalogue) -> list[str]:
+    ratio = catalogue.is_relative(comparison.metric)
+    digits = decimals(comparison, ratio)
     return [
         comparison.dataset,
         comparison.variant,
-        title(comparison.metric),
+        catalogue.title(comparison.metric),
         number(comparison.before, digits),
         number(comparison.after, digits),
         _difference(comparison, ratio, digits),
@@ -76,10 +77,10 @@ def _line(comparison: Comparison) -> list[str]:
     ]
 
 
-def decimals(comparison: Comparison) -> int:
+def decimals(comparison: Comparison, ratio: bool) -> int:
     """Two figures of the noise, on the metric's own scale."""
     noise = comparison.noise
-    if comparison.metric in GATED and GATED[comparison.metric].ratio:
+    if ratio:
         noise *= abs(comparison.before)
     return min(max(1 - math.floor(math.log10(noise)), 0), 6) if noise > 0 else 3
 
@@ -97,9 +98,9 @@ def _amount(value: float, ratio: bool, digits: int) -> str:
     return f"{number(100 * math.expm1(value), 1)} %" if ratio else number(value, digits)
 
 
-def _markdown_table(comparisons: Sequence[Comparison]) -> str:
+def _markdown_table(comparisons: Sequence[Comparison], catalogue: Catalogue) -> str:
     rule = ["---"] * 3 + ["---:"] * 5 + ["---"]
-    lines = [HEADER, rule, *(list(map(_escaped, _line(comparison))) for comparison in comparisons)]
+    lines = [HEADER, rule, *(list(map(_escaped, _line(comparison, catalogue))) for comparison in comparisons)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

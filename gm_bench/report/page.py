@@ -6,153 +6,177 @@ from typing import Any
 
 from torch import Tensor
 
+from gm_bench.cell import Cell
+from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report import pictures
 from gm_bench.report.charts import Chart, family_colours
+from gm_bench.report.display import Display, Samples
 from gm_bench.report.drawing import COLOURS
-from gm_bench.report.exhibit import Exhibit, page_name
-from gm_bench.report.pictures import Film, data_uri
-from gm_bench.report.tables import (
+from gm_bench.report.formatting import (
     NOT_AVAILABLE,
     decimals,
-    density_marks,
     duration,
     floor_text,
-    marked,
-    notes,
     number,
-    outcome,
-    protocol_in_words,
     score_text,
-    title,
 )
+from gm_bench.report.pictures import Frames, data_uri
+from gm_bench.report.tables import in_words, marked, notes, outcome
 from gm_bench.report.template import templates
-from gm_bench.results.leaderboard import COLUMNS, ORDER_BY, Entry, Leaderboard, Score
-from gm_bench.results.protocol import LIKELIHOOD
+from gm_bench.results.leaderboard import Entry, Leaderboard, Score
+from gm_bench.results.schema import CellResult
 
 STRIP_WIDTH, STRIP_MARGIN = 120, 6
 # What all sample pictures of the page may take together, before they are written as text a third longer.
 PICTURE_BYTES = 2_000_000
-SHARE_OF_FILMS = 0.8
+SHARE_OF_FRAMES = 0.8
 
 
 def render(
     board: Leaderboard,
-    exhibits: Sequence[Exhibit],
-    real: Mapping[str, Tensor],
+    results: Sequence[CellResult],
+    display: Display,
     charts: Mapping[str, Sequence[Chart]],
+    samples: Mapping[Cell, Samples] | None = None,
+    real: Mapping[str, Tensor] | None = None,
 ) -> str:
     """The page as HTML; links lead to `cells/` and `figures/` beside it.
 
     Args:
         board: the leaderboard.
-        exhibits: what its cells left behind; the first seed of a variant that has samples is shown.
-        real: images of each dataset's test split, uint8 (n, C, H, W).
+        results: its cells; the first seed of a variant that has samples is shown.
+        display: how the track shows them.
         charts: of each dataset.
+        samples: what the cells drew; empty for a track whose samples are no pictures.
+        real: images of each dataset's test split, uint8 (n, C, H, W).
     """
-    shown = {dataset: _shown(board, dataset, exhibits) for dataset in board.datasets}
+    samples, real = samples or {}, real or {}
+    shown = {dataset: _shown(board, dataset, results, samples) for dataset in board.datasets}
     n_shown = sum(len(chosen) for chosen in shown.values()) + len(real)
     n_bytes = PICTURE_BYTES // max(1, n_shown)
     sections = [
-        _section(board, dataset, exhibits, shown[dataset], real.get(dataset), n_bytes)
-        | {"charts": charts.get(dataset, ())}
+        _section(board, dataset, results, display)
+        | _pictures(board, dataset, shown[dataset], samples, real.get(dataset), n_bytes)
+        | {
+            "charts": charts.get(dataset, ()),
+            "galleries": display.galleries(
+                list(shown[dataset].values()), int((1 - SHARE_OF_FRAMES) * n_bytes)
+            ),
+        }
         for dataset in board.datasets
     ]
     page = templates().get_template("leaderboard.html")
-    return page.render(sections=sections, strip_width=STRIP_WIDTH)
+    order = board.catalogue.name(board.order_by)
+    return page.render(name=board.name, order=order, sections=sections, strip_width=STRIP_WIDTH)
 
 
 def _section(
-    board: Leaderboard,
-    dataset: str,
-    exhibits: Sequence[Exhibit],
-    shown: Mapping[str, Exhibit],
-    real: Tensor | None,
-    n_bytes: int,
+    board: Leaderboard, dataset: str, results: Sequence[CellResult], display: Display
 ) -> dict[str, Any]:
-    metrics, entries = board.metrics(dataset), board.entries[dataset]
+    """Table, notes and protocol of a dataset."""
+    metrics, entries, catalogue = board.metrics(dataset), board.entries[dataset], board.catalogue
     floor, spread = board.floors[dataset], board.floor_sds[dataset]
     digits = {metric: decimals(entries, metric) for metric in metrics}
     colours = {family: COLOURS[ink][0] for family, ink in family_colours(board).items()}
-    marks = density_marks(board, dataset)
+    marks = display.marks(board, dataset)
     place = _scale(board, dataset)
-    protocol, extractor = board.protocols[dataset], board.protocols[dataset]["extractor"]
-    films = {variant: _film(exhibit, int(SHARE_OF_FILMS * n_bytes)) for variant, exhibit in shown.items()}
-    n_images = max((film.n_images for film in films.values()), default=pictures.MOST_IMAGES)
     return {
         "name": dataset,
-        "summary": f"{len(entries)} variants, N = {protocol['n_samples']:,}, features of {extractor['name']}",
+        "summary": ", ".join(filter(None, (f"{len(entries)} variants", display.summary(board, dataset)))),
         "families": [(family, colours[family]) for family in dict.fromkeys(e.family for e in entries)],
         "columns": [
             {
                 "name": metric,
-                "title": title(metric),
-                "first": _better_first(metric),
-                "sorted": metric == ORDER_BY,
-                "short": metric not in COLUMNS or COLUMNS[metric].short,
+                "title": catalogue.title(metric),
+                "sentence": catalogue[metric].sentence if metric in catalogue else "",
+                "first": "descending" if catalogue.direction(metric) == "↑" else "ascending",
+                "sorted": metric == board.order_by,
+                "short": catalogue.is_main(metric),
             }
             for metric in metrics
         ],
-        "n_short": sum(metric not in COLUMNS or COLUMNS[metric].short for metric in metrics),
+        "n_short": len(board.main_metrics(dataset)),
         "floor": [floor_text(floor.get(metric), digits[metric], spread.get(metric)) for metric in metrics],
-        "floor_place": place(floor[ORDER_BY]) if ORDER_BY in floor else None,
+        "floor_place": place(floor[board.order_by]) if board.order_by in floor else None,
         "rows": [
-            _row(entry, metrics, digits, place, colours[entry.family], exhibits, marks.get(entry.variant, ""))
+            _row(entry, board, digits, place, colours[entry.family], results, display, marks)
             for entry in entries
         ],
-        "notes": notes(board, dataset),
-        "protocol": [line.partition(": ")[::2] for line in protocol_in_words(board, dataset)],
-        "real": None if real is None else _frame(pictures.still(real, n_images, n_bytes)),
-        "moments": max((film.moments for film in films.values()), key=len, default=()),
-        "samples_note": _samples_note(shown, films),
+        "notes": notes(board, dataset, display),
+        "protocol": [line.partition(": ")[::2] for line in in_words(board, dataset, display)],
+    }
+
+
+def _pictures(
+    board: Leaderboard,
+    dataset: str,
+    shown: Mapping[str, CellResult],
+    samples: Mapping[Cell, Samples],
+    real: Tensor | None,
+    n_bytes: int,
+) -> dict[str, Any]:
+    """Samples over training time, of each variant and beside real images; nothing without any samples."""
+    entries = board.entries[dataset]
+    digits = decimals(entries, board.order_by)
+    frames = {
+        variant: _frames(result, samples[result.cell], int(SHARE_OF_FRAMES * n_bytes))
+        for variant, result in shown.items()
+    }
+    n_images = max((each.n_images for each in frames.values()), default=pictures.MOST_IMAGES)
+    return {
+        "has_samples": bool(samples),
+        "real": None if real is None else _as_dict(pictures.still(real, n_images, n_bytes)),
+        "times": max((each.images_shown for each in frames.values()), key=len, default=()),
+        "samples_note": _samples_note(shown, frames),
         "gallery": [
-            _gallery(entry, shown.get(entry.variant), films.get(entry.variant), digits.get(ORDER_BY, 0))
+            _gallery(entry, board, shown.get(entry.variant), frames.get(entry.variant), digits)
             for entry in entries
-        ],
-        "pairs": [
-            _pairs(exhibit, int((1 - SHARE_OF_FILMS) * n_bytes))
-            for exhibit in shown.values()
-            if exhibit.pairs
         ],
     }
 
 
 def _row(
     entry: Entry,
-    metrics: Sequence[str],
+    board: Leaderboard,
     digits: Mapping[str, int],
     place: Any,
     colour: str,
-    exhibits: Sequence[Exhibit],
-    mark: str,
+    results: Sequence[CellResult],
+    display: Display,
+    marks: Mapping[tuple[str, str], str],
 ) -> dict[str, Any]:
-    n, n_bad = len(entry.seeds), len(entry.divergences)
+    metrics = list(digits)
+    n, n_bad = len(entry.seeds), entry.n_diverged
     n_parameters = sum(entry.cost["parameters"].values())
     scores = [entry.metrics.get(metric) for metric in metrics]
-    order = entry.metrics.get(ORDER_BY)
-    cells = [exhibit.cell for exhibit in exhibits if exhibit.cell[:2] == (entry.dataset, entry.variant)]
+    order = entry.metrics.get(board.order_by)
+    cells = [r.cell for r in results if (r.dataset, r.variant) == (entry.dataset, entry.variant)]
     return {
         "variant": entry.variant,
-        "marked": marked(entry),
+        "marked": marked(entry, display),
         "family": entry.family,
         "source": entry.source,
         "colour": colour,
         "words": f"{entry.variant} {entry.family} {entry.source}".lower(),
         "diverged": outcome(entry),
         "cells": [
-            _cell(score, digits[metric], mark if metric in LIKELIHOOD else "") if score else None
+            _cell(score, digits[metric], marks.get((entry.variant, metric), "")) if score else None
             for metric, score in zip(metrics, scores, strict=True)
         ],
         "places": [place(value) for value in order.values] if order else [],
         "rank": NOT_AVAILABLE if entry.rank is None else str(entry.rank),
         "seeds": f"{n - n_bad} of {n}" if n_bad else str(n),
-        "pages": [(cell[2], f"cells/{page_name(cell)}") for cell in cells],
+        "pages": [(cell.seed, f"cells/{cell.page}") for cell in cells],
         "seconds": duration(entry.cost["seconds"]),
         "parameters": number(n_parameters, 0),
         # What each column is sorted by, in the order of the columns; null stays at the end.
         "keys": [
             entry.rank,
             entry.variant,
-            *(_sort_key(m, score.mean) if score else None for m, score in zip(metrics, scores, strict=True)),
+            *(
+                _sort_key(board.catalogue, metric, score.mean) if score else None
+                for metric, score in zip(metrics, scores, strict=True)
+            ),
             n - n_bad,
             entry.cost["seconds"],
             n_parameters,
@@ -170,101 +194,83 @@ def _cell(score: Score, digits: int, mark: str) -> dict[str, Any]:
     }
 
 
-def _shown(board: Leaderboard, dataset: str, exhibits: Sequence[Exhibit]) -> dict[str, Exhibit]:
+def _shown(
+    board: Leaderboard, dataset: str, results: Sequence[CellResult], samples: Mapping[Cell, Samples]
+) -> dict[str, CellResult]:
     """Of each variant the cell whose samples are shown: the first seed that finished, else the first that
     left snapshots before it diverged."""
     chosen = {}
     for entry in board.entries[dataset]:
         own = sorted(
-            (e for e in exhibits if e.cell[:2] == (dataset, entry.variant)), key=lambda each: each.seed
+            (r for r in results if (r.dataset, r.variant) == (dataset, entry.variant) and r.cell in samples),
+            key=lambda each: each.seed,
         )
-        finished = [e for e in own if e.samples is not None]
-        begun = [e for e in own if e.snapshots is not None]
+        finished = [r for r in own if samples[r.cell].images is not None]
+        begun = [r for r in own if samples[r.cell].snapshots is not None]
         if finished or begun:
             chosen[entry.variant] = (finished or begun)[0]
     return chosen
 
 
-def _film(exhibit: Exhibit, n_bytes: int) -> Film:
+def _frames(result: CellResult, samples: Samples, n_bytes: int) -> Frames:
     """Snapshots of the training where there are any, else the samples."""
-    if exhibit.snapshots is not None:
-        return pictures.film(exhibit.snapshots, exhibit.images_shown, n_bytes)
-    assert exhibit.samples is not None
-    return pictures.film(exhibit.samples[None], (int(exhibit.cost["images"]),), n_bytes)
+    if samples.snapshots is not None:
+        return pictures.frames_within(samples.snapshots, samples.images_shown, n_bytes)
+    assert samples.images is not None
+    return pictures.frames_within(samples.images[None], (int(result.cost["images"]),), n_bytes)
 
 
-def _frame(film: Film) -> dict[str, Any]:
-    """A film as the template shows it."""
+def _as_dict(frames: Frames) -> dict[str, Any]:
+    """Frames as the template shows them."""
     return {
-        "source": data_uri(film.picture),
-        "width": film.picture.width,
-        "height": film.picture.height,
-        "moments": list(film.moments),
-        "n": len(film.moments),
+        "source": data_uri(frames.picture),
+        "width": frames.picture.width,
+        "height": frames.picture.height,
+        "times": list(frames.images_shown),
+        "n": len(frames.images_shown),
     }
 
 
-def _samples_note(shown: Mapping[str, Exhibit], films: Mapping[str, Film]) -> str:
+def _samples_note(shown: Mapping[str, CellResult], frames: Mapping[str, Frames]) -> str:
     """Which samples are shown and what was done to them."""
     if not shown:
         return "No cell left samples."
-    seeds = sorted({exhibit.seed for exhibit in shown.values()})
+    seeds = sorted({result.seed for result in shown.values()})
     said = f"Seed {', '.join(map(str, seeds))}, unselected; other seeds are on the pages of the cells."
-    if any(len(film.moments) > 1 for film in films.values()):
-        said = f"The same codes at every moment of a training. {said}"
-    if not all(film.picture.exact for film in films.values()):
+    if any(len(each.images_shown) > 1 for each in frames.values()):
+        said = f"The same codes at every time of a training. {said}"
+    if not all(each.picture.exact for each in frames.values()):
         said += " Pictures are compressed to keep the page small; those of the cells' pages are exact."
     return said
 
 
-def _gallery(entry: Entry, exhibit: Exhibit | None, film: Film | None, digits: int) -> dict[str, Any]:
-    score = entry.metrics.get(ORDER_BY)
-    frame = None
-    if exhibit and film:
-        text = f"samples of {entry.variant} on {entry.dataset}, seed {exhibit.seed}"
-        frame = _frame(film) | {"text": text}
+def _gallery(
+    entry: Entry, board: Leaderboard, result: CellResult | None, frames: Frames | None, digits: int
+) -> dict[str, Any]:
+    score = entry.metrics.get(board.order_by)
+    shown = None
+    if result and frames:
+        text = f"samples of {entry.variant} on {entry.dataset}, seed {result.seed}"
+        shown = _as_dict(frames) | {"text": text}
     return {
         "variant": entry.variant,
         "score": score_text(score, digits) if score else None,
         "diverged": outcome(entry),
-        "film": frame,
+        "frames": shown,
     }
 
 
-def _pairs(exhibit: Exhibit, n_bytes: int) -> dict[str, Any]:
-    picture = pictures.pairs_picture(exhibit.pairs, n_bytes)
-    nearest = exhibit.pairs[0].distance_ratio
-    dataset, variant, seed = exhibit.cell
-    return {
-        "variant": variant,
-        "source": data_uri(picture),
-        "width": picture.width,
-        "height": picture.height,
-        "nearest": f"nearest {nearest:.2f}",
-        "text": f"the {len(exhibit.pairs)} samples of {variant} on {dataset}, seed {seed}, that are nearest "
-        "to a training image, above those images",
-    }
-
-
-def _better_first(metric: str) -> str:
-    return "descending" if metric in COLUMNS and COLUMNS[metric].direction == "↑" else "ascending"
-
-
-def _sort_key(metric: str, value: float) -> float:
+def _sort_key(catalogue: Catalogue, metric: str, value: float) -> float:
     """The value, or its distance from the best one where that is neither end."""
-    direction = COLUMNS[metric].direction if metric in COLUMNS else ""
-    return abs(value - float(direction[1:])) if direction.startswith("→") else value
+    in_between = catalogue.direction(metric).startswith("→")
+    return catalogue.badness(metric, value) if in_between else value
 
 
 def _scale(board: Leaderboard, dataset: str) -> Any:
     """Where a value of the ordering metric stands on a logarithmic strip that holds all of them."""
-    values = [
-        v
-        for entry in board.entries[dataset]
-        if ORDER_BY in entry.metrics
-        for v in entry.metrics[ORDER_BY].values
-    ]
-    values += [board.floors[dataset][ORDER_BY]] if ORDER_BY in board.floors[dataset] else []
+    order, floor = board.order_by, board.floors[dataset]
+    values = [v for e in board.with_metric(dataset, order) for v in e.metrics[order].values]
+    values += [floor[order]] if order in floor else []
     positive = [value for value in values if value > 0] or [1.0]
     low, high = math.log(min(positive)), math.log(max(positive))
     width = STRIP_WIDTH - 2 * STRIP_MARGIN

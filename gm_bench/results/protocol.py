@@ -1,15 +1,57 @@
 """What must be equal for two numbers to be compared."""
 
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
-from gm_bench.config import Protocol
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from gm_bench.metrics import extractors
 
 DTYPE = "features float32, metrics float64"
 # Draws the subsets of KID and FID∞ and the order in which the classifier score is split.
 SEED = 2020
 # Metrics that are no distance between sets of images: bounds of a model's log-likelihood of held-out ones.
 LIKELIHOOD = ("elbo", "iw_bound")
+
+
+def _known(extractor: str) -> str:
+    if extractor not in extractors.names():
+        allowed = " or ".join(f"'{name}'" for name in extractors.names())
+        raise PydanticCustomError("unknown_extractor", "Input should be {allowed}", {"allowed": allowed})
+    return extractor
+
+
+Count = Annotated[int, Field(gt=0, strict=True)]
+AtLeastTwo = Annotated[int, Field(ge=2, strict=True)]
+
+
+class Protocol(BaseModel):
+    """Everything that a metric depends on besides the samples, as params.yaml says it of a dataset.
+
+    `extractor` is the name of a file of gm_bench/metrics/extractors; `n_train` training images are searched
+    for copies, at least as many as there are samples; FID∞ is fitted through `fid_subsets` sizes, N to
+    N / fid_subsets; a sample nearer to a training image than the `duplicate_quantile` of held-out images is a
+    near duplicate; the bounds of a model's log-likelihood are of `bound_images` held-out images with
+    `bound_codes` codes each; the floor's spread is over `floor_splits` random splits of the real images that
+    are compared.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    extractor: Annotated[str, AfterValidator(_known)]
+    n_samples: AtLeastTwo
+    n_train: AtLeastTwo
+    draws: Count
+    score_splits: Count
+    kid_subsets: Count
+    kid_subset_size: AtLeastTwo
+    fid_subsets: Annotated[int, Field(ge=3, strict=True)]
+    neighbours: Count
+    duplicate_quantile: Annotated[float, Field(gt=0, lt=1, strict=True)]
+    bound_images: Count
+    bound_codes: Count
+    floor_splits: AtLeastTwo
 
 
 def build_protocol(

@@ -1,8 +1,8 @@
 """What may be said of an order: intervals of means over seeds, and ranks that rows share unless told apart.
 
 Seeds are independent draws. Variances are moderated over the variants of a dataset (see `moderation`), so a
-variant with one seed borrows the noise of the others. FID is compared by its logarithm, because its spread
-grows with it.
+variant with one seed borrows the noise of the others. A metric whose spread grows with it is compared by its
+logarithm.
 """
 
 import math
@@ -48,13 +48,13 @@ def intervals(values: Mapping[str, Sequence[float]], ratio: bool) -> dict[str, t
     return found
 
 
-def ranks(values: Mapping[str, Sequence[float]], ratio: bool) -> dict[str, int | None]:
-    """Ranks of variants of which lower values are better: 1 + how many others are better beyond noise.
+def ranks(badness: Mapping[str, Sequence[float]]) -> dict[str, int | None]:
+    """Ranks of variants by values of which lower ones are better: 1 + how many are better beyond noise.
 
     Two variants are told apart by a moderated t-test, two-sided, at a level of 5 % over all pairs together
     (Bonferroni). None for all where no variant has two seeds.
     """
-    estimates = _estimates(values, ratio)
+    estimates = _estimates(badness, ratio=False)
     n_pairs = math.comb(len(estimates), 2)
     found: dict[str, int | None] = {}
     for variant, own in estimates.items():

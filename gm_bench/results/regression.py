@@ -2,11 +2,11 @@
 
 Pure functions: contents of json files in, verdicts and contents of json files out.
 
-How a metric is compared. Values are turned into a *badness*, larger is worse: the logarithm for FID (its
-spread grows with it), the value or its negative elsewhere, the distance from 0.5 for 1-NN. A variant's shift
-is the difference of the means over its seeds. Its noise follows from spreads between seeds, which hold the
-noise of the draws: the variant's own spread, in baseline and candidate, is drawn towards the spread of all
-variants of the dataset as far as the variants agree about it.
+How a metric is compared. Values are turned into a *badness*, larger is worse (`Catalogue.badness`): the value
+or its negative, the distance from an ideal where there is one, the logarithm where differences are ratios. A
+variant's shift is the difference of the means over its seeds. Its noise follows from spreads between seeds,
+which hold the noise of the draws: the variant's own spread, in baseline and candidate, is drawn towards the
+spread of all variants of the dataset as far as the variants agree about it.
 
 Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression", §3
 (moderated t) and §6.2 (the prior's scale and degrees of freedom).
@@ -27,7 +27,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gm_bench.results.leaderboard import COLUMNS
+from gm_bench.metrics.catalogue import Catalogue, MetricError
+from gm_bench.results.leaderboard import SCHEMA as LEADERBOARD_SCHEMA
+from gm_bench.results.leaderboard import Entry, Leaderboard, LeaderboardError, from_json
 from gm_bench.results.moderation import Spread, fit_prior, quantile
 from gm_bench.results.protocol import same_protocol
 
@@ -35,65 +37,12 @@ SCHEMA = 1
 # Of a run, were spreads normal and well known. The simulation (benchmarks/gate.py) shows what comes of it.
 FALSE_ALARM_RATE = 0.0025
 ALL_VARIANTS = "all variants"
-Json = Mapping[str, Any]
+Pair = tuple[tuple[str, str], Entry, Entry]  # (dataset, variant), its entry before and after
 Outcome = Literal["worse", "better", "same"]
 
 
 class NotComparable(ValueError):
     """Two leaderboards, or a file that is none, of which no verdict can be given; the message says why."""
-
-
-@dataclass(frozen=True)
-class Gauge:
-    """How a metric is judged.
-
-    Args:
-        margin: the smallest difference in badness that matters; the logarithm of a ratio where `ratio`.
-        ratio: whether differences are relative.
-    """
-
-    margin: float
-    ratio: bool = False
-
-
-# What the gate judges. KID goes with FID, the other metrics with these, and each one more costs power.
-GATED: Mapping[str, Gauge] = {
-    "fid": Gauge(margin=math.log(1.05), ratio=True),
-    "one_nn": Gauge(margin=0.01),
-    "precision": Gauge(margin=0.02),
-    "recall": Gauge(margin=0.02),
-}
-
-
-def judgeable(names: Sequence[str]) -> dict[str, Gauge]:
-    """Gauges without margins for every metric whose direction is known: for looking, not for failing."""
-    known = [name for name in names if name in COLUMNS and COLUMNS[name].direction[0] in "↑↓→"]
-    return {name: Gauge(0.0, name in GATED and GATED[name].ratio) for name in known}
-
-
-@dataclass(frozen=True)
-class Result:
-    """A variant on a dataset: values of finished seeds by metric; `seeds` also has those that diverged."""
-
-    seeds: tuple[int, ...]
-    budget: int
-    values: Mapping[str, tuple[float, ...]]
-
-    @property
-    def n_finished(self) -> int:
-        return max((len(values) for values in self.values.values()), default=0)
-
-
-@dataclass(frozen=True)
-class Board:
-    """What a leaderboard.json says, as far as it is compared."""
-
-    protocols: Mapping[str, Json]
-    floors: Mapping[str, Mapping[str, float]]
-    results: Mapping[tuple[str, str], Result]
-
-    def variants(self, dataset: str) -> list[str]:
-        return [variant for name, variant in self.results if name == dataset]
 
 
 @dataclass(frozen=True)
@@ -103,7 +52,7 @@ class Baseline:
     `spreads` are by dataset, variant and gated metric, in badness.
     """
 
-    board: Board
+    board: Leaderboard
     revision: str
     spreads: Mapping[tuple[str, str, str], Spread]
 
@@ -151,56 +100,27 @@ class Verdict:
         return not self.failures and not self.worse
 
 
-def badness(metric: str, value: float, ratio: bool) -> float:
-    """A metric's value on the scale on which larger is worse.
+def read_board(content: Any, name: str, catalogue: Catalogue) -> Leaderboard:
+    """The leaderboard in the content of a leaderboard.json called `name`.
 
     Raises:
-        NotComparable: the better direction is not known, or a value without a ratio is to be compared by one.
-    """
-    direction = COLUMNS[metric].direction if metric in COLUMNS else "none"
-    if direction.startswith("→"):
-        return abs(value - float(direction.removeprefix("→")))
-    if direction not in ("↑", "↓"):
-        raise NotComparable(f"{metric}: it is not known whether higher or lower is better")
-    sign = 1 if direction == "↓" else -1
-    if not ratio:
-        return sign * value
-    if value <= 0:
-        raise NotComparable(f"{metric} is {value:g}: it is compared by ratios, so it must be above 0")
-    return sign * math.log(value)
-
-
-def read_board(content: Any, name: str) -> Board:
-    """The board in the content of a leaderboard.json called `name`.
-
-    Raises:
-        NotComparable: the content is of another kind or version.
+        NotComparable: the content is of another kind or version, or a value is not finite.
     """
     try:
-        if content["schema"] != SCHEMA:
-            raise NotComparable(f"{name} has schema {content['schema']}, this version reads {SCHEMA}")
-        results = {
-            (row["dataset"], row["variant"]): Result(
-                seeds=tuple(row["seeds"]),
-                budget=row["cost"]["budget"],
-                values={metric: tuple(map(float, m["values"])) for metric, m in row["metrics"].items()},
-            )
-            for row in content["rows"]
-        }
-        return Board(dict(content["protocol"]), dict(content["floors"]), results)
-    except (KeyError, TypeError, AttributeError):
-        raise NotComparable(f"{name} is no leaderboard: give the leaderboard.json of make repro") from None
+        return from_json(content, name, catalogue)
+    except LeaderboardError as error:
+        raise NotComparable(str(error)) from None
 
 
-def read_baseline(content: Any, name: str) -> Baseline:
+def read_baseline(content: Any, name: str, catalogue: Catalogue) -> Baseline:
     """The baseline in the content of a file: one that `to_json` made, or a bare leaderboard.
 
     Raises:
         NotComparable: the content is neither.
     """
     if not isinstance(content, dict) or "leaderboard" not in content:
-        return of_board(read_board(content, name), revision=name)
-    board = read_board(content["leaderboard"], name)
+        return of_board(read_board(content, name, catalogue), revision=name)
+    board = read_board(content["leaderboard"], name, catalogue)
     try:
         spreads = {
             (dataset, variant, metric): Spread(float(s["sum_of_squares"]), int(s["degrees"]))
@@ -213,18 +133,29 @@ def read_baseline(content: Any, name: str) -> Baseline:
         raise NotComparable(f"{name} is no baseline: make one with gm-bench check --update") from None
 
 
-def of_board(board: Board, revision: str, earlier: Baseline | None = None) -> Baseline:
+def of_board(board: Leaderboard, revision: str, earlier: Baseline | None = None) -> Baseline:
     """A baseline from a leaderboard; spreads of an earlier one are added where they were measured alike.
 
     What has the same values as before adds nothing: it is the same measurement.
+
+    Raises:
+        NotComparable: a judged metric is missing of a finished seed, or of the floor.
     """
-    spreads = spreads_of(board, GATED)
+    gated = board.catalogue.gated()
+    for dataset in board.datasets:
+        _check_floor(board, dataset)
+    for (dataset, variant), entry in board.by_key.items():
+        for metric in gated:
+            if metric in entry.metrics and entry.metrics[metric].n != entry.n_finished:
+                raise NotComparable(f"{dataset}/{variant} {_lacks(entry, metric)}: evaluate it again")
+    spreads = spreads_of(board, gated)
     for key, old in (earlier.spreads if earlier else {}).items():
         dataset, variant, metric = key
         if earlier is None or key not in spreads or _set_up_differs(earlier.board, board, dataset, variant):
             continue
-        before, after = (each.results[dataset, variant].values for each in (earlier.board, board))
-        spreads[key] = old if before.get(metric) == after[metric] else old + spreads[key]
+        before, after = (each.by_key[dataset, variant].metrics for each in (earlier.board, board))
+        same = metric in before and before[metric].values == after[metric].values
+        spreads[key] = old if same else old + spreads[key]
     return Baseline(board, revision, spreads)
 
 
@@ -235,11 +166,12 @@ def to_json(baseline: Baseline) -> dict[str, Any]:
         {
             "dataset": dataset,
             "variant": variant,
-            "seeds": list(result.seeds),
-            "metrics": {metric: {"values": list(values)} for metric, values in result.values.items()},
-            "cost": {"budget": result.budget},
+            "seeds": list(entry.seeds),
+            "status": entry.status,
+            "metrics": {metric: {"values": list(score.values)} for metric, score in entry.metrics.items()},
+            "cost": {"budget": entry.cost["budget"]},
         }
-        for (dataset, variant), result in board.results.items()
+        for (dataset, variant), entry in board.by_key.items()
     ]
     spreads: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     for (dataset, variant, metric), spread in baseline.spreads.items():
@@ -249,7 +181,9 @@ def to_json(baseline: Baseline) -> dict[str, Any]:
         "schema": SCHEMA,
         "revision": baseline.revision,
         "leaderboard": {
-            "schema": SCHEMA,
+            "schema": LEADERBOARD_SCHEMA,
+            "board": board.name,
+            "track": board.track,
             "protocol": dict(board.protocols),
             "floors": dict(board.floors),
             "rows": rows,
@@ -258,117 +192,140 @@ def to_json(baseline: Baseline) -> dict[str, Any]:
     }
 
 
-def spreads_of(board: Board, gauges: Mapping[str, Gauge]) -> dict[tuple[str, str, str], Spread]:
+def spreads_of(board: Leaderboard, metrics: Sequence[str]) -> dict[tuple[str, str, str], Spread]:
     """The spread between seeds of every variant and metric that two seeds or more have finished."""
-    spreads = {}
-    for (dataset, variant), result in board.results.items():
-        for metric, values in result.values.items():
-            if metric in gauges and len(values) > 1:
-                spreads[dataset, variant, metric] = spread_of(metric, values, gauges[metric])
-    return spreads
+    return {
+        (dataset, variant, metric): spread_of(metric, score.values, board.catalogue)
+        for (dataset, variant), entry in board.by_key.items()
+        for metric, score in entry.metrics.items()
+        if metric in metrics and score.n > 1
+    }
 
 
-def spread_of(metric: str, values: Sequence[float], gauge: Gauge) -> Spread:
+def spread_of(metric: str, values: Sequence[float], catalogue: Catalogue) -> Spread:
     """The spread of one variant's seeds about their mean, in badness."""
-    bad = [badness(metric, value, gauge.ratio) for value in values]
+    bad = _badness(metric, values, catalogue)
     mean = statistics.fmean(bad)
     return Spread(math.fsum((value - mean) ** 2 for value in bad), len(bad) - 1)
 
 
-def check(baseline: Baseline, board: Board, gated: Mapping[str, Gauge] = GATED) -> Verdict:
+def check(baseline: Baseline, board: Leaderboard, gated: Sequence[str] | None = None) -> Verdict:
     """The gate: does `board` hold what `baseline` reached?
+
+    Args:
+        gated: the metrics to judge; all that the catalogue says where it is None.
 
     Raises:
         NotComparable: nothing can be said, because what measures or the budget has changed.
     """
+    gated = board.catalogue.gated() if gated is None else gated
     failures, remarks, pairs = [], [], []
-    for dataset in baseline.board.protocols:
+    for dataset in baseline.board.datasets:
         if dataset in board.protocols:
             _refuse_what_differs(baseline.board, board, dataset)
-    for key, before in baseline.board.results.items():
-        name, after = "/".join(key), board.results.get(key)
+    before_by_key, after_by_key = baseline.board.by_key, board.by_key
+    for key, before in before_by_key.items():
+        name, after = "/".join(key), after_by_key.get(key)
         if after is None:
             failures.append(f"{name} is missing: the baseline has it with {len(before.seeds)} seeds.")
             continue
         gone = sorted(set(before.seeds) - set(after.seeds))
         if gone:
             failures.append(f"{name} is missing seed {', '.join(map(str, gone))} of the baseline.")
-        n_bad = len(after.seeds) - after.n_finished
-        if n_bad > len(before.seeds) - before.n_finished:
-            failures.append(f"{name}: {n_bad} of {len(after.seeds)} seeds diverged.")
-        elif n_bad:
-            remarks.append(f"{name}: {n_bad} of {len(after.seeds)} seeds diverged, as in the baseline.")
-        for metric in gated:
-            if metric in before.values and after.n_finished and metric not in after.values:
-                failures.append(f"{name} has no {metric}, the baseline has.")
+        if after.n_diverged > before.n_diverged:
+            failures.append(f"{name}: {after.n_diverged} of {len(after.seeds)} seeds diverged.")
+        elif after.n_diverged:
+            remarks.append(
+                f"{name}: {after.n_diverged} of {len(after.seeds)} seeds diverged, as in the baseline."
+            )
+        failures += [
+            f"{name} {_lacks(after, metric)}, the baseline has."
+            for metric in gated
+            if metric in before.metrics and _count(after, metric) != after.n_finished
+        ]
         pairs.append((key, before, after))
-    new = [key for key in board.results if key not in baseline.board.results]
-    remarks += [f"{'/'.join(key)} is new: the baseline does not have it." for key in new]
-    comparisons = compare(pairs, baseline.spreads, gated, FALSE_ALARM_RATE)
+    remarks += [
+        f"{'/'.join(key)} is new: the baseline does not have it."
+        for key in after_by_key
+        if key not in before_by_key
+    ]
+    comparisons = compare(pairs, baseline.spreads, gated, board.catalogue, FALSE_ALARM_RATE)
     return Verdict(comparisons, failures, remarks)
 
 
-def contrast(before: Board, after: Board) -> Verdict:
+def contrast(before: Leaderboard, after: Leaderboard) -> Verdict:
     """Two leaderboards side by side, every metric whose direction is known; nothing fails.
 
     Raises:
         NotComparable: they share no variant of a dataset under one protocol and budget.
     """
     remarks, pairs = [], []
-    for key, result in before.results.items():
-        if key not in after.results:
+    after_by_key = after.by_key
+    for key, entry in before.by_key.items():
+        if key not in after_by_key:
             remarks.append(f"{'/'.join(key)} stands in the first only.")
         elif difference := _set_up_differs(before, after, *key):
             remarks.append(f"{'/'.join(key)} cannot be compared: {difference}.")
         else:
-            pairs.append((key, result, after.results[key]))
-    others = [key for key in after.results if key not in before.results]
+            pairs.append((key, entry, after_by_key[key]))
+    others = [key for key in after_by_key if key not in before.by_key]
     remarks += [f"{'/'.join(key)} stands in the second only." for key in others]
     if not pairs:
         raise NotComparable(f"nothing to compare: {remarks[0] if remarks else 'both are empty.'}")
-    gauges = judgeable([metric for _, result, _ in pairs for metric in result.values])
-    return Verdict(compare(pairs, spreads_of(before, gauges), gauges, FALSE_ALARM_RATE), (), remarks)
+    return Verdict(_all_metrics(before, pairs), (), remarks)
 
 
-def contrast_variants(board: Board, one: str, other: str) -> Verdict:
+def contrast_variants(board: Leaderboard, one: str, other: str) -> Verdict:
     """Two variants of one leaderboard, on every dataset that has both.
 
     Raises:
         NotComparable: there is no such dataset.
     """
+    entries = board.by_key
     pairs = [
-        ((dataset, f"{one} → {other}"), board.results[dataset, one], board.results[dataset, other])
-        for dataset in board.protocols
-        if (dataset, one) in board.results and (dataset, other) in board.results
+        ((dataset, f"{one} → {other}"), entries[dataset, one], entries[dataset, other])
+        for dataset in board.datasets
+        if (dataset, one) in entries and (dataset, other) in entries
     ]
     if not pairs:
         raise NotComparable(f"no dataset of the leaderboard has both {one} and {other}")
-    gauges = judgeable([metric for _, result, _ in pairs for metric in result.values])
-    return Verdict(compare(pairs, spreads_of(board, gauges), gauges, FALSE_ALARM_RATE))
+    return Verdict(_all_metrics(board, pairs))
+
+
+def _all_metrics(board: Leaderboard, pairs: Sequence[Pair]) -> list[Comparison]:
+    """Comparisons without margins in every metric of the pairs that the catalogue knows: for looking."""
+    names = dict.fromkeys(metric for _, entry, _ in pairs for metric in entry.metrics)
+    known = [metric for metric in names if metric in board.catalogue]
+    spreads = spreads_of(board, known)
+    return compare(pairs, spreads, known, board.catalogue, FALSE_ALARM_RATE, margins=False)
 
 
 def compare(
-    pairs: Sequence[tuple[tuple[str, str], Result, Result]],
+    pairs: Sequence[Pair],
     spreads: Mapping[tuple[str, str, str], Spread],
-    gauges: Mapping[str, Gauge],
+    metrics: Sequence[str],
+    catalogue: Catalogue,
     false_alarm_rate: float,
+    margins: bool = True,
 ) -> list[Comparison]:
     """Every metric of every pair, and of all pairs of a dataset together where there are two or more.
 
     Args:
-        pairs: (dataset, variant), its result before and after.
+        pairs: (dataset, variant), its entry before and after.
         spreads: what is known of the noise before, by (dataset, variant, metric).
-        gauges: the metrics to compare.
+        metrics: those to compare.
+        catalogue: says how.
         false_alarm_rate: chance that any of the comparisons calls noise a regression.
+        margins: whether a difference must also exceed the metric's margin.
 
     Raises:
         NotComparable: no variant of a dataset has two finished seeds.
     """
     shared = [
-        (key, metric, before.values[metric], after.values[metric])
-        for metric in gauges
+        (key, metric, before.metrics[metric].values, after.metrics[metric].values)
+        for metric in metrics
         for key, before, after in pairs
-        if before.values.get(metric) and after.values.get(metric)
+        if _count(before, metric) and _count(after, metric)
     ]
     groups: dict[tuple[str, str], list[tuple[str, Sequence[float], Sequence[float]]]] = {}
     for (dataset, variant), metric, old, new in shared:
@@ -380,7 +337,8 @@ def compare(
     found = []
     for (dataset, metric), group in groups.items():
         known = {v: s for (d, v, m), s in spreads.items() if d == dataset and m == metric}
-        found += _compare_group(dataset, metric, group, known, gauges[metric], chance)
+        margin = catalogue.margin(metric) if margins else 0.0
+        found += _compare_group(dataset, metric, group, known, catalogue, margin, chance)
     return found
 
 
@@ -389,7 +347,8 @@ def _compare_group(
     metric: str,
     group: Sequence[tuple[str, Sequence[float], Sequence[float]]],
     spreads: Mapping[str, Spread],
-    gauge: Gauge,
+    catalogue: Catalogue,
+    margin: float,
     chance: float,
 ) -> list[Comparison]:
     """One metric of the variants of one dataset: each, then all together.
@@ -403,22 +362,22 @@ def _compare_group(
         )
     known = dict(spreads)
     for variant, _, new in group:
-        known[variant] = known.get(variant, Spread(0.0, 0)) + spread_of(metric, new, gauge)
+        known[variant] = known.get(variant, Spread(0.0, 0)) + spread_of(metric, new, catalogue)
     prior = fit_prior(list(known.values()))
     total = sum(spread.degrees for spread in known.values())
     comparisons, variances = [], []
     for variant, old, new in group:
-        before, after = ([badness(metric, value, gauge.ratio) for value in values] for values in (old, new))
+        before, after = (_badness(metric, values, catalogue) for values in (old, new))
         shift = statistics.fmean(after) - statistics.fmean(before)
         variance, degrees = prior.posterior(known[variant])
         variances.append(variance * (1 / len(old) + 1 / len(new)))
         noise = math.sqrt(variances[-1])
-        limit = max(gauge.margin, quantile(chance, min(degrees, total)) * noise)
+        limit = max(margin, quantile(chance, min(degrees, total)) * noise)
         values = statistics.fmean(old), statistics.fmean(new)
         comparisons.append(Comparison(dataset, variant, metric, *values, shift, noise, limit))
     if len(group) > 1:
         noise = math.sqrt(math.fsum(variances)) / len(group)
-        limit = max(gauge.margin, quantile(chance, total) * noise)
+        limit = max(margin, quantile(chance, total) * noise)
         shift, before_, after_ = (
             statistics.fmean(getattr(c, name) for c in comparisons) for name in ("shift", "before", "after")
         )
@@ -426,35 +385,75 @@ def _compare_group(
     return comparisons
 
 
-def _set_up_differs(one: Board, other: Board, dataset: str, variant: str) -> str | None:
+def _set_up_differs(one: Leaderboard, other: Leaderboard, dataset: str, variant: str) -> str | None:
     """Why a variant's results cannot be compared; None where they can."""
     if dataset not in other.protocols:
         return f"{dataset} is not there"
     difference = same_protocol(dict(one.protocols[dataset]), dict(other.protocols[dataset]))
     if difference:
         return difference
-    before, after = one.results.get((dataset, variant)), other.results.get((dataset, variant))
-    if before and after and before.budget != after.budget:
-        return f"its budget is {before.budget:,} images against {after.budget:,}"
+    before, after = (board.by_key.get((dataset, variant)) for board in (one, other))
+    if before and after and before.cost["budget"] != after.cost["budget"]:
+        return f"its budget is {before.cost['budget']:,} images against {after.cost['budget']:,}"
     return None
 
 
-def _refuse_what_differs(before: Board, after: Board, dataset: str) -> None:
+def _refuse_what_differs(before: Leaderboard, after: Leaderboard, dataset: str) -> None:
     """Raise where the numbers of a dataset mean another thing than they did."""
-    for variant in before.variants(dataset):
-        difference = _set_up_differs(before, after, dataset, variant)
+    for entry in before.entries[dataset]:
+        difference = _set_up_differs(before, after, dataset, entry.variant)
         if difference:
             raise NotComparable(
-                f"{dataset}/{variant} cannot be compared with the baseline: {difference}; if that is meant, "
-                "make a new baseline with gm-bench check --update"
+                f"{dataset}/{entry.variant} cannot be compared with the baseline: {difference}; if that is "
+                "meant, make a new baseline with gm-bench check --update"
             )
-    for metric, gauge in GATED.items():
-        old, new = (board.floors.get(dataset, {}).get(metric) for board in (before, after))
-        if old is None or new is None:
-            continue
-        if abs(badness(metric, old, gauge.ratio) - badness(metric, new, gauge.ratio)) > gauge.margin:
+    catalogue = after.catalogue
+    for metric in _check_floor(before, dataset):
+        if metric not in after.floors.get(dataset, {}):
+            raise NotComparable(
+                f"{dataset} cannot be compared with the baseline: the floor lacks {metric}; run make repro "
+                "to measure it again"
+            )
+        old, new = (board.floors[dataset][metric] for board in (before, after))
+        (bad_old,), (bad_new,) = (_badness(metric, [value], catalogue) for value in (old, new))
+        if abs(bad_old - bad_new) > catalogue.margin(metric):
             raise NotComparable(
                 f"{dataset} cannot be compared with the baseline: {metric} of real images was {old:.4g} and "
                 f"is {new:.4g} under the same protocol, so the measuring has changed; if that is meant, "
                 "make a new baseline with gm-bench check --update"
             )
+
+
+def _check_floor(board: Leaderboard, dataset: str) -> list[str]:
+    """The judged metrics of a dataset; refuse a floor that lacks one of them."""
+    judged = [m for m in board.catalogue.gated() if board.with_metric(dataset, m)]
+    for metric in judged:
+        if metric not in board.floors.get(dataset, {}):
+            raise NotComparable(
+                f"the floor of {dataset} lacks {metric}, so that nothing says whether the measuring has "
+                "changed: run make repro to measure it again"
+            )
+    return judged
+
+
+def _badness(metric: str, values: Sequence[float], catalogue: Catalogue) -> list[float]:
+    """Values on the scale that they are compared on.
+
+    Raises:
+        NotComparable: one of them has no place on it.
+    """
+    relative = catalogue.is_relative(metric)
+    try:
+        return [catalogue.badness(metric, value, relative=relative) for value in values]
+    except MetricError as error:
+        raise NotComparable(str(error)) from None
+
+
+def _count(entry: Entry, metric: str) -> int:
+    """How many seeds have a metric."""
+    return entry.metrics[metric].n if metric in entry.metrics else 0
+
+
+def _lacks(entry: Entry, metric: str) -> str:
+    n = _count(entry, metric)
+    return f"has {metric} of {n} of {entry.n_finished} finished seeds" if n else f"has no {metric}"

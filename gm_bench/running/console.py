@@ -6,7 +6,7 @@ from types import TracebackType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from gm_bench.running.stage import screen
-from gm_bench.training.loop import Progress as TrainingProgress
+from gm_bench.training.state import Progress as TrainingProgress
 
 PLAIN_LINES = 10
 

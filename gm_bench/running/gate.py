@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from gm_bench import io
+from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
 from gm_bench.results import regression
-from gm_bench.results.regression import Baseline, Board, NotComparable, Verdict
+from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.regression import Baseline, NotComparable, Verdict
 from gm_bench.running import revision
 from gm_bench.running.stage import screen
+from gm_bench.tracks.track import find
 
 PASSED, REGRESSION, CANNOT_COMPARE = 0, 1, 2
-BASELINE = Path("reports/baseline.json")
-LEADERBOARD = Path("reports/leaderboard.json")
+BASELINE = Path("reports/digits/baseline.json")
+LEADERBOARD = Path("reports/digits/leaderboard.json")
 HEADING = "Regression gate"
+TRACK = "generation"  # of files that do not name theirs
 
 
 def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) -> int:
@@ -34,7 +38,7 @@ def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) 
         The exit code.
     """
     try:
-        board = regression.read_board(io.read_json(leaderboard), str(leaderboard))
+        board = _read_board(io.read_json(leaderboard), str(leaderboard))
         if update:
             return _update(Path(baseline), board)
         verdict = regression.check(_baseline(baseline), board)
@@ -44,8 +48,8 @@ def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) 
             io.write_text(summary, f"## {HEADING}\n\nCannot compare: {error}\n")
         return CANNOT_COMPARE
     if summary:
-        io.write_text(summary, to_markdown(verdict, HEADING))
-    _print(verdict)
+        io.write_text(summary, to_markdown(verdict, HEADING, board.catalogue))
+    _print(verdict, board.catalogue)
     return PASSED if verdict.passed else REGRESSION
 
 
@@ -57,11 +61,11 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
     """
     variants: set[str] = set()
     if leaderboard.exists():
-        board = regression.read_board(io.read_json(leaderboard), str(leaderboard))
-        variants = {variant for _, variant in board.results}
+        board = _read_board(io.read_json(leaderboard), str(leaderboard))
+        variants = {variant for _, variant in board.by_key}
     named = [name for name in (first, second) if name in variants and not Path(name).is_file()]
     if len(named) == 2:
-        verdict = regression.contrast_variants(board, first, second)
+        verdict, catalogue = regression.contrast_variants(board, first, second), board.catalogue
     elif named:
         other = second if named[0] == first else first
         raise ValueError(
@@ -69,13 +73,14 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
             "or two files or revisions"
         )
     else:
-        verdict = regression.contrast(_board(first), _board(second))
-    _print(verdict, gating=False)
+        before, after = _board(first), _board(second)
+        verdict, catalogue = regression.contrast(before, after), after.catalogue
+    _print(verdict, catalogue, gating=False)
 
 
-def _update(path: Path, board: Board) -> int:
+def _update(path: Path, board: Leaderboard) -> int:
     """Write the new baseline; the spreads of the one before it are kept where they were measured alike."""
-    earlier = regression.read_baseline(io.read_json(path), str(path)) if path.exists() else None
+    earlier = _read_baseline(io.read_json(path), str(path)) if path.exists() else None
     new = regression.of_board(board, revision.current(), earlier)
     if not new.spreads:
         raise NotComparable(
@@ -84,7 +89,7 @@ def _update(path: Path, board: Board) -> int:
     io.write_json(path, regression.to_json(new))
     n_pooled = sum(spread.degrees for spread in new.spreads.values())
     screen().print(
-        f"{path}: {len(board.results)} rows of revision {new.revision}, "
+        f"{path}: {len(board.by_key)} rows of revision {new.revision}, "
         f"noise known with {n_pooled} degrees of freedom in {len(new.spreads)} spreads",
         soft_wrap=True,
     )
@@ -95,27 +100,40 @@ def _baseline(name: str) -> Baseline:
     """The baseline in a file, or that of a revision; of one without a baseline its leaderboard."""
     path = Path(name)
     if path.is_file():
-        return regression.read_baseline(io.read_json(path), name)
+        return _read_baseline(io.read_json(path), name)
     if path == BASELINE:
-        raise NotComparable(
-            f"{path} is not there: gm-bench check --update makes it of reports/leaderboard.json"
-        )
+        raise NotComparable(f"{path} is not there: gm-bench check --update makes it of {LEADERBOARD}")
     for file in (BASELINE, LEADERBOARD):
         content = revision.content_at(name, file)
         if content is not None:
-            return regression.read_baseline(_parsed(content, f"{name}:{file}"), f"{name}:{file}")
+            return _read_baseline(_parsed(content, f"{name}:{file}"), f"{name}:{file}")
     raise NotComparable(f"revision {name} has neither {BASELINE} nor {LEADERBOARD}")
 
 
-def _board(name: str) -> Board:
+def _board(name: str) -> Leaderboard:
     """The leaderboard in a file or of a revision; a baseline's is taken too."""
     path = Path(name)
     if path.is_file():
-        return regression.read_baseline(io.read_json(path), name).board
+        return _read_baseline(io.read_json(path), name).board
     content = revision.content_at(name, LEADERBOARD)
     if content is None:
         raise NotComparable(f"revision {name} has no {LEADERBOARD}")
-    return regression.read_board(_parsed(content, f"{name}:{LEADERBOARD}"), f"{name}:{LEADERBOARD}")
+    return _read_board(_parsed(content, f"{name}:{LEADERBOARD}"), f"{name}:{LEADERBOARD}")
+
+
+def _read_board(content: Any, name: str) -> Leaderboard:
+    return regression.read_board(content, name, _catalogue(content))
+
+
+def _read_baseline(content: Any, name: str) -> Baseline:
+    of_board = content.get("leaderboard", content) if isinstance(content, dict) else content
+    return regression.read_baseline(content, name, _catalogue(of_board))
+
+
+def _catalogue(content: Any) -> Catalogue:
+    """That of the track which a leaderboard.json names."""
+    track = content.get("track") if isinstance(content, dict) else None
+    return find(track or TRACK).catalogue
 
 
 def _parsed(text: str, name: str) -> Any:
@@ -125,9 +143,9 @@ def _parsed(text: str, name: str) -> Any:
         raise NotComparable(f"{name} is damaged ({error})") from None
 
 
-def _print(verdict: Verdict, gating: bool = True) -> None:
+def _print(verdict: Verdict, catalogue: Catalogue, gating: bool = True) -> None:
     console = screen()
-    console.print(rich_table(verdict.comparisons, READING))
+    console.print(rich_table(verdict.comparisons, READING, catalogue))
     for sentence in (*verdict.failures, *verdict.remarks):
         console.print(sentence, soft_wrap=True)
     if gating:

@@ -8,12 +8,13 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
+from gm_bench.cell import Cell
 from gm_bench.config import Params
-from gm_bench.running.runner import Chain, progress_of
+from gm_bench.running.runner import LINES_OF_A_FAILURE, Chain, progress_of
 
-LINES_OF_A_FAILURE = 15
 FINISHED = ("done", "failed", "stopped")
 
 
@@ -89,31 +90,40 @@ class RunDisplay:
 
 
 def print_inventory(
-    params: Params, descriptions: Mapping[str, tuple[str, str]], states: Mapping[tuple[str, str, int], str]
+    params: Params, board: str, descriptions: Mapping[str, tuple[str, str]], states: Mapping[Cell, str]
 ) -> None:
-    """Print datasets, variants with family, source and recipes, and the state of each cell of the grid."""
+    """Print boards, datasets, variants with family and source, and the state of each cell of one board."""
     console = Console()
-    columns = ("dataset", "in grid", "loader", "recipe", "budget (images)", "extractor", "N × draws")
-    datasets = Table(*columns, box=None)
-    for name, entry in params.datasets.items():
+    grid = params.board(board)
+    columns = ("board", "track", "datasets", "variants", "seeds", "recipe", "budget (images)")
+    boards = Table(*columns, box=None)
+    for name, entry in params.boards.items():
+        boards.add_row(
+            f"{name} ←" if name == board else name,
+            entry.track,
+            ", ".join(entry.datasets),
+            str(len(entry.variants)),
+            str(len(entry.seeds)),
+            entry.recipe,
+            f"{entry.n_images:,}",
+        )
+    datasets = Table("dataset", "on the board", "loader", "extractor", "N × draws", box=None)
+    for name, dataset in params.datasets.items():
         datasets.add_row(
             name,
-            "yes" if name in params.grid.datasets else "",
-            entry.source.loader,
-            entry.training.recipe,
-            f"{entry.training.n_images:,}",
-            entry.protocol.extractor,
-            f"{entry.protocol.n_samples:,} × {entry.protocol.draws}",
+            "yes" if name in grid.datasets else "",
+            dataset.source.loader,
+            dataset.protocol.extractor,
+            f"{dataset.protocol.n_samples:,} × {dataset.protocol.draws}",
         )
-    variants = Table("variant", "in grid", "family", "source", "recipes", box=None)
-    for name, recipes in params.variants.items():
-        in_grid = "yes" if name in params.grid.variants else ""
-        variants.add_row(name, in_grid, *descriptions[name], ", ".join(recipes))
-    cells = Table("cell", *(f"seed {seed}" for seed in params.grid.seeds), box=None)
-    for dataset in params.grid.datasets:
-        for variant in params.grid.variants:
-            row = [states[dataset, variant, seed] for seed in params.grid.seeds]
-            cells.add_row(f"{dataset} {variant}", *row)
-    for table in (datasets, variants, cells):
+    variants = Table("variant", "on the board", "family", "source", box=None)
+    for name in params.variants:
+        variants.add_row(name, "yes" if name in grid.variants else "", *map(escape, descriptions[name]))
+    cells = Table("cell", *(f"seed {seed}" for seed in grid.seeds), box=None)
+    for dataset_name in grid.datasets:
+        for variant in grid.variants:
+            row = [states[Cell(board, dataset_name, variant, seed)] for seed in grid.seeds]
+            cells.add_row(f"{dataset_name} {variant}", *row)
+    for table in (boards, datasets, variants, cells):
         console.print(table)
         console.print()

@@ -20,48 +20,96 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gm_bench.config import Params
+from gm_bench.cell import Cell
+from gm_bench.config import Board, ConfigError, Params
+from gm_bench.running import boards, repository
 
-CELL_STAGES = ("train", "sample", "evaluate")
-DATASET_STAGES = ("fetch", "extractor", "reference")
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
 BUSY = "is busy, it is being blocked by"  # what DVC says of a file that another DVC is at work on
 SECONDS_BETWEEN_TRIES = 2.0
+LINES_OF_A_FAILURE = 15
 TEMPORARY = Path(".dvc", "tmp")
 
 
 @dataclass
 class Chain:
-    """Stages that run one after another, and how far they are."""
+    """Stages that run one after another, and how far they are.
+
+    Args:
+        name: as it is shown.
+        stages: as DVC addresses them from the top of the repository.
+        cell: whose stages they are; None for those of a dataset or a whole board.
+    """
 
     name: str
     stages: tuple[str, ...]
+    cell: Cell | None = None
     state: str = "waiting"
     seconds: float = 0.0
     output: list[str] = field(default_factory=list)
 
-    @property
-    def checkpoint_folder(self) -> Path:
-        return Path(".checkpoints", self.name)
+
+def dataset_chain(params: Params, board: str, dataset: str) -> Chain:
+    stages = boards.dataset_stages(params, board, dataset)
+    return Chain(dataset, tuple(stage for stage in stages if boards.RESOLVE_DATA not in stage))
 
 
-def dataset_chain(dataset: str) -> Chain:
-    return Chain(dataset, tuple(f"{stage}@{dataset}" for stage in DATASET_STAGES))
+def cell_chain(params: Params, cell: Cell) -> Chain:
+    file = boards.file_of(params, cell.board)
+    stages = boards.cell_stages(params, cell.board)
+    return Chain(cell.name, tuple(boards.address(file, cell.stage(stage)) for stage in stages), cell)
 
 
-def cell_chain(dataset: str, variant: str, seed: int) -> Chain:
-    name = f"{dataset}-{variant}-{seed}"
-    return Chain(name, tuple(f"{stage}@{name}" for stage in CELL_STAGES))
+def board_chain(params: Params, board: str, stage: str) -> Chain:
+    """A stage that a board has once: resolve or leaderboard."""
+    return Chain(stage, (boards.address(boards.file_of(params, board), stage),))
 
 
-def layers(params: Params) -> list[list[Chain]]:
-    """What depends on nothing but the layers before it."""
-    return [
-        [dataset_chain(dataset) for dataset in params.grid.datasets],
-        [cell_chain(*cell) for cell in params.cells()],
-        [Chain("leaderboard", ("leaderboard",))],
+def prepare(params: Params, board: str, environ: dict[str, str]) -> None:
+    """Write the board's stages and let DVC run those that say what the others depend on.
+
+    Raises:
+        ValueError: DVC cannot work here, or failed; its own words are passed on.
+    """
+    repository.check()
+    boards.write(params, board)
+    resolving = board_chain(params, board, "resolve")
+    data = [
+        stage
+        for dataset in params.board(board).datasets
+        for stage in boards.dataset_stages(params, board, dataset)
+        if boards.RESOLVE_DATA in stage
     ]
+    chain = Chain("resolve", (*data, *resolving.stages))
+    _run_chain(chain, environ, threading.Event())
+    if chain.state != "done":
+        raise ValueError("\n".join(chain.output[-LINES_OF_A_FAILURE:]))
+
+
+def part_of(params: Params, name: str, **axes: str | None) -> Board:
+    """A board cut down to the values that a user names, comma by comma; nothing is written anywhere.
+
+    Args:
+        axes: datasets, variants, seeds; None for all that the board has.
+
+    Raises:
+        ConfigError: a value that the board does not have.
+    """
+    board = params.board(name)
+    chosen: dict[str, list[Any]] = {}
+    for axis, text in axes.items():
+        known = getattr(board, axis)
+        if text is not None:
+            asked = text.split(",")
+            missing = [value for value in asked if value not in map(str, known)]
+            if missing:
+                raise ConfigError(
+                    f"--{axis}: the board {name} has no {missing[0]}; it has {', '.join(map(str, known))}. "
+                    f"Add it to boards.{name}.{axis} in params.yaml, or write a board of your own there"
+                )
+            chosen[axis] = [value for value in known if str(value) in asked]
+    return board.model_copy(update=chosen)
 
 
 @contextmanager
@@ -105,8 +153,10 @@ def _is_whole(table: Path) -> bool:
     return True
 
 
-def stale_stages(say: Callable[[str], None] | None = None) -> dict[str, list[object]]:
-    """What DVC says has changed in the benchmark's own pipeline: stage → reasons.
+def stale_stages(
+    params: Params, board: str, say: Callable[[str], None] | None = None
+) -> dict[str, list[object]]:
+    """What DVC says has changed in the stages of a board and of its datasets: stage → reasons.
 
     Args:
         say: is told that another DVC is at work, which then is waited for; without it that is an error.
@@ -114,7 +164,11 @@ def stale_stages(say: Callable[[str], None] | None = None) -> dict[str, list[obj
     Raises:
         ValueError: DVC could not tell; its own last words are passed on.
     """
-    command = [*DVC, "status", "--json", "dvc.yaml"]
+    datasets = params.board(board).datasets
+    of_data = [stage for dataset in datasets for stage in boards.dataset_stages(params, board, dataset)]
+    files = {str(boards.file_of(params, board))}
+    files |= {stage.rpartition(":")[0] or str(boards.MAIN) for stage in of_data}
+    command = [*DVC, "status", "--json", *sorted(files)]
     has_said = False
     while True:
         done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
@@ -184,7 +238,7 @@ def _repro(chain: Chain, environ: dict[str, str]) -> int:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("Running stage '"):
-                chain.state = line.split("'")[1].partition("@")[0]
+                chain.state = line.split("'")[1].partition("@")[0].rpartition(":")[2]
             if line.strip():
                 chain.output.append(line.rstrip())
     return process.returncode
@@ -216,21 +270,21 @@ def environment(device: str | None = None) -> dict[str, str]:
 
 def progress_of(chain: Chain) -> dict[str, Any] | None:
     """How far a cell in training says it is; None where it says nothing."""
+    if chain.cell is None:
+        return None
     try:
-        progress: dict[str, Any] = json.loads((chain.checkpoint_folder / "progress.json").read_text())
+        progress: dict[str, Any] = json.loads((chain.cell.checkpoints / "progress.json").read_text())
     except (OSError, ValueError):
         return None
     return progress
 
 
-def cell_states(params: Params, stale: Iterable[str]) -> dict[tuple[str, str, int], str]:
-    """Each cell of the grid as fresh, stale (an input changed) or missing (never finished)."""
+def cell_states(params: Params, board: str, stale: Iterable[str]) -> dict[Cell, str]:
+    """Each cell of a board as fresh, stale (an input changed) or missing (never finished)."""
     changed = set(stale)
     states = {}
-    for dataset, variant, seed in params.cells():
-        metrics = Path("runs", dataset, variant, str(seed), "metrics.json")
-        stages = {*dataset_chain(dataset).stages, *cell_chain(dataset, variant, seed).stages}
-        states[dataset, variant, seed] = (
-            "missing" if not metrics.exists() else "stale" if stages & changed else "fresh"
-        )
+    for cell in params.cells(board):
+        stages = {*dataset_chain(params, board, cell.dataset).stages, *cell_chain(params, cell).stages}
+        finished = (cell.folder / "metrics.json").exists()
+        states[cell] = "missing" if not finished else "stale" if stages & changed else "fresh"
     return states

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 WIDTH_OF_PLAIN_OUTPUT = 150
 Arguments = ParamSpec("Arguments")
+Board = Annotated[str, typer.Argument(help="an entry of boards in params.yaml")]
+Dataset = Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")]
+Variant = Annotated[str, typer.Argument(help="an entry of variants in params.yaml")]
+Seed = Annotated[int, typer.Argument(min=0)]
 Device = Annotated[
     str, typer.Option(envvar="GM_BENCH_DEVICE", help="auto (a GPU where there is one), cpu or cuda")
 ]

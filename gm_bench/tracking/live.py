@@ -73,13 +73,12 @@ class Watch:
         from gm_bench.tracking.record import curves
 
         progress = progress_of(chain)
-        if progress is None:
+        if progress is None or chain.cell is None:
             return
         key, history = progress["key"], progress["history"]
         told = self.told.get(chain.name)
         if told is None or told.key != key or told.n_rows > len(history):
-            dataset, variant, seed = chain.name.split("-")
-            run = self.store.begin_live(dataset, variant, int(seed), key, curves(history))
+            run = self.store.begin_live(chain.cell, key, curves(history))
         else:
             run = told.run
             self.store.log_live(run, curves(history[told.n_rows :]))

@@ -14,15 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 2
-FLOOR = "floor"
+from gm_bench.results.schema import FLOOR, OK, REAL, CellResult, Floor, divergence_place
+
+SCHEMA = 3
 LEADERBOARD = "leaderboard"
 SINGLE = 0  # the step at which MLflow shows a single value as a bar and a picture at first sight
 Json = Mapping[str, Any]
-
-
-class RecordError(ValueError):
-    """Artefacts that do not belong together; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Pictures:
 
     Args:
         grid: samples of the finished model; None where the cell diverged.
-        snapshots: samples at moments of the training.
+        snapshots: samples at several times of the training.
         budget: real images that training shows in all.
     """
 
@@ -59,6 +56,7 @@ class Record:
 
     name: str
     run_name: str
+    board: str
     dataset: str
     key: str
     facts: dict[str, Any]
@@ -73,89 +71,63 @@ class Record:
     files: Mapping[str, str] = field(default_factory=dict)
     revision: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def experiment(self) -> str:
+        """Whose runs it stands among: BOARD/DATASET."""
+        return f"{self.board}/{self.dataset}"
+
 
 def of_cell(
-    dataset: str,
-    variant: str,
-    seed: int,
-    *,
-    family: str,
-    source: str,
-    metrics: Json,
-    cost: Json,
-    history: Sequence[Mapping[str, str]],
-    card: Json,
-    file_hashes: Sequence[str],
-    grid: Path,
-    snapshots: Path,
+    result: CellResult, card: Json, row_details: Sequence[str] = (), pictures: Pictures | None = None
 ) -> Record:
-    """The record of one cell of the grid.
+    """The record of one cell.
 
     Args:
-        dataset, variant, seed: the cell.
-        family: what kind of model the variant says it is.
-        source: where the variant says it was published.
-        metrics: content of metrics.json.
-        cost: content of cost.json.
-        history: rows of history.csv.
         card: the dataset's card.
-        file_hashes: sha256 of the files that the content was read from.
-        grid: path of the finished model's sample grid.
-        snapshots: path of the samples at moments of the training.
-
-    Raises:
-        RecordError: the metrics are another cell's, or of another training than the cost.
+        row_details: keys of the cell's details that a row of the leaderboard needs.
+        pictures: where its sample pictures are; None where samples are no pictures.
     """
-    name = f"{dataset}/{variant}/{seed}"
-    cell = {"dataset": dataset, "variant": variant, "seed": seed}
-    if metrics["cell"] != cell:
-        raise RecordError(
-            f"runs/{name}/metrics.json is of cell {metrics['cell']}: delete it and run dvc repro"
-        )
-    if metrics["hashes"]["training_key"] != cost["training_key"]:
-        raise RecordError(
-            f"runs/{name}: metrics.json and cost.json are of two trainings; run dvc repro to evaluate again"
-        )
-    recipe, protocol = cost["recipe"], metrics["protocol"]
-    points = curves(history)
+    cell, cost, origin = result.cell, result.cost, result.origin
+    details = {key: result.details[key] for key in row_details if key in result.details}
+    recipe = cost["recipe"]
+    points = curves(result.history)
     ended_ms = points[-1].timestamp_ms if points else 0
     facts = {
         "kind": "cell",
-        **cell,
-        "family": family,
-        "source": source,
-        "status": metrics["status"],
-        "divergence": metrics["divergence"],
-        "density": metrics["density"],
-        "checkpoint": metrics["checkpoint"],
-        "protocol": protocol,
+        **cell.as_dict(),
+        "family": origin.family,
+        "source": origin.source,
+        "status": result.status,
+        "divergence": result.divergence,
+        "details": details,
+        "protocol": result.protocol,
         "network": cost["network"],
         "device": cost["device"],
         "budget": cost["budget"],
     }
     return Record(
-        name=name,
-        run_name=f"{variant} · {seed}",
-        dataset=dataset,
-        key=_key(name, family, source, *file_hashes),
+        name=str(cell),
+        run_name=f"{cell.variant} · {cell.seed}",
+        board=cell.board,
+        dataset=cell.dataset,
+        key=_key(cell.board, str(cell), origin.family, origin.source, *row_details, *result.file_hashes),
         facts=facts,
         tags={
             "kind": "cell",
-            "family": family,
-            "source": source,
-            "status": metrics["status"],
-            **({"divergence": divergence_place(metrics["divergence"])} if metrics["divergence"] else {}),
-            **_protocol_tags(protocol),
+            "family": origin.family,
+            "source": origin.source,
+            "status": result.status,
+            **({"divergence": divergence_place(result.divergence)} if result.divergence else {}),
+            **_protocol_tags(result.protocol),
             "device": cost["device"],
-            "evaluation_device": metrics["device"],
-            "training_key": cost["training_key"],
-            "samples": metrics["hashes"]["samples"],
+            "evaluation_device": result.device,
+            **result.hashes,
         },
         params={
-            "dataset": dataset,
-            "variant": variant,
-            "family": family,
-            "seed": str(seed),
+            "dataset": cell.dataset,
+            "variant": cell.variant,
+            "family": origin.family,
+            "seed": str(cell.seed),
             "network": cost["network"],
             "budget": str(cost["budget"]),
             "batch_size": str(recipe["batch_size"]),
@@ -163,38 +135,39 @@ def of_cell(
             **{f"updates/{player}": str(count) for player, count in recipe["updates"].items()},
         },
         points=[
-            *_scores(metrics["values"], ended_ms),  # first: MLflow's compare page opens with the first metric
+            *_scores(result.values, ended_ms),  # first: MLflow's compare page opens with the first metric
             *points,
-            *_curve(metrics["curve"], ended_ms),
+            *(
+                Point(f"curve/{metric}", value, images, ended_ms)
+                for metric, curve in result.curves.items()
+                for images, value in curve
+            ),
             *_costs(cost, ended_ms),
-            *_divergence(metrics["divergence"], ended_ms),
+            *_divergence(result.divergence, ended_ms),
         ],
         began_ms=points[0].timestamp_ms if points else 0,
         ended_ms=ended_ms,
         card=card,
-        pictures=Pictures(grid if metrics["status"] == "ok" else None, snapshots, cost["budget"]),
+        pictures=pictures,
     )
 
 
-def of_floor(dataset: str, *, floor: Json, card: Json, file_hashes: Sequence[str]) -> Record:
-    """The record of a dataset's floor: real images measured against real images."""
+def of_floor(board: str, floor: Floor, card: Json) -> Record:
+    """The record of a dataset's floor: real data measured against real data."""
+    dataset = floor.dataset
     name = f"{dataset}/{FLOOR}"
-    if floor["dataset"] != dataset:
-        raise RecordError(
-            f"reference/{dataset}/floor.json is of {floor['dataset']}: delete it and run dvc repro"
-        )
-    facts = {"kind": FLOOR, "dataset": dataset, "status": "ok", "protocol": floor["protocol"]}
     return Record(
         name=name,
-        run_name="real images · floor",
+        run_name=f"{REAL} · {FLOOR}",
+        board=board,
         dataset=dataset,
-        key=_key(name, *file_hashes),
-        facts=facts,
-        tags={"kind": FLOOR, "family": "real images", "status": "ok", **_protocol_tags(floor["protocol"])},
-        params={"dataset": dataset, "variant": FLOOR, "family": "real images"},
+        key=_key(board, name, floor.file_hash),
+        facts={"kind": FLOOR, "dataset": dataset, "status": OK, "protocol": floor.protocol},
+        tags={"kind": FLOOR, "family": REAL, "status": OK, **_protocol_tags(floor.protocol)},
+        params={"dataset": dataset, "variant": FLOOR, "family": REAL},
         points=[
             Point(f"{prefix}/{metric}", value, SINGLE, 0)
-            for prefix, values in (("eval", floor["values"]), ("eval_draw_sd", floor["sd"]))
+            for prefix, values in (("eval", floor.values), ("eval_draw_sd", floor.sd))
             for metric, value in values.items()
         ],
         began_ms=0,
@@ -204,6 +177,7 @@ def of_floor(dataset: str, *, floor: Json, card: Json, file_hashes: Sequence[str
 
 
 def of_leaderboard(
+    board: str,
     dataset: str,
     *,
     table: Sequence[Sequence[str]],
@@ -215,7 +189,7 @@ def of_leaderboard(
     """The record of a dataset's leaderboard: what was made of all its cells.
 
     Args:
-        dataset: whose.
+        board, dataset: whose.
         table: lines of cells, the header first.
         files: name → content of the reports.
         card: the dataset's card.
@@ -229,8 +203,9 @@ def of_leaderboard(
     return Record(
         name=name,
         run_name=LEADERBOARD,
+        board=board,
         dataset=dataset,
-        key=_key(name, json.dumps(columns), json.dumps(files, sort_keys=True)),
+        key=_key(board, name, json.dumps(columns), json.dumps(files, sort_keys=True)),
         facts={"kind": LEADERBOARD, "dataset": dataset},
         tags={"kind": LEADERBOARD},
         params={},
@@ -251,23 +226,16 @@ def lock_digest(lock: str) -> str:
     return hashlib.sha256("".join(counted).encode()).hexdigest()
 
 
-def divergence_place(divergence: Json) -> str:
-    """Where a training broke off: step 412 (critic loss)."""
-    return f"step {divergence['step']} ({divergence['player']} {divergence['term']})"
-
-
 def _key(*parts: str) -> str:
     return hashlib.sha256(json.dumps([SCHEMA, *parts]).encode()).hexdigest()
 
 
 def _protocol_tags(protocol: Json) -> dict[str, str]:
-    extractor = protocol["extractor"]
-    return {
-        "extractor": f"{extractor['name']} {extractor['sha256'][:12]}",
-        "n_samples": str(protocol["n_samples"]),
-        "draws": str(protocol["draws"]),
-        "split": protocol["split"],
-    }
+    """What people filter by, of what a protocol says; those of a track without an extractor lack its tag."""
+    tags = {name: str(protocol[name]) for name in ("n_samples", "draws", "split") if name in protocol}
+    if "extractor" in protocol:
+        tags["extractor"] = f"{protocol['extractor']['name']} {protocol['extractor']['sha256'][:12]}"
+    return tags
 
 
 def curves(history: Sequence[Mapping[str, str | float]]) -> list[Point]:
@@ -291,16 +259,6 @@ def _scores(values: Mapping[str, Sequence[float]], timestamp_ms: int) -> list[Po
             points.append(Point(f"eval_draw_sd/{metric}", statistics.stdev(draws), SINGLE, timestamp_ms))
         points += [Point(f"eval_draws/{metric}", value, i, timestamp_ms) for i, value in enumerate(draws)]
     return points
-
-
-def _curve(curve: Json, timestamp_ms: int) -> list[Point]:
-    """Validation metrics of the snapshots, against images shown."""
-    names = [name for name in curve if name != "images"]
-    return [
-        Point(f"curve/{name}", value, step, timestamp_ms)
-        for name in names
-        for step, value in zip(curve["images"], curve[name], strict=True)
-    ]
 
 
 def _costs(cost: Json, timestamp_ms: int) -> list[Point]:

@@ -1,8 +1,8 @@
 """Sample grids over training time, as MLflow's image card shows them: a picture for each step of its slider.
 
 The card opens at step 0 and shows a run only at steps that the run has exactly. So the model that was scored
-stands at step 0, to be seen at once, and the moments of the training at whole percents of the budget, since
-variants pass a moment by as many images as their rounds are long. Every picture says what it is.
+stands at step 0, to be seen at once, and the snapshots of the training at whole percents of the budget, since
+variants take them late by as many images as their rounds are long. Every picture says what it is.
 """
 
 from collections.abc import Sequence
@@ -21,33 +21,33 @@ N_SHOWN, COLUMNS = 64, 8
 SIDE = 32  # images narrower than this are enlarged by whole factors
 
 
-def film(pictures: Pictures) -> dict[int, Image.Image]:
+def grids_by_step(pictures: Pictures) -> dict[int, Image.Image]:
     """Sample grids by the step that they are shown at.
 
     Raises:
         FileError: a file is missing or damaged.
     """
     tensors, metadata = io.read_tensors(pictures.snapshots)
-    frames = moments(tensors["images"], metadata["images_shown"], pictures.budget)
+    frames = grids_of_snapshots(tensors["images"], metadata["images_shown"], pictures.budget)
     if pictures.grid is None:
         return frames
     scored = _labelled("the model that was scored", _read(pictures.grid))
     return {pictures.budget: scored} | frames | {SINGLE: scored}
 
 
-def moments(snapshots: Tensor, images_shown: Sequence[int], budget: int) -> dict[int, Image.Image]:
+def grids_of_snapshots(snapshots: Tensor, images_shown: Sequence[int], budget: int) -> dict[int, Image.Image]:
     """Grids of the snapshots, by images shown to training, rounded down to whole percents of the budget.
 
     Args:
         snapshots: (P, n, C, H, W), uint8; the first 64 images are shown.
-        images_shown: P moments, ascending; at each the snapshot was taken.
+        images_shown: to training before each snapshot, ascending.
         budget: images that training is shown in all.
     """
     grids = {}
-    for images, moment in zip(snapshots, images_shown, strict=True):
-        percents = min(moment, budget) * 100 // budget
+    for images, n_shown in zip(snapshots, images_shown, strict=True):
+        percents = min(n_shown, budget) * 100 // budget
         grid = image_grid(images[:N_SHOWN], COLUMNS, scale=max(1, SIDE // images.shape[-1]))
-        grids[percents * budget // 100] = _labelled(f"{moment:,} images shown", grid)
+        grids[percents * budget // 100] = _labelled(f"{n_shown:,} images shown", grid)
     return grids
 
 

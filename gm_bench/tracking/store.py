@@ -1,6 +1,6 @@
 """Publishing into MLflow and reading back: the only module that knows it.
 
-One experiment for each dataset, one flat run for each cell. What a run is tells its status tag:
+One experiment for each dataset of a board, one flat run for each cell. What a run is tells its status tag:
 
     live → publishing → current → superseded
 
@@ -39,11 +39,12 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from gm_bench import io  # noqa: E402
+from gm_bench.cell import Cell  # noqa: E402
 from gm_bench.running import revision  # noqa: E402
 from gm_bench.tracking import database, views  # noqa: E402
 from gm_bench.tracking.database import EXPERIMENTS, Database, Say, TrackingError  # noqa: E402
 from gm_bench.tracking.record import FLOOR, Point, Record  # noqa: E402
-from gm_bench.tracking.snapshots import film  # noqa: E402
+from gm_bench.tracking.snapshots import grids_by_step  # noqa: E402
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 METRICS_PER_BATCH = 1000
@@ -108,7 +109,7 @@ class Store:
         database has no checksums, and the leaderboard is read back from it.
         """
         with self._alone():
-            experiment = self._experiment(record.dataset)
+            experiment = self._experiment(record.experiment)
             runs = self._search([experiment], f"tags.`{NAME}` = '{record.name}'")
             finished = [run for run in runs if run.info.status == "FINISHED"]
             begun = [run for run in runs if run.info.status != "FINISHED"]
@@ -130,24 +131,21 @@ class Store:
                     self._client.set_tag(chosen, tag, value)
             return not same
 
-    def begin_live(
-        self, dataset: str, variant: str, seed: int, training_key: str, points: Sequence[Point]
-    ) -> str:
+    def begin_live(self, cell: Cell, training_key: str, points: Sequence[Point]) -> str:
         """A run to follow a cell in training by, with its curves so far; `publish` completes it.
 
         Goes on with the one that an interrupted run of the same training left. Returns its id.
         """
         with self._alone():
-            experiment = self._experiment(dataset)
-            name = f"{dataset}/{variant}/{seed}"
-            begun = self._search([experiment], f"tags.`{NAME}` = '{name}' AND tags.`{STATUS}` = '{LIVE}'")
+            experiment = self._experiment(f"{cell.board}/{cell.dataset}")
+            begun = self._search([experiment], f"tags.`{NAME}` = '{cell}' AND tags.`{STATUS}` = '{LIVE}'")
             live, missing = self._go_on(begun, training_key, points)
             if live is None:
-                tags = {NAME: name, STATUS: LIVE, TRAINING_KEY: training_key}
+                tags = {NAME: str(cell), STATUS: LIVE, TRAINING_KEY: training_key}
                 began_ms = points[0].timestamp_ms if points else None
-                run_name = f"{variant} · {seed} · in training"
+                run_name = f"{cell.variant} · {cell.seed} · in training"
                 live = str(self._client.create_run(experiment, began_ms, tags, run_name).info.run_id)
-                params = {"dataset": dataset, "variant": variant, "seed": str(seed)}
+                params = {"dataset": cell.dataset, "variant": cell.variant, "seed": str(cell.seed)}
                 self._client.log_batch(live, params=[Param(*item) for item in params.items()])
             self._log(live, missing)
             return live
@@ -157,22 +155,22 @@ class Store:
         with self._alone():
             self._log(run, points)
 
-    def describe(self, dataset: str, scores: Sequence[str]) -> None:
+    def describe(self, dataset: str, columns: views.Columns) -> None:
         """Put views of the current runs, and links to them, into the experiment.
 
         Args:
-            dataset: whose experiment.
-            scores: names of the metrics that the table of runs has columns for, the best column first.
+            dataset: whose experiment, as BOARD/DATASET.
+            columns: what the pages show of the metrics.
         """
         with self._alone():
             experiment = self._experiment(dataset)
             shown = [
-                views.Shown(run.info.run_id, run.data.tags["kind"], run.data.params, run.data.metrics)
+                views.CurrentRun(run.info.run_id, run.data.tags["kind"], run.data.params, run.data.metrics)
                 for run in self._search([experiment], f"tags.`{STATUS}` = '{CURRENT}'")
                 if "kind" in run.data.tags
             ]
             known = self._client.get_experiment(experiment).tags
-            for name, value in views.tags(dataset, experiment, shown, scores).items():
+            for name, value in views.tags(dataset, experiment, shown, columns).items():
                 if known.get(name) != value:
                     self._client.set_experiment_tag(experiment, name, value)
 
@@ -180,20 +178,23 @@ class Store:
         """Dataset → where a server of this store shows its runs, an address below the server's."""
         with self._alone(writes=False):
             found = self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}%'")
-            pages = {each.name: views.best_by_fid(each.experiment_id) for each in found}
+            pages = {each.name: views.best_first(each.experiment_id) for each in found}
             return {name.removeprefix(EXPERIMENTS): pages[name] for name in sorted(pages)}
 
     def rows(self, datasets: Sequence[str]) -> pd.DataFrame:
-        """The current runs of the datasets, read back with `search_runs`: one row per cell and per floor.
+        """The current runs of experiments, read back with `search_runs`: one row per cell and per floor.
+
+        Args:
+            datasets: whose experiments, as BOARD/DATASET.
 
         Returns:
             Columns: the facts of the record (kind, dataset, variant, seed, family, source, status,
-            divergence, protocol, network, device, budget), run_id, and each metric under its own name
-            (`eval/fid`, `cost/seconds`), NaN where a run has none.
+            divergence, details, protocol, network, device, budget), run_id, and each metric under its own
+            name (`eval/fid`, `cost/seconds`), NaN where a run has none.
         """
         with self._alone():
             experiments = [self._experiment(dataset) for dataset in datasets]
-            runs = self._search(experiments, views.SHOWN)
+            runs = self._search(experiments, views.CURRENT)
         return pd.DataFrame(
             [
                 {**json.loads(run.data.tags[FACTS]), "run_id": run.info.run_id, **run.data.metrics}
@@ -222,7 +223,7 @@ class Store:
 
     def _write(self, experiment: str, record: Record, run: str | None, points: Sequence[Point]) -> str:
         """Log everything into a live run or a new one and finish it; its status stays "publishing"."""
-        pictures = film(record.pictures) if record.pictures else {}
+        pictures = grids_by_step(record.pictures) if record.pictures else {}
         now_ms = time.time_ns() // 1_000_000
         began_ms, ended_ms = record.began_ms or now_ms, record.ended_ms or now_ms
         if run is None:

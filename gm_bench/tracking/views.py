@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.tracking.record import LEADERBOARD, SINGLE
 
 TABLE, CHARTS, SAMPLES, PARALLEL = (f"gm-bench-{name}" for name in ("table", "charts", "samples", "parallel"))
-SHOWN = f"tags.`gm_bench.status` = 'current' AND tags.kind != '{LEADERBOARD}'"
+CURRENT = f"tags.`gm_bench.status` = 'current' AND tags.kind != '{LEADERBOARD}'"
 CELLS = "tags.`gm_bench.status` = 'current' AND tags.kind = 'cell'"
 LIVE = "tags.`gm_bench.status` = 'live'"
-ORDER_BY = "eval/fid"
 MODEL_TRAINING = "&workflowType=machine_learning"  # else MLflow shows its pages on language models
 N_SIDE_BY_SIDE = 10  # what a page holds; MLflow's image card stops there as well
 BY_VARIANT = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "variant"}]}
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Shown:
+class CurrentRun:
     """A current run, as far as views need to know it."""
 
     run_id: str
@@ -34,36 +34,68 @@ class Shown:
     metrics: Mapping[str, float]
 
 
-def tags(dataset: str, experiment: str, runs: Sequence[Shown], scores: Sequence[str]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Columns:
+    """What the pages show of a track's metrics.
+
+    Args:
+        catalogue: the track's.
+        table: keys of the metrics that the table has columns for.
+        pairs: metrics that are drawn against each other.
+    """
+
+    catalogue: Catalogue
+    table: Sequence[str]
+    pairs: Sequence[tuple[str, str]] = ()
+
+    @property
+    def order_by(self) -> str:
+        return f"eval/{self.catalogue.order_by}"
+
+    @property
+    def ascending(self) -> bool:
+        """Whether the best run has the least value of the ordering metric."""
+        return self.catalogue.direction(self.catalogue.order_by) != "↑"
+
+    @property
+    def judged(self) -> list[str]:
+        """Keys of the metrics that charts are drawn of."""
+        order = self.catalogue.order_by
+        return [order, *(key for key in self.catalogue.gated() if key != order)]
+
+
+def tags(dataset: str, experiment: str, runs: Sequence[CurrentRun], columns: Columns) -> dict[str, str]:
     """Experiment tags that hold the views and the description with links to them.
 
     Args:
         dataset: whose experiment.
         experiment: its id.
         runs: all that are current, the leaderboard's among them.
-        scores: names of the metrics that the table has columns for.
+        columns: what is shown of the metrics.
     """
     cells = [run for run in runs if run.kind == "cell"]
     seed = min((run.params["seed"] for run in cells), key=int, default="0")
     folded = sorted({name.rpartition("/")[0] for run in cells for name in run.metrics})
-    columns = [f"metrics.`eval/{name}`" for name in scores] + ["params.`family`", "tags.`status`"]
+    names = [f"metrics.`eval/{name}`" for name in columns.table] + ["params.`family`", "tags.`status`"]
+    curves = sorted({name for run in cells for name in run.metrics if name.startswith("curve/")})
+    first = _state(CURRENT, columns), _state(CELLS, columns)
+    of_seed = _state(f"{CELLS} AND params.seed = '{seed}'", columns)
     states = {
-        TABLE: _state(SHOWN) | {"selectedColumns": columns, "columnOrder": columns},
-        CHARTS: _state(SHOWN) | _charts(COMPARISON, folded, columns=2) | {"groupBy": BY_VARIANT},
-        SAMPLES: _state(f"{CELLS} AND params.seed = '{seed}'")
-        | _charts(FILMS, folded, columns=1, height=480),
-        PARALLEL: _state(CELLS) | _charts(COORDINATES, folded, columns=1, height=480),
+        TABLE: first[0] | {"selectedColumns": names, "columnOrder": names},
+        CHARTS: first[0] | _charts(_comparison(columns, curves), folded, columns=2) | {"groupBy": BY_VARIANT},
+        SAMPLES: of_seed | _charts(PICTURES, folded, columns=1, height=480),
+        PARALLEL: first[1] | _charts(_coordinates(columns), folded, columns=1, height=480),
     }
     views = {f"mlflow.sharedViewState.{key}": json.dumps(state) for key, state in states.items()}
-    return views | {"mlflow.note.content": _description(dataset, experiment, runs, seed)}
+    return views | {"mlflow.note.content": _description(dataset, experiment, runs, seed, columns)}
 
 
-def _state(condition: str) -> Json:
+def _state(condition: str, columns: Columns) -> Json:
     """A page that shows the runs of a condition, the best first."""
     return {
         "searchFilter": condition,
-        "orderByKey": f"metrics.`{ORDER_BY}`",
-        "orderByAsc": True,
+        "orderByKey": f"metrics.`{columns.order_by}`",
+        "orderByAsc": columns.ascending,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
@@ -122,31 +154,35 @@ def _scatter(x: str, y: str) -> Json:
     return {"type": "SCATTER", "xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
 
 
-COMPARISON = {
-    "quality": [
-        _bar("eval/fid"),
-        _bar("eval/one_nn"),
-        _scatter("eval/precision", "eval/recall"),
-        _scatter("cost/seconds", "eval/fid"),
-    ],
-    "curve": [_line("curve/fid"), _line("curve/one_nn")],
-}
-FILMS: dict[str, list[Json]] = {
+PICTURES: dict[str, list[Json]] = {
     "samples": [{"type": "IMAGE", "imageKeys": ["samples"], "step": SINGLE, "showRunParams": False}]
 }
-COORDINATES: dict[str, list[Json]] = {
-    "parallel coordinates": [
-        {
-            "type": "PARALLEL",
-            "selectedParams": ["family"],
-            "selectedMetrics": ["eval/precision", "eval/recall", "eval/one_nn", "cost/seconds", "eval/fid"],
-            "showAllRuns": False,
-        }
+
+
+def _comparison(columns: Columns, curves: Sequence[str]) -> dict[str, list[Json]]:
+    """Bars of the judged metrics, scatter charts of pairs, and of the ordering metric against seconds."""
+    paired = {key for pair in columns.pairs for key in pair}
+    quality = [
+        *(_bar(f"eval/{key}") for key in columns.judged if key not in paired),
+        *(_scatter(f"eval/{x}", f"eval/{y}") for x, y in columns.pairs),
+        _scatter("cost/seconds", columns.order_by),
     ]
-}
+    return {"quality": quality} | ({"curve": [_line(name) for name in curves]} if curves else {})
 
 
-def best_by_fid(experiment: str) -> str:
+def _coordinates(columns: Columns) -> dict[str, list[Json]]:
+    """The judged metrics and the seconds as parallel axes, the ordering metric last."""
+    names = [f"eval/{key}" for key in columns.judged[1:]]
+    chart = {
+        "type": "PARALLEL",
+        "selectedParams": ["family"],
+        "selectedMetrics": [*names, "cost/seconds", columns.order_by],
+        "showAllRuns": False,
+    }
+    return {"parallel coordinates": [chart]}
+
+
+def best_first(experiment: str) -> str:
     """Where the runs of an experiment are shown, the best first; an address below the server's."""
     return f"{_view(experiment, TABLE)}{MODEL_TRAINING}"
 
@@ -156,12 +192,23 @@ def _view(experiment: str, key: str) -> str:
     return f"#/experiments/{experiment}/runs?viewStateShareKey={key}&compareRunsMode={mode}"
 
 
-def _description(dataset: str, experiment: str, runs: Sequence[Shown], seed: str) -> str:
+def _description(
+    dataset: str, experiment: str, runs: Sequence[CurrentRun], seed: str, columns: Columns
+) -> str:
     """What is here: links in the first line, which is all that MLflow shows until it is unfolded."""
     page = f"#/experiments/{experiment}/runs"
-    ranked = sorted((run for run in runs if ORDER_BY in run.metrics), key=lambda run: run.metrics[ORDER_BY])
+    order, catalogue = columns.order_by, columns.catalogue
+    ranked = sorted(
+        (run for run in runs if order in run.metrics),
+        key=lambda run: catalogue.badness(catalogue.order_by, run.metrics[order]),
+    )
     best = [run.run_id for run in ranked if run.kind == "cell"][:N_SIDE_BY_SIDE]
-    named = {"best by FID": TABLE, "variants": CHARTS, "samples": SAMPLES, "coordinates": PARALLEL}
+    named = {
+        f"best by {catalogue.name(catalogue.order_by)}": TABLE,
+        "variants": CHARTS,
+        "samples": SAMPLES,
+        "coordinates": PARALLEL,
+    }
     links = {name: _view(experiment, key) for name, key in named.items()}
     links[f"best {len(best)} side by side"] = (
         f"#/compare-runs?runs={_list(best)}&experiments={_list([experiment])}"

@@ -1,13 +1,12 @@
 """Where a cell in training is kept, so that it can be killed anywhere and go on as if it had not been.
 
-Checkpoints lie outside DVC's outputs, under a key of everything that determines the result: the cell and its
-recipe, the data, the code that is loaded, torch's version and the kind of device. A changed key starts anew.
+Checkpoints lie outside DVC's outputs, under a key of everything that determines the result: dataset, variant,
+seed and recipe, the data, the code, torch's version and the kind of device. A changed key starts anew.
 """
 
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,37 +16,31 @@ import torch
 from torch import Tensor
 
 from gm_bench import io
-from gm_bench.training.loop import Job, Progress, State
-
-CHECKPOINTS = Path(".checkpoints")
+from gm_bench.training.job import Job
+from gm_bench.training.state import Progress, State
 
 
 def training_key(job: Job, data_sha256: str, device: torch.device) -> str:
     """Hex digest of everything that determines the trained weights."""
     content = {
-        "job": {**asdict(job), "recipe": job.recipe.model_dump(mode="json")},
+        "job": job.determines(),
         "data": data_sha256,
-        "code": code_sha256(),
         "torch": torch.__version__,
         "device": device.type,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def code_sha256() -> str:
-    """Hex digest of the sources of this package that are loaded."""
-    digest = hashlib.sha256()
-    for name, module in sorted(sys.modules.items()):
-        if name.partition(".")[0] == "gm_bench" and module.__file__:
-            digest.update(f"{name}\n".encode() + Path(module.__file__).read_bytes())
-    return digest.hexdigest()
-
-
 class Checkpoint:
-    """The checkpoint of one cell under one training key."""
+    """The checkpoint of one cell under one training key.
 
-    def __init__(self, job: Job, key: str, folder: Path = CHECKPOINTS) -> None:
-        self.folder = folder / f"{job.dataset}-{job.variant}-{job.seed}"
+    Args:
+        folder: of the checkpoints of this cell and of no other.
+        key: from `training_key`.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder = folder
         self.path = self.folder / f"{key[:16]}.safetensors"
         self.key = key
         self.progress = self.folder / "progress.json"
@@ -59,7 +52,7 @@ class Checkpoint:
         io.write_tensors(self.path, tensors, {"key": self.key, "digest": digest, "values": values})
 
     def restore(self, state: State) -> str | None:
-        """Put the saved state, if there is one, into a state fresh from `training.start`.
+        """Put the saved state, if there is one, into a state fresh from `start`.
 
         Returns:
             A sentence on a damaged checkpoint, which is deleted; None otherwise.

@@ -8,6 +8,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from gm_bench.reproducibility import describe
+from gm_bench.training.state import State
+
 
 class OperationCount(TorchDispatchMode):
     """Floating-point operations of what runs inside, by torch's own formulas.
@@ -27,6 +30,22 @@ class OperationCount(TorchDispatchMode):
         if formula is not None:
             self.total += formula(*args, **(kwargs or {}), out_val=out)
         return out
+
+
+def cost_of(state: State, device: torch.device) -> dict[str, Any]:
+    """What training took: images, updates, seconds, operations, parameters, peak memory in bytes."""
+    model = state.model
+    return {
+        "images": state.images,
+        "rounds": state.rounds,
+        "updates": state.updates,
+        "seconds": round(state.seconds, 3),
+        "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
+        "flops": state.flops * state.rounds,
+        "parameters": {p: sum(w.numel() for w in getattr(model, p).parameters()) for p in model.players},
+        "peak_memory_bytes": peak_memory(device),
+        "device": describe(device),
+    }
 
 
 def peak_memory(device: torch.device) -> int:

@@ -21,7 +21,8 @@ from torch.nn.functional import cross_entropy
 from gm_bench.nets.network import Network
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import cross_entropy_critic_loss, non_saturating_loss
+from gm_bench.variants.gan import cross_entropy_critic_loss
+from gm_bench.variants.ns_gan import non_saturating_loss
 
 
 def critic_loss(real: Tensor, fake: Tensor, labels: Tensor, class_weight: float) -> Tensor:

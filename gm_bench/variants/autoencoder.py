@@ -6,13 +6,15 @@ autoencoder; the Gaussian is what the lectures sample it with to show that its c
     min ‖x − D(E(x))‖²,   then  h ~ N(mean of E(x), covariance of E(x)) over the training images
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from gm_bench.data.scale import from_uint8
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.contract import Batch, Variant
+from gm_bench.variants.base.contract import Batch, Decoder, Encoder, Variant
 
 CHUNK = 1000
 
@@ -30,7 +32,7 @@ def fit_gaussian(codes: Tensor) -> tuple[Tensor, Tensor]:
     return mean, nn.functional.pad(factor, (0, len(factor) - factor.shape[1]))
 
 
-class Autoencoder(Variant):
+class Autoencoder(Variant, Encoder, Decoder):
     """Autoencoder with a Gaussian on its codes.
 
     Args:
@@ -56,9 +58,9 @@ class Autoencoder(Variant):
         return {"loss": error}
 
     @torch.no_grad()
-    def finish(self, images: Tensor) -> None:
+    def finish(self, data: Mapping[str, Tensor]) -> None:
         self.eval()
-        codes = torch.cat([self.encode(part / 127.5 - 1) for part in images.split(CHUNK)])
+        codes = torch.cat([self.encode(from_uint8(part)) for part in data["images"].split(CHUNK)])
         mean, factor = fit_gaussian(codes.double())
         self.code_mean, self.code_factor = mean.float(), factor.float()
 

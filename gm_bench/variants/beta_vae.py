@@ -14,7 +14,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.autoencoding import FixedVarianceVAE
+from gm_bench.variants.vae import VAE
 
 
 def weighted_bound(error: Tensor, kl: Tensor, beta: float) -> Tensor:
@@ -22,7 +22,7 @@ def weighted_bound(error: Tensor, kl: Tensor, beta: float) -> Tensor:
     return error + beta * kl
 
 
-class BetaVAE(FixedVarianceVAE):
+class BetaVAE(VAE):
     """β-VAE.
 
     Args:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import NonSaturating
+from gm_bench.variants.base.contract import Batch, Encoder
+from gm_bench.variants.ns_gan import NSGAN
 
 
 def encoder_loss(real: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class PairCritic(nn.Module):
         return scores
 
 
-class BiGAN(NonSaturating):
+class BiGAN(NSGAN, Encoder):
     """Bidirectional GAN.
 
     Args:

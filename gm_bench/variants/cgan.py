@@ -1,4 +1,4 @@
-"""Conditional GAN: generator and critic are both told the class.
+"""Conditional GAN: generator and critic are both given the class.
 
 Source: Mirza & Osindero 2014, "Conditional generative adversarial nets", equation 2.
 
@@ -16,7 +16,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network, with_label_planes
-from gm_bench.variants.base.objectives import NonSaturating
+from gm_bench.variants.ns_gan import NSGAN
 
 
 class PlanesCritic(nn.Module):
@@ -32,7 +32,7 @@ class PlanesCritic(nn.Module):
         return scores
 
 
-class CGAN(NonSaturating):
+class CGAN(NSGAN):
     """Conditional GAN."""
 
     family: ClassVar[str] = "GAN"

@@ -1,4 +1,4 @@
-"""Conditional VAE: encoder and decoder are told the class, so that the code holds only what it leaves open.
+"""Conditional VAE: encoder and decoder are given the class, so that the code holds only what it leaves open.
 
 Source: Sohn et al. 2015, "Learning structured output representation using deep conditional generative
 models", equation 4, with the class y as the condition and the image as the output.
@@ -11,10 +11,10 @@ allows; a class is its one-hot code at the decoder and one plane a class at the 
 
 from typing import ClassVar
 
-from gm_bench.variants.base.autoencoding import FixedVarianceVAE
+from gm_bench.variants.vae import VAE
 
 
-class CVAE(FixedVarianceVAE):
+class CVAE(VAE):
     """Class-conditional variational autoencoder."""
 
     source: ClassVar[str] = "Sohn et al. 2015, eq. 4"

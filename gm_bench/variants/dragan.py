@@ -18,7 +18,8 @@ from torch import Tensor
 
 from gm_bench.nets.network import Network
 from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import NonSaturating, slopes
+from gm_bench.variants.ns_gan import NSGAN
+from gm_bench.variants.wgan_gp import slopes
 
 
 def perturbed(real: Tensor, alpha: Tensor, uniform: Tensor, noise: float) -> Tensor:
@@ -26,7 +27,7 @@ def perturbed(real: Tensor, alpha: Tensor, uniform: Tensor, noise: float) -> Ten
     return real + alpha * (noise * real.std(correction=0)) * uniform
 
 
-class DRAGAN(NonSaturating):
+class DRAGAN(NSGAN):
     """Non-saturating GAN with a gradient penalty around the data.
 
     Args:

@@ -15,10 +15,14 @@ from torch.nn.functional import softplus
 
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import cross_entropy_critic_loss
 
 
-def generator_loss(fake: Tensor) -> Tensor:
+def cross_entropy_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """−E log σ(real) − E log(1 − σ(fake)) of scores (n, 1); 2 log 2 where the critic cannot tell."""
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+def saturating_loss(fake: Tensor) -> Tensor:
     """E log(1 − σ(fake)) of scores (n, 1); towards 0 where the critic is sure that they are fake."""
     return -softplus(fake).mean()
 
@@ -33,4 +37,4 @@ class GAN(Adversarial):
         return cross_entropy_critic_loss(real, fake)
 
     def generator_loss(self, fake: Tensor, batch: Batch) -> Tensor:
-        return generator_loss(fake)
+        return saturating_loss(fake)

@@ -21,7 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gm_bench.nets.network import Network
 from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import NonSaturating
+from gm_bench.variants.ns_gan import NSGAN
 
 
 def critic_loss(real: Tensor, fake: Tensor, real_target: Tensor, fake_target: Tensor) -> Tensor:
@@ -31,11 +31,11 @@ def critic_loss(real: Tensor, fake: Tensor, real_target: Tensor, fake_target: Te
     )
 
 
-class GANNoisyLabels(NonSaturating):
+class GANNoisyLabels(NSGAN):
     """Non-saturating GAN with one-sided label smoothing and label flips.
 
     Args:
-        real_label: α, what the critic is told of real images, at most 1.
+        real_label: α, target of the critic for real images, at most 1.
         flip: ε, probability that an image's label is exchanged.
     """
 

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from gm_bench.nets.network import Network
 from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import NonSaturating
+from gm_bench.variants.ns_gan import NSGAN
 
 
-class GANReplay(NonSaturating):
+class GANReplay(NSGAN):
     """Non-saturating GAN with a buffer of past fakes.
 
     Args:

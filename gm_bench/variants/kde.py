@@ -11,13 +11,15 @@ of which lowers it. Afterwards the held-out images get bumps too. The weights ar
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from gm_bench.data.scale import from_uint8
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.contract import Batch, Variant
+from gm_bench.variants.base.contract import Batch, Density, Variant
 
 MAX_STEPS = 100
 TOLERANCE = 1e-12  # of the variance: the bandwidth is kept in single precision
@@ -43,7 +45,7 @@ def most_likely_bandwidth(squared_distances: Tensor, n_pixels: int) -> Tensor:
     return variance.sqrt()
 
 
-class KDE(Variant):
+class KDE(Variant, Density):
     """Gaussian kernel density estimate.
 
     Args:
@@ -63,14 +65,15 @@ class KDE(Variant):
         self.register_buffer("images", torch.zeros(1, *self.image_shape, dtype=torch.uint8))
         self.register_buffer("bandwidth", torch.ones(()))
 
-    def begin(self, images: Tensor) -> None:
+    def begin(self, data: Mapping[str, Tensor]) -> None:
+        images = data["images"]
         if len(images) <= self.n_held_out:
             raise ValueError(
                 f"params.yaml: kde holds out {self.n_held_out} images to choose its bandwidth, but there are "
                 f"only {len(images)}; set n_held_out lower"
             )
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0)).to(images.device)
-        x = (images[order].flatten(1) / 127.5 - 1).double()
+        x = from_uint8(images[order].flatten(1)).double()
         held_out, centres = x[: self.n_held_out], x[self.n_held_out :]
         parts = [torch.cdist(part, centres).square() for part in held_out.split(CHUNK)]
         self.bandwidth = most_likely_bandwidth(torch.cat(parts), x.shape[1]).float()
@@ -83,12 +86,12 @@ class KDE(Variant):
         device = generator.device
         rows = torch.randint(len(self.images), (n,), generator=generator, device=device)
         noise = torch.randn(n, *self.image_shape, generator=generator, device=device)
-        return (self.images[rows] / 127.5 - 1 + self.bandwidth * noise).clamp(-1, 1)
+        return (from_uint8(self.images[rows]) + self.bandwidth * noise).clamp(-1, 1)
 
     def log_likelihood_bounds(
         self, images: Tensor, labels: Tensor | None, n_codes: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        x, centres = images.flatten(1).double(), (self.images.flatten(1) / 127.5 - 1).double()
+        x, centres = images.flatten(1).double(), from_uint8(self.images.flatten(1)).double()
         bandwidth = self.bandwidth.double()
         parts = [torch.cdist(part, centres).square() for part in x.split(CHUNK)]
         exact = torch.cat([log_density(part, bandwidth, x.shape[1]) for part in parts])

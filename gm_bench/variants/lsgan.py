@@ -8,11 +8,24 @@ Source: Mao et al. 2017, "Least squares generative adversarial networks", equati
 
 from typing import ClassVar, Literal
 
+from torch import Tensor
+
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.objectives import LeastSquares
+from gm_bench.variants.base.adversarial import Adversarial
+from gm_bench.variants.base.contract import Batch
 
 
-class LSGAN(LeastSquares):
+def least_squares_critic_loss(real: Tensor, fake: Tensor, a: float, b: float) -> Tensor:
+    """½ E (real − b)² + ½ E (fake − a)² of scores (n, 1)."""
+    return 0.5 * (real - b).square().mean() + 0.5 * (fake - a).square().mean()
+
+
+def least_squares_generator_loss(fake: Tensor, c: float) -> Tensor:
+    """½ E (fake − c)² of scores (n, 1)."""
+    return 0.5 * (fake - c).square().mean()
+
+
+class LSGAN(Adversarial):
     """Least squares GAN.
 
     Args:
@@ -29,3 +42,9 @@ class LSGAN(LeastSquares):
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.a, self.b, self.c = a, b, c
+
+    def critic_loss(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
+        return least_squares_critic_loss(real, fake, self.a, self.b)
+
+    def generator_loss(self, fake: Tensor, batch: Batch) -> Tensor:
+        return least_squares_generator_loss(fake, self.c)

@@ -9,16 +9,17 @@ With b − a = 2 and b − c = 1 the best critic is D* = (p − q) / (p + q), an
 with the term E_p (D* − c)² that it cannot change, is half of ∫ (p − q)² / (p + q) = χ²(p + q ‖ 2q).
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from gm_bench.variants.base.objectives import LeastSquares
+from gm_bench.nets.network import Network
+from gm_bench.variants.lsgan import LSGAN
 
 
-class LSGANPearson(LeastSquares):
+class LSGANPearson(LSGAN):
     """Least squares GAN with a = −1, b = 1, c = 0."""
 
     family: ClassVar[str] = "LSGAN"
     source: ClassVar[str] = "Mao et al. 2017, eq. 8"
-    a = -1.0
-    b = 1.0
-    c = 0.0
+
+    def __init__(self, network: Network, z_dim: int, prior: Literal["normal", "uniform"]) -> None:
+        super().__init__(network, z_dim, prior, a=-1.0, b=1.0, c=0.0)

@@ -8,11 +8,27 @@ Source: Goodfellow et al. 2014, "Generative adversarial nets", §3 (last paragra
 
 from typing import ClassVar
 
-from gm_bench.variants.base.objectives import NonSaturating
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from gm_bench.variants.base.adversarial import Adversarial
+from gm_bench.variants.base.contract import Batch
+from gm_bench.variants.gan import cross_entropy_critic_loss
 
 
-class NSGAN(NonSaturating):
+def non_saturating_loss(fake: Tensor) -> Tensor:
+    """−E log σ(fake) of scores (n, 1); its gradient is largest where the critic is sure they are fake."""
+    return softplus(-fake).mean()
+
+
+class NSGAN(Adversarial):
     """Non-saturating GAN."""
 
     family: ClassVar[str] = "GAN"
     source: ClassVar[str] = "Goodfellow et al. 2014, §3"
+
+    def critic_loss(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy_critic_loss(real, fake)
+
+    def generator_loss(self, fake: Tensor, batch: Batch) -> Tensor:
+        return non_saturating_loss(fake)

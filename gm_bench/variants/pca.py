@@ -9,13 +9,15 @@ with the leading z_dim eigenvectors V and eigenvalues λ of the covariance of th
 of the images is kept: samples lie in the subspace, clipped to the range of images.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from gm_bench.data.scale import from_uint8
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.contract import Batch, Variant
+from gm_bench.variants.base.contract import Batch, Decoder, Encoder, Variant
 
 CHUNK = 5000
 
@@ -24,8 +26,8 @@ def moments(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (D,) and covariance (D, D), float64, of uint8 images (N, …) brought to [-1, 1] and flattened."""
     n = len(images)
     parts = images.flatten(1).split(CHUNK)
-    mean = sum((part / 127.5 - 1).double().sum(dim=0) for part in parts) / n
-    centred = ((part / 127.5 - 1).double() - mean for part in parts)
+    mean = sum(from_uint8(part).double().sum(dim=0) for part in parts) / n
+    centred = (from_uint8(part).double() - mean for part in parts)
     return torch.as_tensor(mean), torch.as_tensor(sum(part.T @ part for part in centred) / (n - 1))
 
 
@@ -35,7 +37,7 @@ def leading_components(covariance: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return values.flip(0)[:n].clamp_min(0), vectors.flip(1)[:, :n].T
 
 
-class PCA(Variant):
+class PCA(Variant, Encoder, Decoder):
     """Principal component analysis.
 
     Args:
@@ -61,8 +63,8 @@ class PCA(Variant):
         self.register_buffer("components", torch.eye(z_dim, n_pixels))
         self.register_buffer("sigma", torch.ones(z_dim))
 
-    def begin(self, images: Tensor) -> None:
-        mean, covariance = moments(images)
+    def begin(self, data: Mapping[str, Tensor]) -> None:
+        mean, covariance = moments(data["images"])
         variances, components = leading_components(covariance, self.z_dim)
         self.mean, self.components, self.sigma = mean.float(), components.float(), variances.sqrt().float()
 

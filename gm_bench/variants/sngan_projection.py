@@ -19,7 +19,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.objectives import Hinge
+from gm_bench.variants.sngan import SNGAN
 
 
 def projection_score(features: Tensor, class_vectors: Tensor, unconditional: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class ProjectionCritic(nn.Module):
         return projection_score(features, self.class_vector(labels), self.unconditional(features))
 
 
-class SNGANProjection(Hinge):
+class SNGANProjection(SNGAN):
     """Hinge loss, spectral normalisation and a projection of the class."""
 
     family: ClassVar[str] = "WGAN"

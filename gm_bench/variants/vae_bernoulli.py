@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.autoencoding import VariationalAutoencoder
+from gm_bench.variants.vae import VariationalAutoencoder
 
 
 def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.autoencoding import VariationalAutoencoder, gaussian_log_likelihood
+from gm_bench.variants.vae import VariationalAutoencoder, gaussian_log_likelihood
 
 
 def mean_and_sigma(output: Tensor, sigma_min: float) -> tuple[Tensor, Tensor]:

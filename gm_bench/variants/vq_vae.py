@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, embedding, relu
 
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.autoencoding import gaussian_log_likelihood
-from gm_bench.variants.base.contract import Batch, Variant
+from gm_bench.variants.base.contract import Batch, Decoder, Encoder, Variant
+from gm_bench.variants.vae import gaussian_log_likelihood
 
 
 def nearest(z: Tensor, codebook: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class Residual(nn.Module):
         return total
 
 
-class VQVAE(Variant):
+class VQVAE(Variant, Encoder, Decoder):
     """Vector-quantised autoencoder with a PixelCNN prior.
 
     Its code, where one is asked for, is the map of vectors before they are quantised, flattened.

@@ -10,11 +10,24 @@ Source: Arjovsky et al. 2017, "Wasserstein GAN", equation 2 and algorithm 1.
 
 from typing import ClassVar, Literal
 
+from torch import Tensor
+
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.objectives import Wasserstein
+from gm_bench.variants.base.adversarial import Adversarial
+from gm_bench.variants.base.contract import Batch
 
 
-class WGAN(Wasserstein):
+def wasserstein_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """E fake − E real of scores (n, 1): minus the estimated distance, up to the Lipschitz constant."""
+    return fake.mean() - real.mean()
+
+
+def wasserstein_generator_loss(fake: Tensor) -> Tensor:
+    """−E fake of scores (n, 1)."""
+    return -fake.mean()
+
+
+class WGAN(Adversarial):
     """WGAN with weight clipping.
 
     Args:
@@ -29,6 +42,12 @@ class WGAN(Wasserstein):
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.clip = clip
+
+    def critic_loss(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
+        return wasserstein_critic_loss(real, fake)
+
+    def generator_loss(self, fake: Tensor, batch: Batch) -> Tensor:
+        return wasserstein_generator_loss(fake)
 
     def after_update(self, player: str) -> None:
         if player == "critic":

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
+from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import Wasserstein, slopes
+from gm_bench.variants.wgan import wasserstein_critic_loss, wasserstein_generator_loss
+from gm_bench.variants.wgan_gp import slopes
 
 
 def slope_power(critic: nn.Module, real: Tensor, fake: Tensor, epsilon: Tensor, p: float) -> Tensor:
@@ -26,7 +28,7 @@ def slope_power(critic: nn.Module, real: Tensor, fake: Tensor, epsilon: Tensor, 
     return slopes(critic, torch.lerp(fake, real, epsilon)).pow(p).mean()
 
 
-class WGANDiv(Wasserstein):
+class WGANDiv(Adversarial):
     """WGAN by divergence.
 
     Args:
@@ -43,6 +45,12 @@ class WGANDiv(Wasserstein):
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.k, self.p = k, p
+
+    def critic_loss(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
+        return wasserstein_critic_loss(real, fake)
+
+    def generator_loss(self, fake: Tensor, batch: Batch) -> Tensor:
+        return wasserstein_generator_loss(fake)
 
     def critic_penalty(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
         epsilon = torch.rand(batch.n, 1, 1, 1, generator=batch.generator, device=real.device)

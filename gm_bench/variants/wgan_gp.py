@@ -14,8 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
+from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import Wasserstein, slopes
+from gm_bench.variants.wgan import wasserstein_critic_loss, wasserstein_generator_loss
+
+
+def slopes(critic: nn.Module, images: Tensor) -> Tensor:
+    """‖∇f(x)‖₂ over all pixels of each image (n, C, H, W) → (n,), itself differentiable."""
+    images = images.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
+    return gradient.flatten(1).norm(dim=1)
 
 
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
@@ -23,7 +31,7 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, epsilon: Ten
     return (slopes(critic, torch.lerp(fake, real, epsilon)) - 1).square().mean()
 
 
-class WGANGP(Wasserstein):
+class WGANGP(Adversarial):
     """WGAN with gradient penalty.
 
     Args:
@@ -39,6 +47,12 @@ class WGANGP(Wasserstein):
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.penalty = penalty
+
+    def critic_loss(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
+        return wasserstein_critic_loss(real, fake)
+
+    def generator_loss(self, fake: Tensor, batch: Batch) -> Tensor:
+        return wasserstein_generator_loss(fake)
 
     def critic_penalty(self, real: Tensor, fake: Tensor, batch: Batch) -> Tensor:
         epsilon = torch.rand(batch.n, 1, 1, 1, generator=batch.generator, device=real.device)

@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from gm_bench import io
-from gm_bench.config import Audit, AuditSet, Params
+from gm_bench.config import Params
 from gm_bench.data.dataset import load, save
 from gm_bench.metrics.extractors.features import Extractor, extract
 from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.running import resolve
 from gm_bench.tracks.audit.detection import judge_all
 from gm_bench.tracks.audit.measuring import Subject, check_strengths, config_at, measure
 from gm_bench.tracks.audit.report import figure, to_json, to_markdown
+from gm_bench.tracks.audit.settings import Audit, AuditSet
 from pipelines import extractor
 from pipelines.audit import report
 
@@ -38,6 +40,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Subject
     (folder / "params.yaml").write_bytes(Path("params.yaml").read_bytes())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        resolve.dataset(params, "digits")
         save(digits, Path("data", "digits"))
         extractor.main("digits", device="cpu")
         _, lenet = load_extractor(Path("extractors/digits"), (1, 8, 8))

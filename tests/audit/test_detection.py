@@ -4,8 +4,10 @@ import math
 
 import pytest
 
+from gm_bench.metrics.catalogue import Catalogue, Metric
 from gm_bench.tracks.audit.corruptions import FAILURES
-from gm_bench.tracks.audit.detection import badness, cell, judge, judge_all, table
+from gm_bench.tracks.audit.detection import Verdict, cell, judge_all, table
+from gm_bench.tracks.audit.detection import judge as judge_metric
 
 CLEAN = [9.0, 10.0, 11.0]  # mean 10, standard deviation 1 (n − 1)
 
@@ -13,6 +15,13 @@ CLEAN = [9.0, 10.0, 11.0]  # mean 10, standard deviation 1 (n − 1)
 def curve(*means: float) -> list[list[float]]:
     """Two repetitions per strength that hardly differ."""
     return [[mean - 0.01, mean + 0.01] for mean in means]
+
+
+def judge(clean: list[float], curve: list[list[float]], direction: str, noise_multiple: float) -> Verdict:
+    """The verdict on a metric with that direction, or on one that nobody knows where it is empty."""
+    known = Metric("known", "Known", "", direction or "↓", "main", None, False, False, "")
+    metric = "known" if direction else "unknown"
+    return judge_metric(metric, clean, curve, noise_multiple, Catalogue([known], "known"))
 
 
 def test_noticed_from_the_strength_beyond_which_it_stays_beyond_the_noise() -> None:
@@ -82,12 +91,6 @@ def test_blind_and_praised() -> None:
     praised = judge(CLEAN, curve(9, 5), "↓", 3.0)
     assert (praised.direction, praised.flattered, praised.monotone) == ("better", 1, True)
     assert cell(praised, ["a", "b"]) == "praised from b"
-
-
-def test_badness_refuses_other_directions() -> None:
-    assert badness(0.3, "→0.5", 0) == pytest.approx(0.2)
-    with pytest.raises(ValueError, match="is no direction"):
-        badness(1, "up", 0)
 
 
 def test_table_has_a_row_per_metric_and_a_column_per_failure() -> None:

@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
+from PIL import Image
 
 from gm_bench.data.dataset import read_split
 
@@ -22,10 +25,15 @@ def repository(tmp_path: Path) -> Path:
 
 
 def fetch(dataset: str, repository: Path) -> subprocess.CompletedProcess[str]:
-    """Run the stage where a proxy that nobody serves stands for a machine without network."""
+    """Resolve, then run the stage where a proxy that nobody serves stands for a machine without network."""
+    resolved = run_stage(repository, "resolve", "dataset", dataset)
+    return resolved if resolved.returncode else run_stage(repository, "fetch", dataset)
+
+
+def run_stage(repository: Path, stage: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.fetch", dataset],
+        [sys.executable, "-m", f"pipelines.{stage}", *arguments],
         cwd=repository,
         env=os.environ | nowhere | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -63,3 +71,21 @@ def test_what_cannot_be_fetched_is_one_line_and_leaves_nothing(
     assert failed.stderr.startswith(message)
     assert failed.stderr.count("\n") == 1
     assert not (repository / "data").exists()
+
+
+def test_files_that_are_not_read_are_printed(repository: Path) -> None:
+    params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    source = {"loader": "folder", "path": "data/pets", "n_test": 2, "split_seed": 0}
+    params["datasets"]["pets"] = params["datasets"]["small_digits"] | {"source": source}
+    (repository / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (repository / "data/pets").mkdir(parents=True)
+    for i in range(4):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(repository / f"data/pets/{i}.png")
+    (repository / "data/pets/4.heic").touch()
+    done = fetch("pets", repository)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "pets: path: 1 not read: 1 of .heic (4.heic)\n"
+    assert json.loads((repository / "data/pets/card.json").read_text())["notes"][1] == (
+        "path: 1 not read: 1 of .heic (4.heic)"
+    )

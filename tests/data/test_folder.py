@@ -51,7 +51,7 @@ def test_a_fraction_draws_the_same_as_its_number(classes: Path) -> None:
 def test_images_without_classes_have_no_labels(tmp_path: Path) -> None:
     for i in range(5):
         paint(tmp_path / f"{i}.png", i)
-    dataset = load("folder", path=str(tmp_path), n_test=2, split_seed=0)
+    dataset = load("folder", path=str(tmp_path), n_test=2, split_seed=0, allow_low_range=True)
     assert dataset.card.classes == ()
     assert dataset.train_labels.tolist() == [-1] * 3
     assert dataset.test_labels.tolist() == [-1] * 2
@@ -59,7 +59,8 @@ def test_images_without_classes_have_no_labels(tmp_path: Path) -> None:
 
 def test_a_given_test_folder_is_the_test_split(classes: Path, tmp_path: Path) -> None:
     paint(tmp_path / "held_out" / "dog" / "x.png", 200)
-    dataset = load("folder", path=str(classes), test_path=str(tmp_path / "held_out"), channels=1)
+    options = {"path": str(classes), "test_path": str(tmp_path / "held_out"), "channels": 1}
+    dataset = load("folder", **options, allow_low_range=True)
     assert levels(dataset.train_images) == [*range(8), *range(100, 104)]
     assert dataset.train_labels.tolist() == [0] * 8 + [1] * 4
     assert levels(dataset.test_images) == [200]
@@ -69,7 +70,7 @@ def test_a_given_test_folder_is_the_test_split(classes: Path, tmp_path: Path) ->
 def test_every_listed_kind_of_file_is_read_whatever_the_case_of_its_suffix(tmp_path: Path) -> None:
     for suffix in ("png", "PNG", "jpg", "jpeg", "bmp", "gif", "pgm", "ppm", "tif", "tiff", "webp"):
         paint(tmp_path / f"a_{suffix}_{suffix.isupper()}.{suffix}", 128, size=(16, 16))
-    dataset = load("folder", path=str(tmp_path), n_test=1, split_seed=0, channels=1)
+    dataset = load("folder", path=str(tmp_path), n_test=1, split_seed=0, channels=1, allow_low_range=True)
     images = torch.cat([dataset.train_images, dataset.test_images])
     assert images.shape == (11, 1, 16, 16)
     assert (
@@ -84,7 +85,9 @@ def test_other_and_hidden_files_are_left_alone_and_counted(classes: Path) -> Non
     paint(classes / ".thumbnails" / "0.png")
     dataset = load("folder", path=str(classes), n_test=1, split_seed=0)
     assert len(dataset.train_images) == 11
-    assert "1 files without an image's suffix were ignored" in dataset.card.notes
+    note = "path: 4 not read: 3 hidden (.DS_Store, .thumbnails/, cat/._0.png), 1 of .txt (README.txt)"
+    assert dataset.warnings == (note,)
+    assert note in dataset.card.notes
 
 
 def test_mixed_sizes_are_cropped_and_resized_on_demand(tmp_path: Path) -> None:
@@ -92,7 +95,9 @@ def test_mixed_sizes_are_cropped_and_resized_on_demand(tmp_path: Path) -> None:
     wide[:, 4:12] = 255  # its central square is white
     Image.fromarray(wide).save(tmp_path / "0.png")
     paint(tmp_path / "1.png", 255, size=(3, 5))
-    dataset = load("folder", path=str(tmp_path), n_test=1, split_seed=0, size=4, channels=1)
+    dataset = load(
+        "folder", path=str(tmp_path), n_test=1, split_seed=0, size=4, channels=1, allow_low_range=True
+    )
     assert dataset.train_images.shape == (1, 1, 4, 4)
     assert (torch.cat([dataset.train_images, dataset.test_images]) == 255).all()
 
@@ -167,7 +172,7 @@ def test_folders_that_hold_no_clear_set_are_refused(classes: Path, tmp_path: Pat
 
 def given(classes: Path, test: Path, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        load("folder", path=str(classes), test_path=str(test))
+        load("folder", path=str(classes), test_path=str(test), allow_low_range=True)
 
 
 def test_a_test_folder_must_fit_the_training_folder(classes: Path, tmp_path: Path) -> None:

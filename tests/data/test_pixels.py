@@ -1,11 +1,14 @@
+import zlib
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gm_bench.data.dataset import DataError
-from gm_bench.data.pixels import crop_centre, decode, resize, to_array
+from gm_bench.data.pixels import crop_centre, decode, read_picture, resize, to_array
+from gm_bench.data.survey import Survey
 
 
 def encode(image: Image.Image, file_format: str = "PNG", **options: object) -> bytes:
@@ -105,3 +108,116 @@ def animation() -> bytes:
 def test_what_has_no_clear_meaning_is_refused_by_name(content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         decode(content, "a.png", 3)
+
+
+def malformed_exif(orientation: int) -> bytes:
+    """EXIF data whose XResolution, which should be a fraction, is text."""
+
+    def tag(number: int, kind: int, count: int, value: bytes) -> bytes:
+        return number.to_bytes(2, "little") + kind.to_bytes(2, "little") + count.to_bytes(4, "little") + value
+
+    tags = tag(0x112, 3, 1, bytes([orientation, 0, 0, 0])) + tag(0x11A, 2, 4, b"72\0\0")
+    return b"Exif\0\0II*\0\x08\0\0\0" + (2).to_bytes(2, "little") + tags + bytes(4)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_malformed_exif_does_not_spoil_a_photo(orientation: int) -> None:
+    image = Image.fromarray(np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6).repeat(8, 0).repeat(8, 1))
+    sound = Image.Exif()
+    sound[0x0112] = orientation
+    expected = encode(image, "JPEG", exif=sound)
+    photo = encode(image, "JPEG", exif=malformed_exif(orientation))
+    assert decode(photo, "photo.jpg", 1).tobytes() == decode(expected, "photo.jpg", 1).tobytes()
+    assert not read_picture(photo, "photo.jpg").unread_exif
+
+
+def test_exif_that_cannot_be_read_at_all_is_noted() -> None:
+    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    for exif in (b"Exif\0\0nothing of the kind", malformed_exif(6)[:20]):
+        picture = read_picture(encode(image, "JPEG", exif=exif), "photo.jpg")
+        assert picture.unread_exif
+        assert picture.image.tobytes() == decode(encode(image, "JPEG"), "photo.jpg", 1).tobytes()
+    survey = Survey()
+    survey.add(picture, Path("cat/photo.jpg"))
+    assert survey.notes() == [
+        "1 of 1 images have EXIF data that cannot be read (cat/photo.jpg first), so they may not be upright"
+    ]
+
+
+def test_only_what_shows_through_is_transparent() -> None:
+    opaque = Image.new("RGBA", (2, 1), (10, 20, 30, 255))
+    unused = Image.new("P", (2, 1))
+    unused.putpalette([10, 20, 30, 40, 50, 60])
+    for content in (
+        encode(opaque),
+        encode(Image.new("LA", (2, 1), (9, 255))),
+        encode(unused, transparency=1),
+    ):
+        assert not read_picture(content, "a.png").transparent
+    unused.putpixel((1, 0), 1)
+    opaque.putpixel((1, 0), (10, 20, 30, 254))
+    for content in (encode(opaque), encode(unused, transparency=1)):
+        assert read_picture(content, "a.png").transparent
+
+
+def test_the_transparent_value_of_sixteen_bit_grey_lies_on_white() -> None:
+    values = np.array([[0, 7, 100 * 257]], dtype=np.uint16)
+    content = encode(Image.fromarray(values), transparency=7)
+    assert pixels(content, 1) == [[[0, 255, 100]]]
+    assert read_picture(content, "a.png").transparent
+
+
+def test_a_bomb_is_one_sentence_before_it_goes_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow warns above its limit, which would go on, and raises above twice that."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert decode(encode(Image.new("L", (100, 10))), "a.png", 1).size == (100, 10)
+    for width in (101, 201):
+        with pytest.raises(
+            DataError, match=rf"a\.png has {width * 10:,} pixels and at most 1,000 are read, "
+        ):
+            decode(encode(Image.new("L", (width, 10))), "a.png", 1)
+
+
+def test_formats_that_are_not_listed_are_not_opened() -> None:
+    """Pillow would hand PostScript to another program."""
+    with pytest.raises(
+        DataError, match=r"a\.png is no readable image \(PNG, JPEG, BMP, GIF, PPM, TIFF, WEBP\)"
+    ):
+        decode(encode(Image.new("L", (4, 4)), "EPS"), "a.png", 1)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
+def test_damage_is_an_image_or_a_sentence(file_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """6,000 times one to three random bytes changed, in each of five formats; PNG with right checksums."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # what claims to be large is soon done with
+    random = np.random.default_rng(0)
+    colours = Image.fromarray(random.integers(0, 256, (7, 5, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0
+    whole = encode(colours, file_format, exif=exif) if file_format != "BMP" else encode(colours, "BMP")
+    outcomes = {"image": 0, "sentence": 0}
+    for _ in range(6000):
+        damaged = bytearray(whole)
+        for place in random.integers(0, len(whole), random.integers(1, 4)):
+            damaged[place] = random.integers(0, 256)
+        content = with_checksums(bytes(damaged)) if file_format == "PNG" else bytes(damaged)
+        try:
+            image, said = decode(content, "a", 3), None
+        except DataError as error:
+            image, said = None, str(error)
+        assert image is None or image.mode == "RGB"
+        assert said is None or "\n" not in said
+        outcomes["image" if image else "sentence"] += 1
+    assert min(outcomes.values()) > 100, "neither all spoilt nor none"
+
+
+def with_checksums(content: bytes) -> bytes:
+    """A PNG with its chunks' checksums made right, as far as the chunks can be followed."""
+    whole, start = bytearray(content), 8
+    while start + 12 <= len(whole):
+        end = start + 8 + int.from_bytes(whole[start : start + 4], "big")
+        if end + 4 > len(whole):
+            break
+        whole[end : end + 4] = zlib.crc32(whole[start + 4 : end]).to_bytes(4, "big")
+        start = end + 4
+    return bytes(whole)

@@ -16,11 +16,11 @@ ARTEFACTS = [
     "extractors/digits/weights.safetensors",
     "reference/digits/features.safetensors",
     "reference/digits/floor.json",
-    "runs/digits/vae/0/model.safetensors",
-    "runs/digits/vae/0/cost.json",
-    "runs/digits/kde/0/samples.safetensors",
-    "runs/digits/vae/0/metrics.json",
-    "runs/digits/kde/0/metrics.json",
+    "runs/digits/digits/vae/0/model.safetensors",
+    "runs/digits/digits/vae/0/cost.json",
+    "runs/digits/digits/kde/0/samples.safetensors",
+    "runs/digits/digits/vae/0/metrics.json",
+    "runs/digits/digits/kde/0/metrics.json",
 ]
 
 
@@ -43,8 +43,8 @@ def flipped(site: Site) -> None:
 def flipped_in_the_cache(site: Site) -> None:
     """A model and samples with a flipped bit, in DVC's cache as well: they are made again."""
     site.begin_finished()
-    for name in ("runs/digits/vae/0/model.safetensors", "runs/digits/kde/0/samples.safetensors"):
-        path = site.folder / name
+    for name in ("vae/0/model.safetensors", "kde/0/samples.safetensors"):
+        path = site.folder / "runs/digits/digits" / name
         kept = [p for p in (site.folder / ".dvc/cache/files").rglob("*") if same_content(p, path)]
         assert len(kept) == 1
         kept[0].chmod(0o644)
@@ -61,7 +61,7 @@ def checkpoint(site: Site) -> None:
     wait_until(training(site), process)
     signal_group(process, signal.SIGINT)
     finish(process, 130)
-    [saved] = site.folder.glob(".checkpoints/digits-vae-0/*.safetensors")
+    [saved] = site.folder.glob(".checkpoints/digits/digits-vae-0/*.safetensors")
     content = saved.read_bytes()
     place = re.search(rb'images\\": (\d)', content)
     assert place is not None
@@ -76,7 +76,7 @@ def database(site: Site) -> None:
     output = site.run(code=255)
     assert "delete mlflow.db and rerun, it is rebuilt from the cells" in output, output
     assert "Traceback" not in output, output
-    assert (site.folder / "reports/leaderboard.md").exists(), "the last table was lost"
+    assert (site.folder / "reports/digits/leaderboard.md").exists(), "the last table was lost"
     (site.folder / "mlflow.db").unlink()
     site.check()
 
@@ -108,20 +108,22 @@ def bookkeeping(site: Site) -> None:
     assert "dvc.lock" in output, output
     assert "Traceback" not in output, output
     lock.unlink()
-    before = (site.folder / "runs/digits/vae/0/cost.json").read_bytes()
+    before = (site.folder / "runs/digits/digits/vae/0/cost.json").read_bytes()
     site.check()
-    assert (site.folder / "runs/digits/vae/0/cost.json").read_bytes() == before, "trained again"
+    assert (site.folder / "runs/digits/digits/vae/0/cost.json").read_bytes() == before, "trained again"
 
 
 def diverged(site: Site) -> None:
     """A learning rate of 1e30: a row that says so, the other cell unharmed; put right, all is as before."""
     site.begin_finished()
     before = (site.folder / "params.yaml").read_bytes()
-    kde = site.folder / "runs/digits/kde/0/metrics.json"
+    kde = site.folder / "runs/digits/digits/kde/0/metrics.json"
     metrics_of_kde = kde.read_bytes()
-    tiny.change(site.folder, lambda p: p["variants"]["vae"]["tiny"]["optimisers"]["model"].update(lr=1.0e30))
+    tiny.change(site.folder, lambda p: p["variants"]["vae"]["tiny"].update(optimiser={"lr": 1.0e30}))
     assert "diverged" in site.run()
-    assert '"status": "diverged"' in (site.folder / "reports/leaderboard.json").read_text(encoding="utf-8")
+    assert '"status": "diverged"' in (site.folder / "reports/digits/leaderboard.json").read_text(
+        encoding="utf-8"
+    )
     assert kde.read_bytes() == metrics_of_kde
     (site.folder / "params.yaml").write_bytes(before)
     site.check()

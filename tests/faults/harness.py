@@ -122,7 +122,7 @@ def prepare(folder: Path) -> None:
 
 
 def cut_down(params: dict[str, Any]) -> None:
-    params["datasets"]["digits"]["training"].update(n_images=N_IMAGES, n_snapshots=2)
+    params["boards"]["digits"].update(n_images=N_IMAGES, n_snapshots=2)
     params["datasets"]["digits"]["protocol"].update(CHEAP)
 
 
@@ -174,14 +174,14 @@ def say(line: str) -> None:
 def outcome(folder: Path, database: str = "mlflow.db") -> Outcome:
     """What there is in a folder after a run."""
     places = [p for part in ("data", "extractors", "reference") for p in (folder / part).rglob("*")]
-    places += [folder / "runs/digits" / cell / "0" / name for cell in CELLS for name in REPRODUCIBLE]
+    places += [folder / "runs/digits/digits" / cell / "0" / name for cell in CELLS for name in REPRODUCIBLE]
     return Outcome(
         files={
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in places
             if path.is_file()
         },
-        table=timeless(json.loads((folder / "reports/leaderboard.json").read_text(encoding="utf-8"))),
+        table=timeless(json.loads((folder / "reports/digits/leaderboard.json").read_text(encoding="utf-8"))),
         runs=runs_in(folder / database),
     )
 

@@ -73,7 +73,7 @@ def ctrl_c(site: Site) -> None:
         assert "interrupted; what was finished is kept, run the same command again to go on" in output, output
         assert "Traceback" not in output, output
         if name == "training":
-            assert list(site.folder.glob(".checkpoints/digits-vae-0/*.safetensors"))
+            assert list(site.folder.glob(".checkpoints/digits/digits-vae-0/*.safetensors"))
         say(f"    {name}: stopped with exit code 130")
     site.check()
 
@@ -100,7 +100,7 @@ def beside_dvc(site: Site) -> None:
 
 
 def training(site: Site) -> Callable[[], bool]:
-    progress = site.folder / ".checkpoints/digits-vae-0/progress.json"
+    progress = site.folder / ".checkpoints/digits/digits-vae-0/progress.json"
     return progress.exists
 
 

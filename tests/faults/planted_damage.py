@@ -27,16 +27,18 @@ NOISE_FROM = ("noise 1", "noise 2")
 REPORT = ROOT / "reports/gate/planted.md"
 MAKES_CELLS = """
 import sys
-from pipelines import evaluate, extractor, fetch, leaderboard, reference, sample, train
+from pipelines import evaluate, extractor, fetch, leaderboard, reference, resolve, sample, train
 from gm_bench.config import load_params
 params = load_params()
-for dataset in params.grid.datasets:
+for dataset in params.board("digits").datasets:
+    resolve.main("dataset", dataset)
     for stage in (fetch, extractor, reference):
         stage.main(dataset)
-for cell in params.cells():
+resolve.main("board", "digits")
+for cell in params.cells("digits"):
     for stage in (train, sample, evaluate):
-        stage.main(*cell)
-leaderboard.main()
+        stage.main(cell.board, cell.dataset, cell.variant, cell.seed)
+leaderboard.main("digits")
 """
 
 
@@ -53,7 +55,7 @@ class Damage:
 DAMAGES = [
     Damage(
         "wrong sign in a loss (wgan_gp, generator)",
-        "gm_bench/variants/base/objectives.py",
+        "gm_bench/variants/wgan.py",
         "return -fake.mean()\n",
         "return fake.mean()\n",
     ),
@@ -72,8 +74,8 @@ DAMAGES = [
     Damage(
         "shifted normalisation (real images 0.1 brighter)",
         "gm_bench/variants/base/contract.py",
-        ".div(127.5).sub_(1)",
-        ".div(127.5).sub_(0.9)",
+        "values = from_uint8(values)",
+        "values = 0.1 + from_uint8(values)",
     ),
     Damage(
         "frozen input layer (of every player)",
@@ -91,8 +93,8 @@ DAMAGES = [
     Damage(
         "sampling at the wrong scale (pixels up to 230)",
         "gm_bench/training/sampling.py",
-        "((images + 1) * 127.5)",
-        "((images + 1) * 115)",
+        "to_uint8(samples)",
+        "to_uint8((samples + 1) * 115 / 127.5 - 1)",
     ),
     Damage(
         "codes at the wrong scale (0.8 of the prior, GANs)",
@@ -205,7 +207,9 @@ def try_all(damages: list[Damage], work: Path, jobs: int) -> tuple[str, bool]:
     folders = {name: work / name.replace(" ", "-") for name in ("undamaged", *OTHER_SEEDS)}
     folders |= {damage.name: work / damage.name.partition(" (")[0].replace(" ", "-") for damage in damages}
     due = {
-        name: folder for name, folder in folders.items() if not (folder / "reports/leaderboard.json").exists()
+        name: folder
+        for name, folder in folders.items()
+        if not (folder / "reports/digits/leaderboard.json").exists()
     }
     for name, folder in due.items():
         shutil.rmtree(folder, ignore_errors=True)
@@ -235,7 +239,7 @@ def try_all(damages: list[Damage], work: Path, jobs: int) -> tuple[str, bool]:
 def rename_seeds(folder: Path, by: int) -> None:
     """Other seeds than those of the baseline: what chance alone makes of the same code."""
     shifted = [seed + by for seed in ci.GRID["seeds"]]
-    ci.tiny.change(folder, lambda params: params["grid"].update(seeds=shifted))
+    ci.tiny.change(folder, lambda params: params["boards"]["digits"].update(seeds=shifted))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def read_only_reports(site: Site) -> None:
         command("mount", "-o", "remount,ro,bind", str(reports))
         output = site.run(code=255)
         assert "Read-only file system" in output, output
-        assert (reports / "leaderboard.md").exists()
+        assert (reports / "digits/leaderboard.md").exists()
     site.check()
 
 
@@ -58,7 +58,7 @@ def clock(site: Site) -> None:
     wait_until(lambda: bool(stages_at_work(site.folder, "leaderboard")), process)
     offset.write_text(str(7 * DAY), encoding="utf-8")
     finish(process, 0)
-    rows = (site.folder / "runs/digits/vae/0/history.csv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = (site.folder / "runs/digits/digits/vae/0/history.csv").read_text(encoding="utf-8").splitlines()[1:]
     moments = [int(row.split(",")[2]) for row in rows]
     assert min(b - a for a, b in itertools.pairwise(moments)) < -900 * DAY, "the clock did not jump"
     site.compare()

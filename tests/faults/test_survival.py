@@ -7,28 +7,30 @@ from pathlib import Path
 import pytest
 import torch
 
+from gm_bench.cell import Cell
 from gm_bench.config import Params
 from gm_bench.running import runner
-from gm_bench.training import loop as training
 from gm_bench.training.checkpoint import Checkpoint
+from gm_bench.training.job import Job
+from gm_bench.training.state import start
 
 HALF_A_TABLE = '{"write": {"/somewhere/runs'
 
 
 def test_a_flipped_bit_in_any_number_of_a_checkpoint_is_noticed(params: Params, tmp_path: Path) -> None:
     """Numbers in the header as well: with another digit the file is as readable as before."""
-    job = training.Job("digits", "vae", 0, params.recipe("vae", "digits"), 640)
-    state = training.start(job, (1, 8, 8), 10, torch.device("cpu"))
+    job = Job(Cell("digits", "digits", "vae", 0), params.recipe("vae", "tiny"), 640)
+    state = start(job, (1, 8, 8), 10, torch.device("cpu"))
     state.history = [{"images": 64, "round": 1, "model/loss": 1.25}]
     state.seconds = 3.5
-    checkpoint = Checkpoint(job, "k" * 64, tmp_path)
+    checkpoint = Checkpoint(tmp_path, "k" * 64)
     checkpoint.save(state)
     content = checkpoint.path.read_bytes()
     header = content[: 8 + int.from_bytes(content[:8], "little")]
     values = header.index(b"values")
     digits = [found.start() for found in re.finditer(rb"\d", header) if found.start() > values]
     assert len(digits) > 10
-    fresh = training.start(job, (1, 8, 8), 10, torch.device("cpu"))
+    fresh = start(job, (1, 8, 8), 10, torch.device("cpu"))
     for place in [*digits, len(header) + 1000, len(content) - 1]:
         damaged = bytearray(content)
         damaged[place] ^= 1
@@ -85,15 +87,15 @@ def busy_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_another_dvc_works_on_is_waited_for(busy_twice: Path) -> None:
-    chain = runner.cell_chain("digits", "vae", 0)
+    chain = runner.Chain("digits-vae-0", ("train@digits-vae-0",))
     runner.run_layer([chain], 1, {"PATH": "/usr/bin:/bin"})
     assert (chain.state, chain.output) == ("done", ["{}"])
     assert busy_twice.read_text().strip() == "3"
 
 
-def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(busy_twice: Path) -> None:
+def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(busy_twice: Path, params: Params) -> None:
     with pytest.raises(ValueError, match="cannot tell what is stale while a stage is at work"):
-        runner.stale_stages()
+        runner.stale_stages(params, "digits")
     said: list[str] = []
-    assert runner.stale_stages(said.append) == {}
+    assert runner.stale_stages(params, "digits", said.append) == {}
     assert said == ["another DVC is at work here; waiting for it to end"]

@@ -18,18 +18,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from exhibits import exhibit
-from fake_cells import write_cell, write_dataset
+from cell_results import DISPLAY, cell_result
+from fake_cells import record_of, write_cell, write_dataset
 from PIL import Image
 
 from gm_bench.data.dataset import DataError, load, read_split, save
 from gm_bench.data.loaders import cifar10
 from gm_bench.io import FileError, read_bytes, read_json, read_rows, read_tensors
-from gm_bench.metrics.extractors.features import load_inception
-from gm_bench.metrics.extractors.inception import WeightsError
+from gm_bench.metrics.extractors.features import WeightsError
+from gm_bench.metrics.extractors.inception import InceptionExtractor
 from gm_bench.report import cell_page
 from gm_bench.tracking.store import Store
-from pipelines.leaderboard import read_cell
 
 HOSTILE = ["<script>alert(1)", '"><img src=x onerror=alert(1)>', "..", "' onload='alert(1)", "&lt;b&gt;"]
 CLIMBING = ["../climbed", "a/../../climbed", "/climbed"]
@@ -71,7 +70,7 @@ def test_what_is_published_can_be_opened_without_running_it(
     shutil.copy(migrated, "mlflow.db")
     write_dataset(tmp_path)
     write_cell(tmp_path, "wgan", 0)
-    Store(f"sqlite:///{tmp_path}/mlflow.db").publish(read_cell("digits", "wgan", 0))
+    Store(f"sqlite:///{tmp_path}/mlflow.db").publish(record_of("wgan", 0))
     kinds = {path.suffix for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()}
     assert kinds
     assert kinds <= {".png", ".webp", ".json", ".html", ".md", ".csv"}
@@ -89,12 +88,11 @@ def test_class_folders_with_hostile_names_are_text(tmp_path: Path, monkeypatch: 
     classes = read_json(tmp_path / "data/mine/card.json")["classes"]
     assert classes == sorted(names)
 
-    shown = exhibit("gan", 0)
+    shown = cell_result("gan", 0)
     details = {"missing_classes": [classes], "closest_pairs": []}
     page = cell_page.render(
-        replace(shown, metrics={**shown.metrics, "details": details}),
-        family="GAN",
-        source="",
+        replace(shown, details=details),
+        DISPLAY,
         floor={},
         floor_sd={},
         siblings=[shown.cell],
@@ -159,7 +157,7 @@ def test_inception_weights_that_run_code_do_not(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save({"weight": Trap(tmp_path / "owned")}, path)
     with pytest.raises(WeightsError, match="holds more than tensors"):
-        load_inception(path, (3, 16, 16))
+        InceptionExtractor.of_weights(path, (3, 16, 16))
     assert not (tmp_path / "owned").exists()
     torch.load(path, weights_only=False)["weight"].close()
     assert (tmp_path / "owned").exists(), "it would have gone off"

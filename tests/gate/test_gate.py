@@ -12,10 +12,11 @@ from test_regression import content, row
 from typer.testing import CliRunner
 
 from gm_bench import cli
+from gm_bench.cell import Cell, parse_cell
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report import gate as comparison
 from gm_bench.results.regression import Comparison, Verdict
 from gm_bench.running import runner
-from gm_bench.tracks.generation.inspection import parse_cell
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +26,8 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaderboard(*rows: dict[str, Any], **changes: Any) -> None:
-    Path("reports").mkdir(exist_ok=True)
-    Path("reports/leaderboard.json").write_text(json.dumps(content(*rows) | changes))
+    Path("reports/digits").mkdir(parents=True, exist_ok=True)
+    Path("reports/digits/leaderboard.json").write_text(json.dumps(content(*rows) | changes))
 
 
 def command(*arguments: str) -> Result:
@@ -74,10 +75,10 @@ def test_the_summary_says_what_failed_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
-        (lambda: None, "reports/leaderboard.json not found"),
-        (leaderboard, "reports/baseline.json is not there: gm-bench check --update makes it"),
-        (lambda: (leaderboard(), Path("reports/baseline.json").write_text("{}")), "is no leaderboard"),
-        (lambda: (leaderboard(), Path("reports/baseline.json").write_text('{"schema"')), "is damaged"),
+        (lambda: None, "reports/digits/leaderboard.json not found"),
+        (leaderboard, "reports/digits/baseline.json is not there: gm-bench check --update makes it"),
+        (lambda: (leaderboard(), Path("reports/digits/baseline.json").write_text("{}")), "is no leaderboard"),
+        (lambda: (leaderboard(), Path("reports/digits/baseline.json").write_text('{"schema"')), "is damaged"),
     ],
 )
 def test_without_two_sides_there_is_one_sentence_and_code_2(prepare: Any, sentence: str) -> None:
@@ -93,7 +94,7 @@ def test_a_baseline_of_single_seeds_is_refused() -> None:
     refused = command("check", "--update")
     assert refused.exit_code == 2
     assert "needs two seeds or more" in refused.output
-    assert not Path("reports/baseline.json").exists()
+    assert not Path("reports/digits/baseline.json").exists()
 
 
 def git(*arguments: str) -> str:
@@ -111,7 +112,7 @@ def test_revisions_stand_for_their_files() -> None:
     leaderboard(row("vae", fid=(40.0, 41.0, 42.0)), row("gan"))
     assert command("check", "--baseline", bare).exit_code == 1
     assert command("check", "--update").exit_code == 0
-    assert json.loads(Path("reports/baseline.json").read_text())["revision"] == bare
+    assert json.loads(Path("reports/digits/baseline.json").read_text())["revision"] == bare
     git("add", ".")
     git("commit", "-qm", "accepted")
     assert command("check", "--baseline", "HEAD").exit_code == 0
@@ -133,7 +134,7 @@ def test_variants_and_files_are_compared() -> None:
     assert "vae → gan" in variants.output
     assert "+290.7 %" in variants.output
     Path("other.json").write_text(json.dumps(content(row("vae"), row("gan"))))
-    files = command("compare", "reports/leaderboard.json", "other.json")
+    files = command("compare", "reports/digits/leaderboard.json", "other.json")
     assert "✓ better" in files.output
     mixed = command("compare", "vae", "other.json")
     assert mixed.exit_code == 1
@@ -142,13 +143,13 @@ def test_variants_and_files_are_compared() -> None:
 
 def test_markup_in_names_stays_text() -> None:
     hostile = Comparison("digits", "<b>[red]|`x`", "fid", 1.0, 2.0, 0.7, 0.1, 0.2)
-    text = comparison.to_markdown(Verdict([hostile]), "Gate")
+    text = comparison.to_markdown(Verdict([hostile]), "Gate", IMAGES)
     assert r"\<b\>\[red\]\|\`x\`" in text
 
 
 @pytest.mark.parametrize("words", [["digits/vae/0"], ["digits", "vae", "0"]])
 def test_cells_are_named_with_slashes_or_apart(words: list[str]) -> None:
-    assert parse_cell(words) == ("digits", "vae", 0)
+    assert parse_cell(words, "digits") == Cell("digits", "digits", "vae", 0)
 
 
 @pytest.mark.parametrize(
@@ -156,29 +157,34 @@ def test_cells_are_named_with_slashes_or_apart(words: list[str]) -> None:
 )
 def test_other_words_are_no_cell(words: list[str]) -> None:
     with pytest.raises(ValueError, match="is no cell: give DATASET/VARIANT/SEED"):
-        parse_cell(words)
+        parse_cell(words, "digits")
 
 
 def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = Path(__file__).resolve().parents[2]
-    Path("params.yaml").write_text((repository / "params.yaml").read_text())
+    for name in ("params.yaml", "dvc.yaml"):
+        Path(name).write_text((repository / name).read_text())
     write_cell(tmp_path, "vae", 0, (10.0, 11.0, 12.0))
     write_cell(tmp_path, "vae", 1, diverged_at=412)
-    monkeypatch.setattr(runner, "stale_stages", lambda: {"train@digits-vae-0": []})
+    monkeypatch.setattr(runner, "prepare", lambda *_: None)
+    monkeypatch.setattr(runner, "stale_stages", lambda *_: {"train@digits-vae-0": []})
     shown = command("show", "digits/vae/0")
     assert shown.exit_code == 0, shown.output
     lines = [" ".join(line.split()) for line in shown.output.splitlines()]
     assert "digits/vae/0: stale: code, data or parameters changed since" in lines
     assert "FID ↓ 11 1 10 11 12" in lines
-    assert "optimisers.model.lr 0.001 absent" in lines
+    assert "optimisers.model.lr 0.001 absent bases.tiny.single.optimiser.lr" in lines
+    assert any(
+        line.startswith("model.z_dim 16 ") and "variants.vae.tiny.model.z_dim" in line for line in lines
+    )
     assert "time 30.1 s" in lines
-    assert "runs/digits/vae/0/model.safetensors not there" in lines
+    assert "runs/digits/digits/vae/0/model.safetensors not there" in lines
     assert any("dvc repro evaluate@digits-vae-0" in line for line in lines)
     diverged = command("show", "digits", "vae", "1")
     assert "diverged at step 412 (critic loss): nan" in diverged.output
     outside = command("show", "digits", "vae", "77")
     assert outside.exit_code == 0
-    assert "digits/vae/77: not in the grid" in outside.output
+    assert "digits/vae/77: not on the board digits" in outside.output
     unknown = command("show", "digits/nothing/0")
     assert unknown.exit_code == 1
     assert "variants has no entry 'nothing'" in unknown.output

@@ -8,18 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gm_bench.results import regression
+from gm_bench.metrics.catalogue import IMAGES, Catalogue, Metric
+from gm_bench.results.leaderboard import Entry, Leaderboard, Score
 from gm_bench.results.moderation import Prior, Spread, fit_prior, inverse_trigamma, quantile
 from gm_bench.results.regression import (
     ALL_VARIANTS,
     FALSE_ALARM_RATE,
-    GATED,
     Baseline,
-    Board,
-    Gauge,
     NotComparable,
-    Result,
-    badness,
     check,
     compare,
     contrast,
@@ -30,7 +26,9 @@ from gm_bench.results.regression import (
     to_json,
 )
 
-PLAIN = {"precision": Gauge(0.0)}
+GATED = IMAGES.gated()
+# Precision without a margin.
+PLAIN = Catalogue([Metric("precision", "Precision", "", "↑", "main", 0.0, False, False, "")], "precision")
 
 
 def row(variant: str, seeds: tuple[int, ...] = (0, 1, 2), **metrics: tuple[float, ...]) -> dict[str, Any]:
@@ -58,35 +56,12 @@ def content(*rows: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def board(*rows: dict[str, Any], **changes: Any) -> Board:
-    return read_board(content(*rows) | changes, "leaderboard.json")
+def board(*rows: dict[str, Any], **changes: Any) -> Leaderboard:
+    return read_board(content(*rows) | changes, "leaderboard.json", IMAGES)
 
 
 def baseline(*rows: dict[str, Any]) -> Baseline:
     return of_board(board(*rows), "abc123")
-
-
-@pytest.mark.parametrize(
-    ("metric", "value", "ratio", "expected"),
-    [
-        ("fid", math.e, True, 1.0),
-        ("fid", 3.0, False, 3.0),
-        ("recall", 0.8, False, -0.8),
-        ("one_nn", 0.7, False, 0.2),
-        ("one_nn", 0.3, False, 0.2),
-    ],
-)
-def test_badness_grows_where_a_metric_gets_worse(
-    metric: str, value: float, ratio: bool, expected: float
-) -> None:
-    assert badness(metric, value, ratio) == pytest.approx(expected, abs=1e-12)
-
-
-def test_badness_is_refused_where_it_would_be_a_guess() -> None:
-    with pytest.raises(NotComparable, match="fid is 0: it is compared by ratios"):
-        badness("fid", 0.0, ratio=True)
-    with pytest.raises(NotComparable, match="splendour: it is not known"):
-        badness("splendour", 1.0, ratio=False)
 
 
 @pytest.mark.parametrize(("value", "x"), [(math.pi**2 / 6, 1.0), (math.pi**2 / 2, 0.5)])
@@ -133,14 +108,20 @@ def test_variants_that_agree_are_pooled() -> None:
     assert fit_prior([Spread(0.0, 2)]) == Prior(0.0, math.inf)
 
 
+def entry(precision: tuple[float, ...]) -> Entry:
+    """A row that has nothing but precision."""
+    n = len(precision)
+    return Entry("digits", "a", "", "", tuple(range(n)), n, {"precision": Score(precision)}, {"budget": 1})
+
+
 def test_a_comparison_worked_by_hand() -> None:
     """Two variants, three seeds, sd 0.1 everywhere: noise 0.1 √(1/3 + 1/3), both together 0.1 √(2/3) / √2."""
     one, other = (0.5, 0.6, 0.7), (0.2, 0.3, 0.4)
-    before = [Result((0, 1, 2), 1, {"precision": values}) for values in (one, other)]
-    after = [Result((0, 1, 2), 1, {"precision": tuple(v - 0.1 for v in values)}) for values in (one, other)]
+    before = [entry(values) for values in (one, other)]
+    after = [entry(tuple(v - 0.1 for v in values)) for values in (one, other)]
     pairs = [(("digits", name), b, a) for name, b, a in zip("ab", before, after, strict=True)]
     spreads = {("digits", name, "precision"): Spread(0.02, 2) for name in "ab"}
-    a, b, both = compare(pairs, spreads, PLAIN, 0.03)
+    a, b, both = compare(pairs, spreads, ["precision"], PLAIN, 0.03)
     assert [c.variant for c in (a, b, both)] == ["a", "b", ALL_VARIANTS]
     for single in (a, b):
         assert single.shift == pytest.approx(0.1)
@@ -155,10 +136,9 @@ def test_a_comparison_worked_by_hand() -> None:
 
 def test_unequal_numbers_of_seeds_count_as_they_are() -> None:
     """One seed against four: noise s √(1/4 + 1)."""
-    before = Result((0, 1, 2, 3), 1, {"precision": (0.4, 0.6, 0.4, 0.6)})
-    after = Result((0,), 1, {"precision": (0.5,)})
+    before, after = entry((0.4, 0.6, 0.4, 0.6)), entry((0.5,))
     spreads = {("digits", "a", "precision"): Spread(0.04, 3)}
-    (only,) = compare([(("digits", "a"), before, after)], spreads, PLAIN, 0.01)
+    (only,) = compare([(("digits", "a"), before, after)], spreads, ["precision"], PLAIN, 0.01)
     assert only.noise == pytest.approx(math.sqrt(0.04 / 3 * 1.25))
     assert only.limit == pytest.approx(stats.t.isf(0.01, 3) * only.noise)
 
@@ -247,7 +227,7 @@ def test_what_had_diverged_before_and_what_is_new_is_only_remarked() -> None:
 
 
 def test_a_dataset_that_is_gone_fails() -> None:
-    verdict = check(baseline(), Board({}, {}, {}))
+    verdict = check(baseline(), Leaderboard("", "", IMAGES, {}, {}, {}, {}))
     assert [f.split(":")[0] for f in verdict.failures] == ["digits/vae is missing", "digits/gan is missing"]
 
 
@@ -291,10 +271,10 @@ def test_noise_is_pooled_over_baselines_but_the_same_measurement_counts_once() -
 
 
 def test_a_baseline_survives_its_file() -> None:
-    kept = read_baseline(to_json(baseline()), "baseline.json")
+    kept = read_baseline(to_json(baseline()), "baseline.json", IMAGES)
     assert kept == baseline()
     assert kept.revision == "abc123"
-    bare = read_baseline(content(), "leaderboard.json")
+    bare = read_baseline(content(), "leaderboard.json", IMAGES)
     assert bare.spreads == baseline().spreads
     assert bare.revision == "leaderboard.json"
 
@@ -304,16 +284,16 @@ def test_a_baseline_survives_its_file() -> None:
 )
 def test_other_files_are_refused(wrong: Any) -> None:
     with pytest.raises(NotComparable, match="is no leaderboard: give"):
-        read_board(wrong, "x.json")
+        read_board(wrong, "x.json", IMAGES)
 
 
 def test_other_versions_are_refused() -> None:
     with pytest.raises(NotComparable, match="has schema 7, this version reads 1"):
-        read_board(content() | {"schema": 7}, "x.json")
+        read_board(content() | {"schema": 7}, "x.json", IMAGES)
     broken = copy.deepcopy(to_json(baseline()))
     del broken["spreads"]["digits"]["vae"]["fid"]["degrees"]
     with pytest.raises(NotComparable, match="is no baseline: make one"):
-        read_baseline(broken, "x.json")
+        read_baseline(broken, "x.json", IMAGES)
 
 
 def test_two_boards_side_by_side() -> None:
@@ -346,7 +326,7 @@ def test_noise_alone_seldom_fails() -> None:
     rng = np.random.default_rng(0)
     spreads = {"fid": 0.15, "one_nn": 0.006, "precision": 0.02, "recall": 0.03}
 
-    def drawn() -> Board:
+    def drawn() -> Leaderboard:
         bad = {m: rng.normal(size=(8, 3)) * s for m, s in spreads.items()}
         rows = []
         for i in range(8):
@@ -357,4 +337,51 @@ def test_noise_alone_seldom_fails() -> None:
     n_failed = sum(not check(of_board(drawn(), "x"), drawn()).passed for _ in range(300))
     assert FALSE_ALARM_RATE == 0.0025
     assert n_failed <= 4
-    assert regression.GATED.keys() == spreads.keys()
+    assert set(GATED) == spreads.keys()
+
+
+@pytest.mark.parametrize(
+    ("after", "sentence"),
+    [
+        (row("gan", recall=(0.5, 0.52)), "digits/gan has recall of 2 of 3 finished seeds, the baseline has."),
+        (row("gan", recall=(0.5,)), "digits/gan has recall of 1 of 3 finished seeds, the baseline has."),
+        (row("gan") | {"status": "ok"} | {"metrics": {}}, "digits/gan has no fid, the baseline has."),
+    ],
+)
+def test_a_metric_must_be_there_of_every_finished_seed(after: dict[str, Any], sentence: str) -> None:
+    verdict = check(baseline(), board(row("vae"), after))
+    assert sentence in verdict.failures
+    assert not verdict.passed
+
+
+def test_all_judged_metrics_gone_from_one_seed_fail() -> None:
+    """The status says that three seeds finished, so what is missing is no divergence."""
+    after = row("gan", **dict.fromkeys(GATED, (0.7, 0.71))) | {"status": "ok"}
+    verdict = check(baseline(), board(row("vae"), after))
+    assert list(verdict.failures) == [
+        f"digits/gan has {metric} of 2 of 3 finished seeds, the baseline has." for metric in GATED
+    ]
+
+
+def test_what_lacks_values_is_not_accepted() -> None:
+    with pytest.raises(NotComparable, match="digits/gan has recall of 2 of 3 finished seeds: evaluate it"):
+        baseline(row("vae"), row("gan", recall=(0.5, 0.52)))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite_are_refused(value: float) -> None:
+    with pytest.raises(NotComparable, match=f"recall of digits/gan is {value}"):
+        board(row("vae"), row("gan", recall=(0.5, value, 0.54)))
+    with pytest.raises(NotComparable, match=f"fid of the floor of digits is {value}"):
+        board(floors={"digits": content()["floors"]["digits"] | {"fid": value}})
+
+
+def test_without_a_floor_nothing_is_said() -> None:
+    floor = content()["floors"]["digits"]
+    less = {name: value for name, value in floor.items() if name != "recall"}
+    for floors in ({}, {"digits": {}}, {"digits": less}):
+        missing = "recall" if floors == {"digits": less} else "fid"
+        with pytest.raises(NotComparable, match=f"digits cannot be compared .* the floor lacks {missing}"):
+            check(baseline(), board(floors=floors))
+        with pytest.raises(NotComparable, match=f"the floor of digits lacks {missing}"):
+            of_board(board(floors=floors), "abc")

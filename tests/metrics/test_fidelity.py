@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gm_bench import io
-from gm_bench.metrics.extractors import pinned
-from gm_bench.metrics.extractors.features import LENET, extract, load_lenet
+from gm_bench.metrics.extractors import lenet
+from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.fidelity import classifier_score, kid
 from gm_bench.metrics.frechet import fid
 from gm_bench.metrics.neighbours import precision_recall
@@ -126,11 +126,11 @@ def test_metrics_are_those_of_torch_fidelity_from_end_to_end() -> None:
 
     real = torch.from_numpy(load_digits().images[:180] * 15).byte()[:, None]
     fake = torch.cat([real[:80], torch.randint(0, 256, (80, 1, 8, 8), dtype=torch.uint8)])
-    weights, _ = io.read_tensors(pinned.FOLDER / "lenet-digits.safetensors")
+    weights, _ = io.read_tensors(lenet.FOLDER / "lenet-digits.safetensors")
     theirs = torch_fidelity.calculate_metrics(
         input1=Images(fake),
         input2=Images(real),
-        feature_extractor=LENET,
+        feature_extractor=lenet.REGISTERED,
         weights=weights,
         image_shape=(1, 8, 8),
         isc=True,
@@ -147,7 +147,7 @@ def test_metrics_are_those_of_torch_fidelity_from_end_to_end() -> None:
         save_cpu_ram=True,
         verbose=False,
     )
-    extractor = load_lenet(weights, (1, 8, 8))
+    extractor = lenet.LeNetExtractor.of_weights(weights, (1, 8, 8))
     a, b = extract(extractor, fake, torch.device("cpu")), extract(extractor, real, torch.device("cpu"))
     both = precision_recall(a.features, b.features, neighbours=3)
     ours = {

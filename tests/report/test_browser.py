@@ -23,7 +23,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
         for seed, fid in enumerate(fids):
             write_cell(root, variant, seed, [fid] if fid else [], diverged_at=None if fid else 77)
     publish(root, migrated)
-    return root / "reports"
+    return root / "reports/digits"
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_spread_and_columns_can_be_chosen(page):
 
 
 def test_the_slider_moves_every_film(page):
-    films = find(page, ".film[data-moments]")
+    films = find(page, ".frames[data-times]")
     assert len(films) == 4
     tops = []
     for place in (0, 4, 9):

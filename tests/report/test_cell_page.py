@@ -2,38 +2,38 @@
 
 import re
 import shlex
+from dataclasses import replace
 
-from exhibits import exhibit
+from cell_results import DISPLAY, cell_result, samples_of
 from test_report import HOSTILE, Page
 
+from gm_bench.cell import Cell, in_file_name
 from gm_bench.report.cell_page import commands, render
-from gm_bench.report.exhibit import Exhibit, in_file_name, page_name
+from gm_bench.results.schema import CellResult, Origin
 
 
-def text_of(shown: Exhibit, **changes) -> str:
+def text_of(shown: CellResult, **changes) -> str:
     return " ".join(Page(page_of(shown, **changes)).text.split())
 
 
-def page_of(shown: Exhibit, **changes) -> str:
-    dataset, variant, seed = shown.cell
+def page_of(shown: CellResult, **changes) -> str:
     facts = {
-        "family": "GAN",
-        "source": "somebody, some year",
         "floor": {"fid": 1.5},
         "floor_sd": {"fid": 0.25},
-        "siblings": [shown.cell, (dataset, variant, seed + 1)],
+        "siblings": [shown.cell, replace(shown.cell, seed=shown.seed + 1)],
+        "samples": samples_of(shown),
     }
-    return render(shown, **(facts | changes))
+    return render(shown, DISPLAY, **(facts | changes))
 
 
 def test_scores_draw_by_draw_beside_the_floor():
-    text = text_of(exhibit("gan", 0, 10.0))
+    text = text_of(cell_result("gan", 0, 10.0))
     assert "FID ↓ 10 9 11 1.5 ± 0.25" in text
     assert "Precision ↑ 0.6 0.5 0.7 –" in text
 
 
 def test_parameters_protocol_and_origin():
-    text = text_of(exhibit("gan", 0))
+    text = text_of(cell_result("gan", 0))
     for fact in (
         "batch_size 16",
         "optimisers.critic.betas 0.5, 0.9",
@@ -43,43 +43,43 @@ def test_parameters_protocol_and_origin():
         "updates critic 50, generator 10",
         "peak memory 1 MiB",
         "torch in training 2.15.0",
-        "folder runs/digits/gan/0",
+        "folder runs/digits/digits/gan/0",
     ):
         assert fact in text
     assert "ema" not in text, "what a recipe leaves out is left out"
 
 
 def test_failures_are_said():
-    text = text_of(exhibit("gan", 0, None))
+    text = text_of(cell_result("gan", 0, None))
     assert "Training diverged at step 7 (critic loss): the value was nan" in text
     assert "400 of 400 images" in text
     assert "Metrics" not in text
-    assert "No sample of draw 1 is taken for class 3." in text_of(exhibit("gan", 0))
+    assert "No sample of draw 1 is taken for class 3." in text_of(cell_result("gan", 0))
 
 
 def test_commands_name_the_cell():
-    assert dict(commands(("digits", "wgan_gp", 2)))["up to date, with all it depends on"] == (
+    assert dict(commands(Cell("digits", "digits", "wgan_gp", 2)))["up to date, with all it depends on"] == (
         "dvc repro evaluate@digits-wgan_gp-2"
     )
-    for _, command in commands(("a b", "$(touch x)", 0)):
+    for _, command in commands(Cell("digits", "a b", "$(touch x)", 0)):
         assert "$(touch x)" not in shlex.split(command) or "'$(touch x)'" in command
         words = shlex.split(command)
         assert any("$(touch x)" in word for word in words), "one word, as it stands"
 
 
 def test_pictures_and_links():
-    page = Page(page_of(exhibit("gan", 0)))
+    page = Page(page_of(cell_result("gan", 0)))
     assert [image["alt"] for image in page.all("img")] == [
         "64 samples of gan on digits, seed 0",
-        "the 3 samples of gan on digits, seed 0 that are nearest to a training image, above those images",
+        "the 3 samples of gan on digits, seed 0, that are nearest to a training image, above those images",
     ]
     assert [link["href"] for link in page.all("a")] == ["../leaderboard.html#digits", "digits-gan-1.html"]
 
 
 def test_hostile_text_is_text():
-    shown = exhibit(HOSTILE, 0)
+    shown = replace(cell_result(HOSTILE, 0), origin=Origin(HOSTILE, HOSTILE))
     shown.cost["recipe"]["note"] = HOSTILE
-    page = Page(page_of(shown, family=HOSTILE, source=HOSTILE))
+    page = Page(page_of(shown))
     assert page.text.count(HOSTILE) >= 4
     assert page.all("script") == []
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
@@ -97,5 +97,5 @@ def test_names_stay_in_their_folder_and_apart():
 
 
 def test_page_names():
-    assert page_name(("fashion_mnist", "wgan_gp", 2)) == "fashion_mnist-wgan_gp-2.html"
-    assert page_name(("a-b", "c", 1)) != page_name(("a", "b-c", 1))
+    assert Cell("digits", "fashion_mnist", "wgan_gp", 2).page == "fashion_mnist-wgan_gp-2.html"
+    assert Cell("digits", "a-b", "c", 1).page != Cell("digits", "a", "b-c", 1).page

@@ -8,12 +8,13 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
-from exhibits import MOMENTS, exhibit
+from cell_results import TIMES, cell_result
 from test_leaderboard import board_of, cell, floor
 
 from gm_bench.report import drawing
-from gm_bench.report.charts import charts, losses_of_cell
+from gm_bench.report.charts import losses_of_cell
 from gm_bench.report.drawing import standalone
+from gm_bench.tracks.generation.charts import charts
 
 HOSTILE = "<b>&$x$</b>"
 NEIGHBOURS = {"eval/one_nn": 0.75, "eval/one_nn_real": 0.7, "eval/one_nn_fake": 0.8, "eval/recall": 0.25}
@@ -22,14 +23,14 @@ NEIGHBOURS = {"eval/one_nn": 0.75, "eval/one_nn_real": 0.7, "eval/one_nn_fake": 
 def board_and_cells(name: str = "gan"):
     rows = [cell(name, s, v, **NEIGHBOURS) for s, v in enumerate((10.0, 12.0, 14.0))]
     board = board_of(floor(), *rows, cell("vae", 0, 20.0, **NEIGHBOURS), cell("wgan", 0, None))
-    exhibits = [exhibit(name, s, v) for s, v in enumerate((10.0, 12.0, 14.0))]
-    return board, [*exhibits, exhibit("vae", 0, 20.0), exhibit("wgan", 0, None)]
+    results = [cell_result(name, s, v) for s, v in enumerate((10.0, 12.0, 14.0))]
+    return board, [*results, cell_result("vae", 0, 20.0), cell_result("wgan", 0, None)]
 
 
 @pytest.fixture(scope="module")
 def drawn() -> dict:
-    board, exhibits = board_and_cells()
-    return {chart.name: chart for chart in charts(board, "digits", exhibits)}
+    board, results = board_and_cells()
+    return {chart.name: chart for chart in charts(board, "digits", results)}
 
 
 def table(chart) -> list[dict[str, str]]:
@@ -125,9 +126,7 @@ def test_the_way_there_is_scaled_to_the_cost(drawn):
 def test_a_closed_form_fit_costs_seconds_and_no_images():
     board, cells = board_and_cells()
     fitted = [
-        replace(cell, cost={**cell.cost, "images": 0}, metrics={**cell.metrics, "curve": {}})
-        if cell.variant == "vae"
-        else cell
+        replace(cell, cost={**cell.cost, "images": 0}, curves={}) if cell.variant == "vae" else cell
         for cell in cells
     ]
     drawn = {chart.name: chart for chart in charts(board, "digits", fitted)}
@@ -144,7 +143,7 @@ def test_curves_are_of_every_seed(drawn):
     expected = [
         (s, m, v * k)
         for s, v in enumerate((10.0, 12.0, 14.0))
-        for m, k in zip(MOMENTS, (8, 4, 2, 1), strict=True)
+        for m, k in zip(TIMES, (8, 4, 2, 1), strict=True)
     ]
     assert [(int(line["seed"]), int(line["images"]), float(line["fid"])) for line in lines] == expected
     assert [panel.label for panel in chart.panels] == ["gan", "vae", "wgan"], (
@@ -164,14 +163,14 @@ def test_bands_reach_from_the_lowest_to_the_highest_seed(drawn):
 
 
 def test_losses_of_one_cell():
-    chart = losses_of_cell(exhibit("gan", 2))
+    chart = losses_of_cell(cell_result("gan", 2))
     assert [float(line["value"]) for line in table(chart)] == [2.0, 3.0, 4.0, 5.0]
     assert chart.alt == "critic/loss ends at 5"
 
 
 def test_names_are_text_in_a_chart():
-    board, exhibits = board_and_cells(HOSTILE)
-    for chart in charts(board, "digits", exhibits):
+    board, results = board_and_cells(HOSTILE)
+    for chart in charts(board, "digits", results):
         for panel in chart.panels:
             root = ET.fromstring(panel.svg)  # well formed, and nothing in it but shapes and text
             kinds = {element.tag.rpartition("}")[2] for element in root.iter()}
@@ -198,8 +197,8 @@ def test_a_chart_of_its_own_brings_its_colours(drawn):
 
 
 def test_the_same_each_time(drawn):
-    board, exhibits = board_and_cells()
-    assert {chart.name: chart for chart in charts(board, "digits", exhibits)} == drawn
+    board, results = board_and_cells()
+    assert {chart.name: chart for chart in charts(board, "digits", results)} == drawn
 
 
 def test_labels_keep_clear_of_one_another():

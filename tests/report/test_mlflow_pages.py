@@ -32,7 +32,7 @@ def links(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[
         for seed, fid in enumerate(fids):
             write_cell(root, variant, seed, [fid])
     publish(root, migrated)
-    experiment = Store(f"sqlite:///{root}/mlflow.db")._client.get_experiment_by_name("gm-bench/digits")
+    experiment = Store(f"sqlite:///{root}/mlflow.db")._client.get_experiment_by_name("gm-bench/digits/digits")
     port = free_port()
     environ = os.environ | {"PYTHONPATH": str(PARAMS.parent)}
     environ.pop("MLFLOW_TRACKING_URI", None)
@@ -48,7 +48,7 @@ def links(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[
     )
     try:
         dataset, _, printed = ui.stdout.readline().strip().partition(": ")
-        assert dataset == "digits"
+        assert dataset == "digits/digits"
         shows(lambda: answers(f"http://127.0.0.1:{port}"), True)
         line = experiment.tags["mlflow.note.content"].partition("\n")[0]
         named = {

@@ -4,21 +4,24 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from exhibits import MOMENTS, exhibit
+from cell_results import DISPLAY, TIMES, cell_result, pairs_of, samples_of
 from fake_cells import noise
 from PIL import Image
-from test_leaderboard import board_of, cell, floor
+from test_leaderboard import board_of, cell, cell_of, floor
 
-from gm_bench.report.charts import charts
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report.figures import image_grid
 from gm_bench.report.page import STRIP_MARGIN, STRIP_WIDTH, render
 from gm_bench.results.leaderboard import build
+from gm_bench.tracks.generation.charts import charts
+from gm_bench.tracks.generation.pages import nearest_of_variants
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"alert(1)"
 VIEWBOX = re.compile(r"\d+ \d+ [\d.]+ [\d.]+")
@@ -61,9 +64,11 @@ class Page(HTMLParser):
         return [row for row in self.all("tr") if "data-keys" in row]
 
 
-def page_of(board, *cells, real=None) -> str:
+def page_of(board, *cells, real=None, bare=("vae", "wgan")) -> str:
+    """The page of results; those of vae and wgan left no snapshots."""
     drawn = {dataset: charts(board, dataset, cells) for dataset in board.datasets}
-    return render(board, cells, real or {}, drawn)
+    samples = {each.cell: samples_of(each, snapshots=each.variant not in bare) for each in cells}
+    return render(board, cells, DISPLAY, drawn, samples, real)
 
 
 def example(**changes):
@@ -72,9 +77,9 @@ def example(**changes):
 
 
 CELLS = (
-    *(exhibit("gan", s, v) for s, v in enumerate((10.0, 12.0, 14.0))),
-    exhibit("vae", 0, 20.0, snapshots=False),
-    exhibit("wgan", 0, None, snapshots=False),
+    *(cell_result("gan", s, v) for s, v in enumerate((10.0, 12.0, 14.0))),
+    cell_result("vae", 0, 20.0),
+    cell_result("wgan", 0, None),
 )
 
 
@@ -105,26 +110,30 @@ def test_intervals_are_those_of_the_leaderboard():
     assert f"{low:.1f}…{high:.1f}" in page_of(board, *CELLS)
 
 
-def test_films_hold_every_moment_of_the_first_seed_that_finished():
+def test_frames_hold_every_time_of_the_first_seed_that_finished():
     page = Page(page_of(example(), *CELLS, real={"digits": noise(5, 64, 1, 8, 8)}))
-    films = [a for a in page.all("div") if a.get("class") == "film"]
+    frames = [a for a in page.all("div") if a.get("class") == "frames"]
     real, gan, vae = [image for image in page.all("img") if "nearest" not in image["alt"]]
     # 36 images in 6 columns, each pixel four times as large, two pixels between them
-    expected = torch.cat([image_grid(frame[:36], 6, 4) for frame in CELLS[0].snapshots])[:, :, 0].numpy()
+    expected = torch.cat([image_grid(frame[:36], 6, 4) for frame in samples_of(CELLS[0]).snapshots])[
+        :, :, 0
+    ].numpy()
     assert np.array_equal(pixels(gan["src"]), expected)
     assert gan["alt"] == "samples of gan on digits, seed 0"
-    assert json.loads(films[1]["data-moments"]) == list(MOMENTS)
-    assert films[1]["style"] == "--frame: 3; aspect-ratio: 202 / 202"
-    assert np.array_equal(pixels(vae["src"]), image_grid(CELLS[3].samples[:36], 6, 4)[:, :, 0].numpy())
-    assert json.loads(films[2]["data-moments"]) == [400], "without snapshots the samples of the trained model"
+    assert json.loads(frames[1]["data-times"]) == list(TIMES)
+    assert frames[1]["style"] == "--frame: 3; aspect-ratio: 202 / 202"
+    assert np.array_equal(
+        pixels(vae["src"]), image_grid(samples_of(CELLS[3]).images[:36], 6, 4)[:, :, 0].numpy()
+    )
+    assert json.loads(frames[2]["data-times"]) == [400], "without snapshots the samples of the trained model"
     assert np.array_equal(pixels(real["src"]), image_grid(noise(5, 64, 1, 8, 8)[:36], 6, 4)[:, :, 0].numpy())
     (slider,) = [each for each in page.all("input") if each["type"] == "range"]
-    assert json.loads(slider["data-moments"]) == list(MOMENTS)
+    assert json.loads(slider["data-times"]) == list(TIMES)
 
 
 def test_a_diverged_variant_shows_what_it_drew_before():
     board = board_of(floor(), cell("gan", 0, 10.0), cell("wgan", 0, None))
-    page = Page(page_of(board, exhibit("gan", 0), exhibit("wgan", 0, None)))
+    page = Page(page_of(board, cell_result("gan", 0), cell_result("wgan", 0, None), bare=()))
     assert "samples of wgan on digits, seed 0" in [image["alt"] for image in page.all("img")]
 
 
@@ -136,7 +145,7 @@ def test_each_row_says_what_it_is_sorted_by():
         cell("vae", 0, 200.0, **{"eval/one_nn": 0.9, "eval/density": 0.7}),
         cell("wgan", 0, None),
     )
-    page = Page(page_of(board, exhibit("gan", 0)))
+    page = Page(page_of(board, cell_result("gan", 0)))
     keys = [json.loads(row["data-keys"]) for row in page.rows()]
     # rank, variant, FID, precision, distance of density from one and of 1-NN from one half, seeds, …
     assert keys[0] == [1, "gan", 11.0, 0.5, None, pytest.approx(0.1), 2, 10.5, 220]
@@ -164,7 +173,7 @@ def test_rows_lead_to_the_pages_of_their_cells():
 def test_pairs_stand_one_above_the_other():
     page = Page(page_of(example(), *CELLS))
     picture = next(image for image in page.all("img") if "nearest" in image["alt"])
-    pairs = CELLS[0].pairs
+    pairs = pairs_of(CELLS[0])
     expected = image_grid(torch.stack([p.sample for p in pairs] + [p.train for p in pairs]), 3, 4)
     assert np.array_equal(pixels(picture["src"]), expected[:, :, 0].numpy())
     assert "nearest 0.25" in page.text
@@ -175,8 +184,8 @@ def test_hostile_names_are_text():
     assert HOSTILE in page.text
     assert len(page.all("script")) == 1, "the page's own"
     rows = [cell(HOSTILE, 0, 5.0), cell("../../etc", 0, 6.0)]
-    board = build(pd.DataFrame([floor(), *rows]), [("digits", HOSTILE, 0), ("digits", "../../etc", 0)])
-    page = Page(page_of(board, exhibit(HOSTILE, 0), exhibit("../../etc", 0)))
+    board = build(pd.DataFrame([floor(), *rows]), [cell_of(HOSTILE, 0), cell_of("../../etc", 0)], IMAGES)
+    page = Page(page_of(board, cell_result(HOSTILE, 0), cell_result("../../etc", 0)))
     assert len(page.all("script")) == 1
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
     assert json.loads(page.rows()[0]["data-keys"])[1] == HOSTILE
@@ -217,7 +226,7 @@ def test_no_two_elements_share_an_id():
 
 def test_the_strip_is_logarithmic_from_floor_to_worst():
     board = board_of(floor(fid=1.0), cell("gan", 0, 10.0), cell("gan", 1, 100.0))
-    page = Page(render(board, [], {}, {}))
+    page = Page(render(board, [], DISPLAY, {}))
     places = [float(circle["cx"]) for circle in page.all("circle")]
     assert places == [STRIP_WIDTH / 2, STRIP_WIDTH - STRIP_MARGIN]
     marks = {float(line["x1"]) for line in page.all("line") if line.get("class") == "mark"}
@@ -231,8 +240,11 @@ def test_the_page_is_the_same_each_time():
 def test_pictures_keep_to_their_budget():
     variants = [f"v{i}" for i in range(12)]
     board = board_of(floor(), *(cell(variant, 0, 10.0) for variant in variants))
-    cells = [exhibit(variant, 0, shape=(3, 32, 32)) for variant in variants]
-    html = render(board, cells, {"digits": noise(0, 64, 3, 32, 32)}, {})
-    # Without a budget: 12 films of 4 × 36 images of 3,072 random bytes, as text a third longer: 7.1 MB.
+    cells = [cell_result(variant, 0) for variant in variants]
+    samples = {each.cell: samples_of(each, (3, 32, 32)) for each in cells}
+    pairs = [(each, pairs_of(each, (3, 32, 32))) for each in cells]
+    display = replace(DISPLAY, galleries=lambda _, n_bytes: nearest_of_variants(pairs, n_bytes))
+    html = render(board, cells, display, {}, samples, {"digits": noise(0, 64, 3, 32, 32)})
+    # Without a budget: 12 pictures of 4 × 36 images of 3,072 random bytes, as text a third longer: 7.1 MB.
     assert 2_000_000 < len(html) < 3_300_000
     assert "Pictures are compressed" in html

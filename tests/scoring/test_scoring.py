@@ -30,12 +30,23 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: 
     shutil.copytree(digits_with_reference, path, dirs_exist_ok=True)
     floor = io.read_json(path / "reference/digits/floor.json")
     rows = [
-        {"dataset": "digits", "variant": name, "metrics": {"fid": {"mean": value, "sd": 1.0}}}
-        for name, value in (("better_gan", 3.0), ("worse_gan", 300.0))
+        {
+            "dataset": dataset,
+            "variant": name,
+            "seeds": [0, 1],
+            "status": "ok",
+            "metrics": {"fid": {"values": [value - 1.0, value + 1.0]}},
+            "cost": {"budget": 6400},
+        }
+        for dataset, name, value in (
+            ("digits", "better_gan", 3.0),
+            ("digits", "worse_gan", 300.0),
+            ("mnist", "alien", 1.0),
+        )
     ]
-    other = {"dataset": "mnist", "variant": "alien", "metrics": {"fid": {"mean": 1.0}}}
-    board = {"schema": 1, "protocol": {"digits": floor["protocol"]}, "rows": [*rows, other], "floors": {}}
-    io.write_json(path / "reports/leaderboard.json", board)
+    protocol = {"digits": floor["protocol"], "mnist": {}}
+    board = {"schema": 1, "protocol": protocol, "rows": rows, "floors": {}}
+    io.write_json(path / "reports/digits/leaderboard.json", board)
     return path
 
 
@@ -116,14 +127,14 @@ def test_a_leaderboard_of_another_protocol_is_refused_with_the_first_difference(
     draws: Tensor, tmp_path: Path
 ) -> None:
     np.savez(tmp_path / "a.npz", draws.numpy())
-    board = io.read_json(Path("reports/leaderboard.json"))
+    board = io.read_json(Path("reports/digits/leaderboard.json"))
     changed = json.loads(json.dumps(board))
     changed["protocol"]["digits"]["neighbours"] = 99
-    io.write_json(Path("reports/leaderboard.json"), changed)
+    io.write_json(Path("reports/digits/leaderboard.json"), changed)
     try:
         output = run(str(tmp_path / "a.npz"), "--reference", "digits")
     finally:
-        io.write_json(Path("reports/leaderboard.json"), board)
+        io.write_json(Path("reports/digits/leaderboard.json"), board)
     neighbours = board["protocol"]["digits"]["neighbours"]
     assert f"not beside the leaderboard: neighbours is {neighbours} against 99" in output
     assert "better_gan" not in output
@@ -154,8 +165,9 @@ def test_what_cannot_be_scored_is_one_sentence(draws: Tensor, tmp_path: Path, pa
     assert f"holds 30 images but the protocol of digits compares {n:,}" in sentence
     assert f"{n * n_draws:,} for all {n_draws} draws" in sentence
     assert "neither a path nor one of digits, mnist" in refused(str(few), "--reference", "no-such")
-    assert "reference/mnist/features.safetensors is missing: python -m pipelines.fetch mnist" in refused(
-        str(few), "--reference", "mnist"
+    assert (
+        "reference/mnist/features.safetensors is missing: python -m pipelines.resolve dataset mnist"
+        in refused(str(few), "--reference", "mnist")
     )
     assert "--extractor and --reference-key are for a path" in refused(
         str(few), "--reference", "digits", "--extractor", "lenet"
@@ -268,3 +280,108 @@ def test_standards_of_ones_own_that_do_not_do(
     np.savez(tmp_path / "few.npz", draws[0, : 4 * subsets - 1].numpy())
     sentence = f"too few, FID∞ over {subsets} subsets needs at least {4 * subsets} on either side"
     assert sentence in refused(str(tmp_path / "few.npz"), "--reference", str(real), "--extractor", "digits")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classifiers of a few updates."""
+    monkeypatch.setattr("gm_bench.metrics.extractors.classifier.LEAST_UPDATES", 3)
+    monkeypatch.setattr("gm_bench.metrics.extractors.classifier.EPOCHS", 1)
+
+
+@pytest.mark.parametrize("n", [80, 200])
+def test_a_small_labelled_reference_does(
+    n: int, quick: None, real: Path, tmp_path: Path, draws: Tensor, params: Params
+) -> None:
+    """Down to the fewest that the metrics bear: a classifier's batch is no larger than its images."""
+    assert 4 * 4 * params.dataset("digits").protocol.fid_subsets == 80
+    arrays = np.load(real)
+    np.savez(tmp_path / "small.npz", images=arrays["images"][:n], labels=arrays["labels"][:n])
+    np.savez(tmp_path / "fake.npz", draws[0, :100].numpy())
+    out = tmp_path / "row.json"
+    output = run(str(tmp_path / "fake.npz"), "--reference", str(tmp_path / "small.npz"), "--json", str(out))
+    assert f"training a small classifier on {n // 2} images" in output
+    assert io.read_json(out)["protocol"]["n_samples"] == n // 4
+
+
+def test_too_small_a_reference_says_how_many_do(real: Path, tmp_path: Path, draws: Tensor) -> None:
+    np.savez(tmp_path / "fake.npz", draws[0, :100].numpy())
+    arrays = np.load(real)
+    for n in (2, 78):
+        np.savez(tmp_path / "small.npz", images=arrays["images"][:n], labels=arrays["labels"][:n])
+        sentence = refused(str(tmp_path / "fake.npz"), "--reference", str(tmp_path / "small.npz"))
+        assert f"small.npz holds {n} images, of which {n // 4} would be held out" in sentence
+        assert "FID∞ over 5 subsets needs at least 20, so give 80 or more" in sentence
+
+
+def test_a_reference_of_one_class_is_advised_on_paths(real: Path, tmp_path: Path, draws: Tensor) -> None:
+    np.savez(tmp_path / "fake.npz", draws[0, :100].numpy())
+    arrays = np.load(real)
+    np.savez(tmp_path / "one.npz", images=arrays["images"][:200], labels=np.full(200, "seven"))
+    sentence = refused(str(tmp_path / "fake.npz"), "--reference", str(tmp_path / "one.npz"))
+    assert "one.npz are all of one class (seven), and a classifier needs two or more" in sentence
+    assert "give --extractor inception" in sentence
+    assert "params.yaml" not in sentence
+
+
+def test_a_class_too_small_for_both_halves_is_named(real: Path, tmp_path: Path, draws: Tensor) -> None:
+    np.savez(tmp_path / "fake.npz", draws[0, :100].numpy())
+    images = np.load(real)["images"][:201]
+    np.savez(tmp_path / "rare.npz", images=images, labels=["one", "two"] * 100 + ["rare"])
+    sentence = refused(str(tmp_path / "fake.npz"), "--reference", str(tmp_path / "rare.npz"))
+    assert "takes every image of a class and leaves none to" in sentence
+    assert "rare (1 image)" in sentence
+
+
+def test_low_range_is_allowed_on_both_sides(quick: None, real: Path, tmp_path: Path, draws: Tensor) -> None:
+    arrays = np.load(real)
+    np.savez(tmp_path / "dark.npz", images=arrays["images"] // 16, labels=arrays["labels"])
+    np.savez(tmp_path / "fake.npz", draws[0, :100].numpy() // 16)
+    paths = (str(tmp_path / "fake.npz"), "--reference", str(tmp_path / "dark.npz"))
+    assert "--allow-low-range" in refused(*paths)
+    assert "these images" in run(*paths, "--allow-low-range")
+
+
+def test_folders_of_the_stages_are_no_reference(draws: Tensor, real: Path, repository: Path) -> None:
+    """Samples of a cell may be judged where they lie; what is named as real images would be lost there."""
+    samples = Path("runs/digits/vae/0/samples.safetensors")
+    io.write_tensors(samples, {"images": draws})
+    try:
+        assert "these images" in run(str(samples), "--reference", "digits")
+        sentence = refused(str(real), "--reference", str(samples))
+        assert f"--reference is {samples}, which lies in runs" in sentence
+        folder = Path("reports/digits/figures")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draws[0, 0, 0].numpy()).save(folder / "0.png")
+        assert "the path of the images is reports/digits/figures, which lies in reports" in refused(
+            str(folder), "--reference", "digits"
+        )
+        assert "which contains extractors" in refused(".", "--reference", "digits")
+    finally:
+        shutil.rmtree(repository / "runs")
+        shutil.rmtree(repository / "reports/digits/figures")
+
+
+def test_what_is_read_is_not_overwritten_with_the_row(draws: Tensor, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", draws.numpy())
+    before = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "link.npz").symlink_to(tmp_path / "a.npz")
+    arguments = (str(tmp_path / "link.npz"), "--reference", "digits", "--json", str(tmp_path / "a.npz"))
+    assert "a.npz, which is read and would be lost: name another" in refused(*arguments)
+    assert (tmp_path / "a.npz").read_bytes() == before
+
+
+def test_brackets_of_a_path_stay_in_the_title(draws: Tensor, tmp_path: Path) -> None:
+    folder = tmp_path / "[bold]x"
+    folder.mkdir()
+    np.savez(folder / "a.npz", draws.numpy())
+    assert "[bold]x" in "".join(run(str(folder / "a.npz"), "--reference", "digits").split())
+
+
+def test_files_that_are_not_read_are_printed(draws: Tensor, tmp_path: Path) -> None:
+    for i, image in enumerate(draws[0]):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(tmp_path / f"images/{i:04}.png")
+    (tmp_path / "images/0.heic").touch()
+    output = " ".join(run(str(tmp_path / "images"), "--reference", "digits").split())
+    assert "images: 1 not read: 1 of .heic (0.heic)" in output

@@ -7,11 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from gm_bench.cell import Cell
 from gm_bench.config import Params
 from gm_bench.nets.mlp import MLP
 from gm_bench.reproducibility import derive
-from gm_bench.training import loop as training
 from gm_bench.training import sampling
+from gm_bench.training.job import Job
+from gm_bench.training.loop import train
+from gm_bench.training.state import start
 from gm_bench.variants import autoencoder, classifier_ascent, kde, pca
 from gm_bench.variants.base.contract import Batch
 
@@ -52,7 +55,7 @@ def test_held_out_images_are_no_bumps_of_their_own(digits_network: MLP) -> None:
     """Were they, their nearest bump would be at 0 and the bandwidth would fall to nothing."""
     images = torch.randint(0, 256, (60, 1, 8, 8), generator=seeded()).to(torch.uint8)
     model = kde.KDE(digits_network, n_held_out=20)
-    model.begin(images)
+    model.begin({"images": images})
     # Independent uniform pixels: the nearest of 40 is about as far as any, E d² / 64 = 2/3 (in [-1, 1]).
     assert 0.6 < model.bandwidth.item() < math.sqrt(2 / 3)
     assert torch.equal(model.images, images)
@@ -73,7 +76,7 @@ def test_samples_are_training_images_plus_noise_of_the_bandwidth(digits_network:
 def test_a_stored_estimate_is_loaded_whole(digits_network: MLP) -> None:
     images = torch.randint(0, 256, (30, 1, 8, 8)).to(torch.uint8)
     model = kde.KDE(digits_network, n_held_out=5)
-    model.begin(images)
+    model.begin({"images": images})
     fresh = kde.KDE(digits_network, n_held_out=5)
     fresh.load_state_dict(model.state_dict())
     assert torch.equal(fresh.images, images)
@@ -84,7 +87,7 @@ def test_a_stored_estimate_is_loaded_whole(digits_network: MLP) -> None:
 
 def test_too_few_images_to_hold_out(digits_network: MLP) -> None:
     with pytest.raises(ValueError, match=r"kde holds out 5 images .* only 5; set n_held_out lower"):
-        kde.KDE(digits_network, n_held_out=5).begin(torch.zeros(5, 1, 8, 8, dtype=torch.uint8))
+        kde.KDE(digits_network, n_held_out=5).begin({"images": torch.zeros(5, 1, 8, 8, dtype=torch.uint8)})
 
 
 # Principal components
@@ -124,7 +127,7 @@ def ellipse() -> Tensor:
 
 def fitted(network: MLP, z_dim: int) -> pca.PCA:
     model = pca.PCA(network, z_dim=z_dim)
-    model.begin(ellipse())
+    model.begin({"images": ellipse()})
     return model
 
 
@@ -182,8 +185,8 @@ def test_gaussian_of_codes_has_their_moments(n: int) -> None:
 def test_autoencoder_samples_from_the_gaussian_of_its_codes(digits_network: MLP, blobs: Tensor) -> None:
     """20,000 codes: mean within 0.05 standard deviations, covariance within 5 %."""
     model = autoencoder.Autoencoder(digits_network, z_dim=3).train()
-    model.loss("model", Batch(seeded(), 0.0, blobs, torch.zeros(256), torch.arange(64)))
-    model.finish(blobs)
+    model.loss("model", Batch(seeded(), 0.0, {"images": blobs}, torch.arange(64)))
+    model.finish({"images": blobs})
     with torch.no_grad():
         codes = model.eval().encode(blobs / 127.5 - 1)
     drawn = model.latent(20_000, seeded())
@@ -238,8 +241,8 @@ def test_ascent_makes_the_classifier_surer(digits_network: MLP) -> None:
 
 def test_fitted_variants_are_not_trained(params: Params, blobs: Tensor) -> None:
     for name in ("kde", "pca"):
-        job = training.Job("blobs", name, 0, params.variants[name]["tiny"], 640)
-        state = training.start(job, (1, 8, 8), 10, torch.device("cpu"))
+        job = Job(Cell("", "blobs", name, 0), params.recipe(name, "tiny"), 640)
+        state = start(job, (1, 8, 8), 10, torch.device("cpu"))
         assert state.model.players == ()
         with pytest.raises(ValueError, match=f"{name} has no player to train"):
             state.model.loss("model", None)
@@ -251,16 +254,13 @@ def test_snapshots_of_an_autoencoder_are_drawn_from_its_codes_of_the_moment(
     """The last one is what the finished model draws; what is learnt does not depend on them."""
     states = []
     for n_snapshots in (2, 0):
-        recipe = params.variants["autoencoder"]["tiny"]
-        job = training.Job(
-            "blobs", "autoencoder", 0, recipe, 640, n_snapshots=n_snapshots, n_snapshot_samples=6
-        )
-        states.append(training.start(job, (1, 8, 8), 10, CPU))
-        training.train(
+        recipe = params.recipe("autoencoder", "tiny")
+        job = Job(Cell("", "blobs", "autoencoder", 0), recipe, 640, n_snapshots, n_validation=6)
+        states.append(start(job, (1, 8, 8), 10, CPU))
+        train(
             states[-1],
             job,
-            blobs,
-            torch.zeros(256, dtype=torch.int64),
+            {"images": blobs, "labels": torch.zeros(256, dtype=torch.int64)},
             on_row=lambda progress: None,
             save=lambda state: None,
             save_every=1e9,

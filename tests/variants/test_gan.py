@@ -14,7 +14,7 @@ from gm_bench.nets.mlp import MLP
 from gm_bench.variants import acgan, began, bigan, dragan, gan_noisy_labels, lsgan_pearson
 from gm_bench.variants.base import contract as variants
 from gm_bench.variants.base.contract import Batch
-from gm_bench.variants.base.objectives import least_squares_critic_loss, least_squares_generator_loss
+from gm_bench.variants.lsgan import least_squares_critic_loss, least_squares_generator_loss
 
 GAN_OPTIONS = {"z_dim": 4, "prior": "normal"}
 
@@ -34,7 +34,8 @@ def build(name: str, network: MLP, **options: object) -> variants.Variant:
 def batch_of(n: int, seed: int = 0, labels: Tensor | None = None) -> Batch:
     images = torch.arange(n * 64).remainder(256).to(torch.uint8).view(n, 1, 8, 8)
     classes = torch.arange(n) % 10 if labels is None else labels
-    return Batch(torch.Generator().manual_seed(seed), 0.0, images, classes, torch.arange(n))
+    data = {"images": images, "labels": classes}
+    return Batch(torch.Generator().manual_seed(seed), 0.0, data, torch.arange(n))
 
 
 def log_sigmoid(score: float) -> float:

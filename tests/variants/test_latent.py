@@ -9,17 +9,24 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from gm_bench import cli, io
+from gm_bench.cell import Cell
 from gm_bench.config import Params
+from gm_bench.data.scale import from_uint8, to_uint8
 from gm_bench.nets.mlp import MLP
 from gm_bench.tracks.generation import strips
 from gm_bench.tracks.generation.strips import Search
-from gm_bench.training import loop as training
 from gm_bench.training import sampling
+from gm_bench.training.job import Job
+from gm_bench.training.state import build
 from gm_bench.variants import gan, vae
 from gm_bench.variants.base import latent
 from gm_bench.variants.base.latent import interpolate, invert
 
 CPU = torch.device("cpu")
+
+
+def cell_of(variant: str, seed: int = 0) -> Cell:
+    return Cell("digits", "blobs", variant, seed)
 
 
 def seeded() -> torch.Generator:
@@ -75,15 +82,13 @@ def test_codes_come_from_the_encoder_where_there_is_one(digits_network: MLP) -> 
     images = torch.rand(3, 1, 8, 8)
     codes = latent.codes_of(model, images, None, seeded(), n_steps=1, learning_rate=1.0)
     assert torch.equal(codes, model.encode(images).detach())
-    assert latent.has_encoder(model)
-    assert not latent.has_encoder(gan.GAN(digits_network, z_dim=2, prior="normal"))
 
 
 def test_a_generator_is_inverted_better_than_by_chance(params: Params, blobs: Tensor) -> None:
     """What the search finds is several times nearer to a sample of its own than the best of 100 others."""
-    recipe = params.variants["ns_gan"]["tiny"]
-    job = training.Job("blobs", "ns_gan", 0, recipe, 64)
-    model = training.build(job, (1, 8, 8), 0, CPU).eval()
+    recipe = params.recipe("ns_gan", "tiny")
+    job = Job(cell_of("ns_gan"), recipe, 64)
+    model = build(job, (1, 8, 8), 0, CPU).eval()
     with torch.no_grad():
         images = model.sample(4, torch.Generator().manual_seed(1))
         others = model.sample(100, torch.Generator().manual_seed(2))
@@ -105,17 +110,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blobs: Tensor, param
     labels = torch.arange(256) % 10
     io.write_tensors(Path("data/blobs/test.safetensors"), {"images": blobs, "labels": labels})
     for name in ("vae", "cvae", "gan", "kde"):
-        recipe = params.variants[name]["tiny"]
-        job = training.Job("blobs", name, 0, recipe, 64)
+        recipe = params.recipe(name, "tiny")
+        job = Job(cell_of(name), recipe, 64)
         metadata = {
-            "cell": {"dataset": "blobs", "variant": name, "seed": 0},
+            "cell": job.cell.as_dict(),
             "status": "ok",
             "image_shape": (1, 8, 8),
             "class_counts": [25] * 10,
             "recipe": recipe.model_dump(mode="json"),
         }
-        weights = training.build(job, (1, 8, 8), 10, CPU).state_dict()
-        io.write_tensors(Path(f"runs/blobs/{name}/0/model.safetensors"), weights, metadata)
+        weights = build(job, (1, 8, 8), 10, CPU).state_dict()
+        io.write_tensors(Path(f"runs/digits/blobs/{name}/0/model.safetensors"), weights, metadata)
     return tmp_path
 
 
@@ -130,7 +135,7 @@ def tiles(picture: Tensor) -> Tensor:
 
 
 def test_samples_of_one_class_and_of_all(folder: Path) -> None:
-    cell = strips.load(("blobs", "cvae", 0), "cpu")
+    cell = strips.load(cell_of("cvae"), "cpu")
     assert tiles(strips.samples(cell, 16, None, 0)).shape == (2, 8, 8, 8)
     with torch.no_grad():
         expected = sampling.draw(cell.model, torch.full((16,), 3), 16, strips.derive(0, "strip"), CPU)
@@ -138,15 +143,15 @@ def test_samples_of_one_class_and_of_all(folder: Path) -> None:
     with pytest.raises(ValueError, match="class 10 is not there: blobs has the classes 0 to 9"):
         strips.samples(cell, 16, 10, 0)
     with pytest.raises(ValueError, match="vae knows no classes: leave --class out"):
-        strips.samples(strips.load(("blobs", "vae", 0), "cpu"), 16, 3, 0)
+        strips.samples(strips.load(cell_of("vae"), "cpu"), 16, 3, 0)
 
 
 def test_a_walk_starts_and_ends_at_drawn_codes(folder: Path) -> None:
-    cell = strips.load(("blobs", "vae", 0), "cpu")
+    cell = strips.load(cell_of("vae"), "cpu")
     with torch.no_grad():
         z = cell.model.latent(4, cell.generator("interpolate", 5))
-        ends = sampling.to_uint8(cell.model.decode(z))
-        middle = sampling.to_uint8(cell.model.decode((z[2:3] + z[3:4]) / 2))
+        ends = to_uint8(cell.model.decode(z))
+        middle = to_uint8(cell.model.decode((z[2:3] + z[3:4]) / 2))
     rows = tiles(strips.walks(cell, 2, 4, None, 5))
     assert rows.shape == (2, 5, 8, 8)
     assert torch.equal(torch.stack([rows[0, 0], rows[0, 4], rows[1, 0], rows[1, 4]]), ends[:, 0])
@@ -155,41 +160,41 @@ def test_a_walk_starts_and_ends_at_drawn_codes(folder: Path) -> None:
 
 def test_a_walk_between_images_keeps_them_at_the_ends(folder: Path, blobs: Tensor) -> None:
     search = Search(1, 0.05)
-    cell = strips.load(("blobs", "vae", 0), "cpu")
+    cell = strips.load(cell_of("vae"), "cpu")
     rows = tiles(strips.walk_between_images(cell, 7, 2, 3, 0, search))
     assert rows.shape == (1, 6, 8, 8)
     assert torch.equal(rows[0, 0], blobs[7, 0])
     assert torch.equal(rows[0, 5], blobs[2, 0])
     with torch.no_grad():
-        x = blobs[[7, 2]] / 127.5 - 1
-        ends = sampling.to_uint8(cell.model.decode(cell.model.encode(x)))
+        x = from_uint8(blobs[[7, 2]])
+        ends = to_uint8(cell.model.decode(cell.model.encode(x)))
     assert torch.equal(rows[0, [1, 4]], ends[:, 0])
 
 
 def test_a_conditional_walk_has_a_row_for_the_class_of_either_image(folder: Path, blobs: Tensor) -> None:
-    cell = strips.load(("blobs", "cvae", 0), "cpu")
+    cell = strips.load(cell_of("cvae"), "cpu")
     rows = tiles(strips.walk_between_images(cell, 7, 2, 3, 0, Search(1, 0.05)))
     assert rows.shape == (2, 6, 8, 8)
     labels = torch.tensor([7, 2])
     with torch.no_grad():
-        z = cell.model.encode(blobs[[7, 2]] / 127.5 - 1, labels)
-        expected = [sampling.to_uint8(cell.model.decode(z, labels[[i, i]])) for i in (0, 1)]
+        z = cell.model.encode(from_uint8(blobs[[7, 2]]), labels)
+        expected = [to_uint8(cell.model.decode(z, labels[[i, i]])) for i in (0, 1)]
     assert torch.equal(rows[:, [1, 4]], torch.stack(expected)[:, :, 0])
 
 
 def test_reconstructions_stand_below_their_images(folder: Path, blobs: Tensor) -> None:
     """Eleven images: two pairs of rows, the last padded with black; the error by hand."""
-    cell = strips.load(("blobs", "vae", 0), "cpu")
+    cell = strips.load(cell_of("vae"), "cpu")
     picture, error = strips.reconstructions(cell, 11, 0, Search(1, 0.05))
     rows = tiles(picture)
     assert rows.shape == (4, 8, 8, 8)
     assert torch.equal(rows[0], blobs[:8, 0])
     assert torch.equal(rows[2, :3], blobs[8:11, 0])
     assert not rows[2:, 3:].any()
-    x = blobs[:11] / 127.5 - 1
+    x = from_uint8(blobs[:11])
     with torch.no_grad():
         made = cell.model.decode(cell.model.encode(x))
-    assert torch.equal(rows[3, :3], sampling.to_uint8(made)[8:, 0])
+    assert torch.equal(rows[3, :3], to_uint8(made)[8:, 0])
     assert error == pytest.approx((made - x).square().mean().item())
     few, _ = strips.reconstructions(cell, 3, 0, Search(1, 0.05))
     assert tiles(few).shape == (2, 3, 8, 8)
@@ -197,15 +202,17 @@ def test_reconstructions_stand_below_their_images(folder: Path, blobs: Tensor) -
 
 def test_what_cannot_be_drawn_is_said_in_a_sentence(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"blobs/vae/1 is not trained yet: dvc repro train@blobs-vae-1"):
-        strips.load(("blobs", "vae", 1), "cpu")
-    weights, metadata = io.read_tensors(Path("runs/blobs/vae/0/model.safetensors"))
-    io.write_tensors(Path("runs/blobs/vae/2/model.safetensors"), weights, metadata | {"status": "diverged"})
+        strips.load(cell_of("vae", 1), "cpu")
+    weights, metadata = io.read_tensors(Path("runs/digits/blobs/vae/0/model.safetensors"))
+    io.write_tensors(
+        Path("runs/digits/blobs/vae/2/model.safetensors"), weights, metadata | {"status": "diverged"}
+    )
     with pytest.raises(ValueError, match="blobs/vae/2 diverged in training"):
-        strips.load(("blobs", "vae", 2), "cpu")
+        strips.load(cell_of("vae", 2), "cpu")
     with pytest.raises(ValueError, match="KDE has no latent code"):
-        strips.reconstructions(strips.load(("blobs", "kde", 0), "cpu"), 2, 0, Search(1, 0.05))
+        strips.reconstructions(strips.load(cell_of("kde"), "cpu"), 2, 0, Search(1, 0.05))
     with pytest.raises(ValueError, match="test image 256 is not there: blobs has 0 to 255"):
-        strips.reconstructions(strips.load(("blobs", "vae", 0), "cpu"), 257, 0, Search(1, 0.05))
+        strips.reconstructions(strips.load(cell_of("vae"), "cpu"), 257, 0, Search(1, 0.05))
 
 
 def test_the_commands_write_pictures(folder: Path) -> None:

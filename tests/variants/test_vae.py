@@ -15,15 +15,9 @@ from torch.distributions import kl_divergence as kl_of_distributions
 from gm_bench.nets.dcgan import DCGAN
 from gm_bench.nets.mlp import MLP
 from gm_bench.variants import beta_vae, cvae, vae, vae_bernoulli, vae_gaussian, vq_vae
-from gm_bench.variants.base import autoencoding
 from gm_bench.variants.base import contract as variants
-from gm_bench.variants.base.autoencoding import (
-    FixedVarianceVAE,
-    evidence_bounds,
-    gaussian_log_likelihood,
-    kl_divergence,
-)
 from gm_bench.variants.base.contract import Batch
+from gm_bench.variants.vae import evidence_bounds, gaussian_log_likelihood, kl_divergence
 
 IMAGES = torch.arange(8 * 64).remainder(256).to(torch.uint8).view(8, 1, 8, 8)
 VQ = {"n_codes": 6, "code_dim": 3, "beta": 0.25, "sigma": 0.5, "prior_width": 8, "prior_layers": 1}
@@ -35,7 +29,7 @@ def exactly(value: float) -> object:
 
 def batch(n: int = 8, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    return Batch(generator, 0.0, IMAGES, torch.arange(8), torch.arange(n))
+    return Batch(generator, 0.0, {"images": IMAGES, "labels": torch.arange(8)}, torch.arange(n))
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -143,7 +137,7 @@ def test_loss_is_minus_the_elbo(digits_network: MLP) -> None:
 def test_samples_of_the_code_have_the_posterior_s_moments() -> None:
     """10,000 draws of N(2, 3²): mean within 0.1 and standard deviation within 2 %, three standard errors."""
     mu, log_variance = torch.full((10_000, 1), 2.0), torch.full((10_000, 1), math.log(9.0))
-    z = autoencoding.draw_code(mu, log_variance, seeded())
+    z = vae.draw_code(mu, log_variance, seeded())
     assert z.mean().item() == pytest.approx(2.0, abs=0.1)
     assert z.std().item() == pytest.approx(3.0, rel=0.02)
 
@@ -151,7 +145,7 @@ def test_samples_of_the_code_have_the_posterior_s_moments() -> None:
 # Bounds
 
 
-class Linear(FixedVarianceVAE):
+class Linear(vae.VAE):
     """x = W h + b + sigma ε: p(x) = N(b, W Wᵀ + sigma² I), and q is given by hand."""
 
     source: ClassVar[str] = "closed form"

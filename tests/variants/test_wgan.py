@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.mlp import MLP
-from gm_bench.variants import gan, sngan_projection, wgan_div, wgan_gp
+from gm_bench.variants import gan, sngan, sngan_projection, wgan, wgan_div, wgan_gp
 from gm_bench.variants.base import contract as variants
-from gm_bench.variants.base import objectives
 from gm_bench.variants.base.contract import Batch
 
 OPTIONS = {"z_dim": 4, "prior": "normal"}
@@ -28,7 +27,8 @@ def spectral_network() -> MLP:
 
 def batch_of(n: int) -> Batch:
     images = torch.arange(n * 64).remainder(256).to(torch.uint8).view(n, 1, 8, 8)
-    return Batch(torch.Generator().manual_seed(0), 0.0, images, torch.arange(n) % 10, torch.arange(n))
+    data = {"images": images, "labels": torch.arange(n) % 10}
+    return Batch(torch.Generator().manual_seed(0), 0.0, data, torch.arange(n))
 
 
 class Sum(nn.Module):
@@ -53,7 +53,7 @@ def test_slopes_are_per_image() -> None:
             return images.square().flatten(1).sum(1, keepdim=True) / 2
 
     images = torch.tensor([[3.0, 4.0], [5.0, 12.0]]).view(2, 1, 1, 2)
-    assert objectives.slopes(Square(), images).tolist() == [exactly(5.0), exactly(13.0)]
+    assert wgan_gp.slopes(Square(), images).tolist() == [exactly(5.0), exactly(13.0)]
 
 
 # --- WGAN-div
@@ -86,7 +86,7 @@ def test_wgan_div_penalty_is_taken_between_real_and_fake() -> None:
 def test_hinge_by_hand() -> None:
     """Real 0.5, 2 → (.5 + 0)/2; fake −3, 0.5, −1 → (0 + 1.5 + 0)/3; generator −mean."""
     real, fake = torch.tensor([[0.5], [2.0]]), torch.tensor([[-3.0], [0.5], [-1.0]])
-    assert objectives.hinge_critic_loss(real, fake).item() == exactly(0.25 + 0.5)
+    assert sngan.hinge_critic_loss(real, fake).item() == exactly(0.25 + 0.5)
     model = variants.build("sngan", spectral_network(), OPTIONS)
     assert model.critic_loss(real, fake, batch_of(2)).item() == exactly(0.75)
     assert model.generator_loss(fake, batch_of(2)).item() == exactly(3.5 / 3)
@@ -168,7 +168,7 @@ def train_wasserstein(critic: nn.Module, mean: float, deviation: float) -> None:
     for step in range(n_steps):
         optimiser.param_groups[0]["lr"] = rate * (1 - step / n_steps)
         real, fake = gaussian(128, mean, deviation), gaussian(128, 0.0, deviation)
-        loss = objectives.wasserstein_critic_loss(critic(real), critic(fake))
+        loss = wgan.wasserstein_critic_loss(critic(real), critic(fake))
         if step >= n_free:
             loss = loss + PENALTY * wgan_gp.gradient_penalty(critic, real, fake, torch.rand(128, 1, 1, 1))
         optimiser.zero_grad()
@@ -185,7 +185,7 @@ def test_the_soft_penalty_overshoots_by_a_known_amount() -> None:
             return (images * slope).flatten(1)
 
     real, fake = torch.full((5, 1, 1, 1), 4.0), torch.zeros(5, 1, 1, 1)
-    loss = objectives.wasserstein_critic_loss(Line()(real), Line()(fake))
+    loss = wgan.wasserstein_critic_loss(Line()(real), Line()(fake))
     loss = loss + 10 * wgan_gp.gradient_penalty(Line(), real, fake, torch.rand(5, 1, 1, 1))
     (gradient,) = torch.autograd.grad(loss, slope)
     assert gradient.item() == pytest.approx(0.0, abs=1e-5)
@@ -201,7 +201,7 @@ def test_wgan_gp_critic_finds_the_distance_between_two_gaussians(mean: float) ->
     train_wasserstein(critic, mean, 1.0)
     with torch.no_grad():
         real, fake = gaussian(20_000, mean, 1.0), gaussian(20_000, 0.0, 1.0)
-        distance = -objectives.wasserstein_critic_loss(critic(real), critic(fake)).item()
+        distance = -wgan.wasserstein_critic_loss(critic(real), critic(fake)).item()
     assert distance == pytest.approx(mean, rel=0.05)
 
 
@@ -223,7 +223,7 @@ def test_far_apart_the_gan_saturates_where_the_wgan_keeps_its_slope() -> None:
     optimiser = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
     for _ in range(300):
         real, fake = gaussian(128, mean, deviation), gaussian(128, 0.0, deviation)
-        loss = objectives.cross_entropy_critic_loss(discriminator(real), discriminator(fake))
+        loss = gan.cross_entropy_critic_loss(discriminator(real), discriminator(fake))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -232,6 +232,6 @@ def test_far_apart_the_gan_saturates_where_the_wgan_keeps_its_slope() -> None:
     with torch.no_grad():
         assert discriminator(gaussian(1000, mean, deviation)).sigmoid().mean() > 0.99
         assert discriminator(gaussian(1000, 0.0, deviation)).sigmoid().mean() < 0.01
-    assert slope_at_fakes(gan.generator_loss, discriminator, deviation) < 0.02
-    steady = slope_at_fakes(objectives.wasserstein_generator_loss, critic, deviation)
+    assert slope_at_fakes(gan.saturating_loss, discriminator, deviation) < 0.02
+    steady = slope_at_fakes(wgan.wasserstein_generator_loss, critic, deviation)
     assert steady == pytest.approx(1.0, rel=0.05)

@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 import torch
 
-from gm_bench.config import PositiveInt, Seed
 from gm_bench.data.dataset import Card, DataError, Dataset
-from gm_bench.data.split import stratified_split
+from gm_bench.data.split import keep_every_class, stratified_split
+from gm_bench.options import PositiveInt, Seed
 
 SHA256 = {
     "images": "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3",
@@ -36,6 +36,7 @@ def read(*, n_test: PositiveInt, split_seed: Seed) -> Dataset:
     images = torch.from_numpy(_to_uint8(counts))[:, None]
     targets = torch.from_numpy(labels.astype(np.int64))
     train, test = stratified_split(targets, n_test, split_seed)
+    keep_every_class(targets, train, "0123456789", "the test split", "set n_test lower")
     return Dataset(
         train_images=images[train],
         train_labels=targets[train],

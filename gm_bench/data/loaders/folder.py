@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,28 +10,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gm_bench.config import PositiveInt, Seed
 from gm_bench.data.dataset import UNLABELLED, Card, DataError, Dataset
-from gm_bench.data.pixels import PREPROCESSING, crop_centre, decode, resize, to_array
-from gm_bench.data.split import stratified_split
+from gm_bench.data.listing import Listing, list_images
+from gm_bench.data.pixels import PREPROCESSING, check_range, crop_centre, read_picture, resize, to_array
+from gm_bench.data.split import keep_every_class, stratified_split
+from gm_bench.data.survey import Survey
+from gm_bench.options import PositiveInt, Seed
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The images below a folder.
-
-    Args:
-        files: relative to `root`, in ascending order of their names.
-        classes: first-level sub-folders in ascending order; empty where the images lie in `root` itself.
-        n_ignored: other files.
-    """
-
-    root: Path
-    files: list[Path]
-    classes: tuple[str, ...]
-    n_ignored: int
+LOW_RANGE_OPTION = "the option allow_low_range: true"
+SMALLER_SPLIT = "draw fewer test images (n_test or test_fraction), or name them yourself (test_path)"
 
 
 def read(
@@ -44,6 +30,7 @@ def read(
     split_seed: Seed | None = None,
     size: PositiveInt | None = None,
     channels: Literal[1, 3] = 3,
+    allow_low_range: bool = False,
 ) -> Dataset:
     """Images of one's own.
 
@@ -55,6 +42,7 @@ def read(
         split_seed: of that draw, which keeps the share of every class.
         size: side to which the central square of every image is resized; without it all must have one size.
         channels: 3 (colour) or 1 (grey).
+        allow_low_range: take images that use less than a quarter of 0 to 255 for what they are.
     """
     drawn = [n_test is not None, test_fraction is not None]
     if test_path is not None and any([*drawn, split_seed is not None]):
@@ -66,27 +54,29 @@ def read(
             "loader 'folder' needs test_path, or else split_seed and one of n_test and test_fraction, "
             "to know which images are held out"
         )
-    listing = list_images(Path(path).expanduser())
-    images, digest = _read_images(listing, size, channels)
-    labels = _labels(listing, listing.classes)
+    listing = list_images(Path(path).expanduser(), "option 'path' of loader 'folder'")
+    test_listing = None
     if test_path is not None:
-        test_listing = list_images(Path(test_path).expanduser())
-        _refuse_overlap(listing.root, test_listing.root)
-        test_images, test_digest = _read_images(test_listing, size, channels)
-        splits = images, labels, test_images, _labels(test_listing, listing.classes)
+        test_listing = list_images(Path(test_path).expanduser(), "option 'test_path' of loader 'folder'")
+        _refuse_overlap(listing, test_listing)
+    images, digest, seen = _read_images(listing, size, channels, allow_low_range)
+    labels = _labels(listing, listing.classes)
+    if test_listing is not None:
+        test_labels = _labels(test_listing, listing.classes)
+        test_images, test_digest, test_seen = _read_images(test_listing, size, channels, allow_low_range)
+        splits = images, labels, test_images, test_labels
         digests = {"train": digest, "test": test_digest}
         notes = ["split as given by two folders"]
-        n_ignored = listing.n_ignored + test_listing.n_ignored
+        warnings = [f"path: {note}" for note in seen] + [f"test_path: {note}" for note in test_seen]
     else:
         assert split_seed is not None
         count = n_test if n_test is not None else round(len(labels) * (test_fraction or 0))
         train, test = stratified_split(labels, count, split_seed)
+        keep_every_class(labels, train, listing.classes, "the test split", SMALLER_SPLIT)
         splits = images[train], labels[train], images[test], labels[test]
         digests = {"all": digest}
         notes = [f"{'class-stratified ' if listing.classes else ''}random split, seed {split_seed}"]
-        n_ignored = listing.n_ignored
-    if n_ignored:
-        notes.append(f"{n_ignored} files without an image's suffix were ignored")
+        warnings = [f"path: {note}" for note in seen]
     fitted = f"; central square resized to {size}x{size}, bicubic with antialiasing" if size else ""
     return Dataset(
         *splits,
@@ -98,42 +88,16 @@ def read(
             origin="folder",
             classes=listing.classes,
             preprocessing=PREPROCESSING + fitted,
-            notes=(*notes, "source_sha256 is that of a list of each file's sha256 and relative name"),
+            notes=(
+                *notes,
+                *warnings,
+                "source_sha256 is that of a list of each file's sha256 and relative name",
+            ),
             sha256=digests,
         ),
         came_from=" and ".join(p for p in (path, test_path) if p),
+        warnings=tuple(warnings),
     )
-
-
-def list_images(root: Path) -> Listing:
-    """Every image below a folder; hidden files and folders are passed over.
-
-    Raises:
-        DataError: no folder, no images in it, or images both beside sub-folders and in them.
-    """
-    if not root.is_dir():
-        raise DataError(f"{root} is no folder: give loader 'folder' the path of a folder of images")
-    files, n_ignored = [], 0
-    for place, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if name.startswith("."):
-                continue
-            if Path(name).suffix.lower() in SUFFIXES:
-                files.append(Path(place, name).relative_to(root))
-            else:
-                n_ignored += 1
-    if not files:
-        raise DataError(f"{root} holds no images; their suffixes may be {', '.join(SUFFIXES)}")
-    files.sort(key=lambda file: file.as_posix())
-    loose = [file for file in files if len(file.parts) == 1]
-    if loose and len(loose) < len(files):
-        raise DataError(
-            f"{root / loose[0]} lies beside sub-folders of images: put every image into a sub-folder "
-            "(its class) or none"
-        )
-    classes = () if loose else tuple(sorted({file.parts[0] for file in files}))
-    return Listing(root, files, classes, n_ignored)
 
 
 def _labels(listing: Listing, classes: tuple[str, ...]) -> Tensor:
@@ -148,10 +112,13 @@ def _labels(listing: Listing, classes: tuple[str, ...]) -> Tensor:
     return torch.tensor([classes.index(file.parts[0]) if classes else UNLABELLED for file in listing.files])
 
 
-def _read_images(listing: Listing, size: int | None, channels: int) -> tuple[Tensor, str]:
-    """All images as uint8 (N, C, H, H), and the digest of the files."""
+def _read_images(
+    listing: Listing, size: int | None, channels: int, allow_low_range: bool
+) -> tuple[Tensor, str, list[str]]:
+    """All images as uint8 (N, C, H, H), the digest of the files, and what the user must know of them."""
     digest = hashlib.sha256()
     arrays: list[np.ndarray] = []
+    survey = Survey()
     first = ""
     for file in listing.files:
         path = listing.root / file
@@ -159,7 +126,9 @@ def _read_images(listing: Listing, size: int | None, channels: int) -> tuple[Ten
         digest.update(
             f"{hashlib.sha256(content).hexdigest()}  ".encode() + os.fsencode(file.as_posix()) + b"\n"
         )
-        image = decode(content, str(path), channels)
+        picture = read_picture(content, str(path))
+        survey.add(picture, file)
+        image = picture.converted(channels)
         if size:
             image = resize(crop_centre(image, min(image.size)), size)
         extent = f"{image.width}×{image.height}"
@@ -174,12 +143,18 @@ def _read_images(listing: Listing, size: int | None, channels: int) -> tuple[Ten
                 "give 'size' to resize them"
             )
         arrays.append(to_array(image))
-    return torch.from_numpy(np.stack(arrays)), digest.hexdigest()
+    images = torch.from_numpy(np.stack(arrays))
+    if not allow_low_range:
+        check_range(images, survey.deep, str(listing.root), LOW_RANGE_OPTION)
+    return images, digest.hexdigest(), [*listing.notes, *survey.notes()]
 
 
-def _refuse_overlap(train: Path, test: Path) -> None:
-    inner, outer = train.resolve(), test.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+def _refuse_overlap(train: Listing, test: Listing) -> None:
+    inner, outer = train.root.resolve(), test.root.resolve()
+    both = set(train.real) & set(test.real)
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner) or both:
+        shared = f" ({min(both)} is in both)" if both else ""
         raise DataError(
-            f"{test} and {train} contain one another: test images would be trained on; keep them apart"
+            f"{test.root} and {train.root} contain one another: test images would be trained on{shared}; "
+            "keep them apart"
         )

@@ -17,7 +17,8 @@ LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-2
 DROPOUT = 0.5
 EVALUATION_BATCH = 500
-# An epoch of a small set is soon over: train every set for at least so many updates.
+# A set smaller than a batch is one batch. An epoch of a small set is soon over: train every set for at least
+# so many updates.
 EPOCHS, LEAST_UPDATES = 5, 2000
 
 
@@ -54,8 +55,9 @@ def train_classifier(
             "a classifier needs labels of at least 2 classes and these images have one: "
             "set the extractor of this dataset to inception in params.yaml"
         )
-    epochs = max(EPOCHS, -(-LEAST_UPDATES * BATCH_SIZE // len(images)))
-    updates = epochs * (len(images) // BATCH_SIZE)
+    batch_size = min(BATCH_SIZE, len(images))
+    epochs = max(EPOCHS, -(-LEAST_UPDATES * batch_size // len(images)))
+    updates = epochs * (len(images) // batch_size)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -66,7 +68,7 @@ def train_classifier(
         )
         for _ in range(epochs):
             order = torch.randperm(len(images), generator=generator)
-            for chosen in order.split(BATCH_SIZE)[: len(images) // BATCH_SIZE]:
+            for chosen in order.split(batch_size)[: len(images) // batch_size]:
                 chosen = chosen.to(device)
                 _, logits = network(shift(images[chosen], generator))
                 loss = F.cross_entropy(logits, labels[chosen])

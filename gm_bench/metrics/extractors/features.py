@@ -1,90 +1,110 @@
-"""From images to features and logits, through the extractor interface of torch-fidelity."""
+"""From images to features and logits: what an extractor is, and how it is read."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-from torch_fidelity.registry import register_feature_extractor
+from torch import Tensor, nn
 
 from gm_bench.metrics.arithmetic import full_float32
-from gm_bench.metrics.extractors.inception import read_weights
-from gm_bench.nets.lenet import from_weights
-
-LENET = "gm-bench-lenet"
-BATCH_SIZE = {"lenet": 256, "inception": 64}
-PREPROCESSING = {
-    "lenet": "uint8 at native size, x / 127.5 - 1",
-    "inception": "uint8, grey repeated to 3 channels, bilinear to 299x299 as TensorFlow 1, (x - 128) / 128",
-}
 
 
-class LeNetExtractor(FeatureExtractorBase):
-    """The LeNet as torch-fidelity's metrics read a network: layers `features` and `logits`.
+class WeightsError(ValueError):
+    """Weights that cannot be had or are not the right ones; the message says what to do."""
+
+
+class Extractor(ABC):
+    """A network whose layers (features, logits) the metrics read.
+
+    A file of this folder defines one, under the file's name.
+
+    Attributes:
+        name: that of its file.
+        preprocessing: what becomes of an image before the first layer, in words; part of the protocol.
+        batch_size: images in one pass.
+        own_classes: whether it is trained on the labels of the dataset that it is for, so that its logits are
+            of the dataset's own classes.
 
     Args:
-        name: as registered.
-        features_list: the layers wanted, in this order.
-        weights: tensors by name.
-        image_shape: (C, H, W).
-        options: whatever else torch-fidelity hands to every extractor.
+        network: (features, logits) of uint8 images (N, channels, H, W).
+        image_shape: (C, H, W) of the images that it is meant for.
+        channels: that the network reads, a multiple of C; images are repeated up to it.
+        n_features: D.
+        n_logits: K.
     """
+
+    name: ClassVar[str]
+    preprocessing: ClassVar[str]
+    batch_size: ClassVar[int]
+    own_classes: ClassVar[bool]
 
     def __init__(
         self,
-        name: str,
-        features_list: list[str],
-        weights: dict[str, Tensor],
+        network: nn.Module,
         image_shape: tuple[int, int, int],
-        **options: Any,
+        channels: int,
+        n_features: int,
+        n_logits: int,
     ) -> None:
-        super().__init__(name, features_list)
-        self.network = from_weights(weights, image_shape)
+        self.network = network
+        self.image_shape = image_shape
+        self.channels = channels
+        self.n_features = n_features
+        self.n_logits = n_logits
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        features, logits = self.network(images)
-        layers = {"features": features, "logits": logits}
-        return tuple(layers[name] for name in self.features_list)
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, record: dict[str, Any], image_shape: tuple[int, int, int]) -> Self:
+        """The network that the extractor stage left, or named, in a folder.
 
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        return "features", "logits"
+        Args:
+            folder: extractors/DATASET.
+            record: what extractor.json there says.
+            image_shape: (C, H, W) of the images that it is to read.
 
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        return {"isc": "logits", "fid": "features", "kid": "features", "prc": "features"}[metric]
+        Raises:
+            WeightsError: its weights are missing or are others than the record says.
+            ValueError: they do not fit the images.
+        """
 
-    @staticmethod
-    def can_be_compiled() -> bool:
-        return False
+    @classmethod
+    def published(cls) -> dict[str, Any]:
+        """The record (`describe`) of an extractor whose weights are published, after a look at the weights.
 
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        raise NotImplementedError("the LeNet is not compiled")
+        Raises:
+            WeightsError: they cannot be had, or this extractor is trained on a dataset's own labels.
+        """
+        raise WeightsError(f"{cls.name} has no published weights: it is trained on the labels of a dataset")
 
+    @classmethod
+    def describe(
+        cls,
+        sha256: str,
+        n_features: int,
+        n_logits: int,
+        comparable: str,
+        test_accuracy: float | None = None,
+        weights: str | None = None,
+    ) -> dict[str, Any]:
+        """What extractor.json says.
 
-register_feature_extractor(LENET, LeNetExtractor)
-
-
-@dataclass(frozen=True)
-class Extractor:
-    """A network whose layers (features, logits) the metrics read.
-
-    Args:
-        name: lenet or inception.
-        network: gives the two layers in this order for uint8 images.
-        image_shape: (C, H, W) that it is meant for.
-        channels: that the network itself reads; grey images are repeated up to it.
-    """
-
-    name: str
-    network: FeatureExtractorBase
-    image_shape: tuple[int, int, int]
-    channels: int
+        Args:
+            sha256: of the weight file.
+            comparable: whose numbers may stand beside each other: "everywhere" or "among themselves".
+            weights: name of the weight file, where it lies beside the record.
+        """
+        return {
+            "schema": 1,
+            "name": cls.name,
+            "sha256": sha256,
+            "features": n_features,
+            "logits": n_logits,
+            "comparable": comparable,
+            "test_accuracy": test_accuracy,
+            "weights": weights,
+        }
 
 
 @dataclass(frozen=True)
@@ -98,37 +118,6 @@ class Features:
 
     features: Tensor
     logits: Tensor
-
-
-def load_lenet(weights: dict[str, Tensor], image_shape: tuple[int, int, int]) -> Extractor:
-    """The LeNet with these weights.
-
-    Raises:
-        ValueError: the weights do not fit the images.
-    """
-    network = LeNetExtractor(LENET, ["features", "logits"], weights=weights, image_shape=image_shape)
-    return Extractor("lenet", network, image_shape, image_shape[0])
-
-
-def load_inception(path: Path, image_shape: tuple[int, int, int]) -> Extractor:
-    """TensorFlow's Inception of 2015 from a weight file whose content was checked.
-
-    Its logits are read without their bias, as the Inception Score has always been computed. torch-fidelity
-    opens weights in a way that can run code, so it gets a file of nothing but the tensors.
-
-    Raises:
-        WeightsError: the file is no file of tensors.
-    """
-    with TemporaryDirectory() as folder:
-        tensors = Path(folder, path.name)
-        torch.save(read_weights(path), tensors)
-        network = FeatureExtractorInceptionV3(
-            "inception-v3-compat",
-            ["2048", "logits_unbiased"],
-            feature_extractor_weights_path=str(tensors),
-            feature_extractor_internal_dtype="float32",
-        )
-    return Extractor("inception", network, image_shape, 3)
 
 
 def extract(extractor: Extractor, images: Tensor, device: torch.device) -> Features:
@@ -145,7 +134,7 @@ def extract(extractor: Extractor, images: Tensor, device: torch.device) -> Featu
         ValueError: `check_images` refuses them.
     """
     check_images(images, extractor.image_shape)
-    size = BATCH_SIZE[extractor.name]
+    size = extractor.batch_size
     network = extractor.network.to(device).eval()
     features, logits = [], []
     with torch.inference_mode(), full_float32():

@@ -1,22 +1,64 @@
-"""The weights of the Inception network that published distances are measured with, found and checked."""
+"""TensorFlow's Inception of 2015, the network that published distances are measured with, as an extractor.
+
+Its weights are no part of this package: they are found or downloaded, and checked.
+"""
 
 import os
 import urllib.error
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from gm_bench.io import sha256_file
+from gm_bench.metrics.extractors.features import Extractor, WeightsError
 
 VARIABLE = "GM_BENCH_INCEPTION_WEIGHTS"
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+N_FEATURES, N_LOGITS = 2048, 1008
 
 
-class WeightsError(ValueError):
-    """Weights that cannot be had or are not the right ones; the message says what to do."""
+class InceptionExtractor(Extractor):
+    """Its logits are read without their bias, as the Inception Score has always been computed."""
+
+    name = "inception"
+    preprocessing = "uint8, grey repeated to 3 channels, bilinear to 299x299 as TensorFlow 1, (x - 128) / 128"
+    batch_size = 64
+    own_classes = False
+
+    @classmethod
+    def of_weights(cls, path: Path, image_shape: tuple[int, int, int]) -> Self:
+        """The network with the weights of a file whose content was checked.
+
+        torch-fidelity opens weights in a way that can run code, so it gets a file of nothing but the tensors.
+
+        Raises:
+            WeightsError: the file is no file of tensors.
+        """
+        with TemporaryDirectory() as folder:
+            tensors = Path(folder, path.name)
+            torch.save(read_weights(path), tensors)
+            network = FeatureExtractorInceptionV3(
+                "inception-v3-compat",
+                ["2048", "logits_unbiased"],
+                feature_extractor_weights_path=str(tensors),
+                feature_extractor_internal_dtype="float32",
+            )
+        return cls(network, image_shape, 3, N_FEATURES, N_LOGITS)
+
+    @classmethod
+    def load(cls, folder: Path, record: dict[str, Any], image_shape: tuple[int, int, int]) -> Self:
+        return cls.of_weights(find_weights(), image_shape)
+
+    @classmethod
+    def published(cls) -> dict[str, Any]:
+        find_weights()
+        return cls.describe(SHA256, N_FEATURES, N_LOGITS, comparable="everywhere")
 
 
 def find_weights() -> Path:

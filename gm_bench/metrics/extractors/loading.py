@@ -1,15 +1,37 @@
-"""The extractor of one dataset as its stage left it, ready to look at images."""
+"""Extractors by name, and the one of a dataset as its stage left it."""
 
+import inspect
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from gm_bench import io
-from gm_bench.metrics.extractors.features import Extractor, load_inception, load_lenet
-from gm_bench.metrics.extractors.inception import find_weights
+from gm_bench.metrics.extractors import names
+from gm_bench.metrics.extractors.features import Extractor
 
 
 class ExtractorError(ValueError):
-    """An extractor's files contradict each other; the message says what to do."""
+    """There is no such extractor; the message lists those there are."""
+
+
+def find(name: str) -> type[Extractor]:
+    """The extractor in the file of that name.
+
+    Raises:
+        ExtractorError: no such file, or it defines no extractor.
+    """
+    if name not in names():
+        raise ExtractorError(
+            f"unknown extractor '{name}'; gm_bench/metrics/extractors/ holds: {', '.join(names())}"
+        )
+    module = import_module(f"gm_bench.metrics.extractors.{name}")
+    found = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+    classes = [c for c in found if issubclass(c, Extractor)]
+    if len(classes) != 1 or classes[0].name != name:
+        raise ExtractorError(
+            f"gm_bench/metrics/extractors/{name}.py must define one Extractor of the name '{name}'"
+        )
+    return classes[0]
 
 
 def load_extractor(folder: Path, image_shape: tuple[int, int, int]) -> tuple[dict[str, Any], Extractor]:
@@ -22,12 +44,5 @@ def load_extractor(folder: Path, image_shape: tuple[int, int, int]) -> tuple[dic
         ValueError: the weights are not those of the record, or do not fit the images.
         FileError: a file is missing or damaged.
     """
-    info = io.read_json(folder / "extractor.json")
-    if info["name"] == "inception":
-        return info, load_inception(find_weights(), image_shape)
-    weights = folder / info["weights"]
-    if io.sha256_file(weights) != info["sha256"]:
-        raise ExtractorError(
-            f"{weights} is not the file that extractor.json names: run the extractor stage again"
-        )
-    return info, load_lenet(io.read_tensors(weights)[0], image_shape)
+    record = io.read_json(folder / "extractor.json")
+    return record, find(record["name"]).load(folder, record, image_shape)

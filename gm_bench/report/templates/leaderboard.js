@@ -5,7 +5,7 @@ for (const section of document.querySelectorAll(".dataset")) {
   }
   filter(section, table, [...body.rows]);
   const slider = section.querySelector(".time input");
-  if (slider) film(section, slider);
+  if (slider) overTime(section, slider);
 }
 
 function sort(table, body, button) {
@@ -50,21 +50,21 @@ function filter(section, table, rows) {
   update();
 }
 
-function film(section, slider) {
-  const moments = JSON.parse(slider.dataset.moments), tools = slider.closest(".time");
-  const films = [...section.querySelectorAll(".film[data-moments]")].map((element) => {
+function overTime(section, slider) {
+  const times = JSON.parse(slider.dataset.times), tools = slider.closest(".time");
+  const pictures = [...section.querySelectorAll(".frames[data-times]")].map((element) => {
     const picture = element.querySelector("img");
-    return {element, picture, moments: JSON.parse(element.dataset.moments), text: picture.alt};
+    return {element, picture, times: JSON.parse(element.dataset.times), text: picture.alt};
   });
   const show = () => {
-    const now = moments[Number(slider.value)];
+    const now = times[Number(slider.value)];
     const words = `${now.toLocaleString("en")} images shown`;
     tools.querySelector("output").value = words;
     slider.setAttribute("aria-valuetext", words);
-    for (const each of films) {
-      const frame = Math.max(0, each.moments.findLastIndex((moment) => moment <= 1.01 * now));
+    for (const each of pictures) {
+      const frame = Math.max(0, each.times.findLastIndex((time) => time <= 1.01 * now));
       each.element.style.setProperty("--frame", frame);
-      each.picture.alt = `${each.text}, after ${each.moments[frame].toLocaleString("en")} images`;
+      each.picture.alt = `${each.text}, after ${each.times[frame].toLocaleString("en")} images`;
     }
   };
   const play = tools.querySelector(".play");
@@ -72,13 +72,13 @@ function film(section, slider) {
   const stop = () => { clearInterval(timer); timer = null; play.textContent = "▶"; };
   play.addEventListener("click", () => {
     if (timer) return stop();
-    if (Number(slider.value) === moments.length - 1) slider.value = 0;
+    if (Number(slider.value) === times.length - 1) slider.value = 0;
     show();
     play.textContent = "❚❚";
     timer = setInterval(() => {
       slider.value = Number(slider.value) + 1;
       show();
-      if (Number(slider.value) === moments.length - 1) stop();
+      if (Number(slider.value) === times.length - 1) stop();
     }, 600);
   });
   slider.addEventListener("input", () => { stop(); show(); });

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gm_bench.results.leaderboard import COLUMNS
+from gm_bench.metrics.catalogue import IMAGES, Catalogue
 
 # What a value may differ by without having changed: the rounding of a mean over repetitions.
 ROUNDING = 1e-9
@@ -42,21 +42,25 @@ class Verdict:
 
 
 def judge(
-    clean: Sequence[float], curve: Sequence[Sequence[float]], direction: str, noise_multiple: float
+    metric: str,
+    clean: Sequence[float],
+    curve: Sequence[Sequence[float]],
+    noise_multiple: float,
+    catalogue: Catalogue = IMAGES,
 ) -> Verdict:
     """The verdict on one curve.
 
     Args:
+        metric: whose; of one without a better side every move from the clean mean counts as worse.
         clean: values of clean draws, at least 2.
         curve: values per strength, one per repetition, in order of strength; at least one strength.
-        direction: "↓", "↑" or "→target", as in the leaderboard; "" for a metric without a better side, where
-            every move from the clean mean counts as worse.
         noise_multiple: standard deviations of clean draws that make a move count.
+        catalogue: says where better values lie.
     """
     mean, sd = statistics.fmean(clean), statistics.stdev(clean)
     threshold = noise_multiple * sd + ROUNDING
-    before = badness(mean, direction, mean)
-    shifts = [badness(statistics.fmean(values), direction, mean) - before for values in curve]
+    before = catalogue.badness(metric, mean, mean)
+    shifts = [catalogue.badness(metric, statistics.fmean(values), mean) - before for values in curve]
     slack = [
         noise_multiple * math.sqrt((_variance(a, sd) / len(a)) + (_variance(b, sd) / len(b))) + ROUNDING
         for a, b in zip([clean, *curve], curve, strict=False)
@@ -75,32 +79,11 @@ def judge(
     )
 
 
-def badness(value: float, direction: str, clean_mean: float) -> float:
-    """A number that grows as the metric's value gets worse.
-
-    Raises:
-        ValueError: the direction is none of "↓", "↑", "→target" and "".
-    """
-    if direction == "↓":
-        return value
-    if direction == "↑":
-        return -value
-    if direction.startswith("→"):
-        return abs(value - float(direction[1:]))
-    if direction == "":
-        return abs(value - clean_mean)
-    raise ValueError(f"'{direction}' is no direction of a metric")
-
-
-def direction_of(metric: str) -> str:
-    return COLUMNS[metric].direction if metric in COLUMNS else ""
-
-
 def judge_all(measured: Mapping[str, Any], noise_multiple: float) -> dict[str, dict[str, Verdict]]:
     """metric → failure → verdict, for what the stage measure wrote."""
     return {
         metric: {
-            name: judge(clean, failure["values"][metric], direction_of(metric), noise_multiple)
+            name: judge(metric, clean, failure["values"][metric], noise_multiple)
             for name, failure in measured["failures"].items()
             if failure["strengths"]
         }

@@ -7,18 +7,26 @@ the images in training; dealing mixes seen and unseen ones evenly into all three
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gm_bench.config import Audit, AuditSet, Protocol
-from gm_bench.metrics.extractors.features import Features
-from gm_bench.reproducibility import derive
+from gm_bench import io
+from gm_bench.cell import DATA, EXTRACTORS
+from gm_bench.data.dataset import read_split
+from gm_bench.metrics.extractors.features import Features, extract
+from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.nets.lenet import shape_of
+from gm_bench.reproducibility import derive, describe, make_deterministic
+from gm_bench.results.protocol import Protocol, build_protocol
 from gm_bench.tracks.audit.corruptions import FAILURES, Hand, deal
+from gm_bench.tracks.audit.settings import Audit, AuditSet
 from gm_bench.tracks.generation.evaluation import Reference, all_metrics, make_reference
 
 SEED = 0
+AUDIT = Path("audit")
 Look = Callable[[Tensor], Features]
 Say = Callable[[str], None]
 Values = dict[str, list[float]]
@@ -47,6 +55,42 @@ class Subject:
     @property
     def labelled(self) -> bool:
         return bool((self.labels >= 0).all())
+
+
+def measure_dataset(dataset: str, config: Protocol, plan: Audit, device: torch.device, say: Say) -> None:
+    """The stage measure, from files to files: write audit/DATASET/values.json.
+
+    Args:
+        config: the dataset's protocol.
+        say: told how far the work is.
+
+    Raises:
+        ValueError: wrong strengths, too few images, or a metric refuses.
+        FileError: a file of an earlier stage is missing or damaged.
+    """
+    make_deterministic()
+    size = plan.sets[dataset]
+    splits = [read_split(DATA / dataset, split) for split in ("train", "test")]
+    images, labels = (torch.cat(tensors) for tensors in zip(*splits, strict=True))
+    record, extractor = load_extractor(EXTRACTORS / dataset, shape_of(images))
+    subject = Subject(
+        images,
+        labels,
+        lambda chosen: extract(extractor, chosen, device),
+        config,
+        device,
+        extractor.own_classes,
+    )
+    measured = measure(subject, plan, size, say)
+    hashes = {"all": io.sha256_tensor(images)}
+    at_size = config_at(config, size.n_samples)
+    protocol = build_protocol(dataset, at_size, record, extractor.preprocessing, hashes)
+    for unused in ("draws", "split", "bound_images", "bound_codes", "floor_splits"):
+        del protocol[unused]
+    io.write_json(
+        AUDIT / dataset / "values.json",
+        {"schema": 1, "dataset": dataset, "protocol": protocol, "device": describe(device), **measured},
+    )
 
 
 def config_at(config: Protocol, n: int) -> Protocol:

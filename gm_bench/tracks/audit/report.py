@@ -9,9 +9,9 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gm_bench.results.leaderboard import COLUMNS
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.tracks.audit.corruptions import FAILURES
-from gm_bench.tracks.audit.detection import Verdict, cell, direction_of, table
+from gm_bench.tracks.audit.detection import Verdict, cell, table
 
 Verdicts = Mapping[str, Mapping[str, Verdict]]
 # In the figure a move is shown up to so many standard deviations; beyond that only its sign is of interest.
@@ -31,7 +31,7 @@ def to_markdown(measured: Mapping[str, Any], verdicts: Verdicts, noise_multiple:
     n_clean, n_disturbed = _repetitions(measured)
     extractor = protocol["extractor"]
     head = ["metric", *(FAILURES[name].title for name in labels)]
-    rows = [[_title(row[0]), *row[1:]] for row in table(verdicts, labels)]
+    rows = [[IMAGES.title(row[0]), *row[1:]] for row in table(verdicts, labels)]
     sections = [
         f"# What the metrics notice: {measured['dataset']}",
         "Real images are disturbed on purpose and judged like generated ones. The table says from which "
@@ -48,7 +48,7 @@ def to_markdown(measured: Mapping[str, Any], verdicts: Verdicts, noise_multiple:
         + ".",
         f"![Every metric against the strength of every failure, in standard deviations]({picture})",
         "## Metric by metric",
-        "\n".join(f"- **{_title(metric)}** {_in_words(of)}" for metric, of in verdicts.items()),
+        "\n".join(f"- **{IMAGES.title(metric)}** {_in_words(of)}" for metric, of in verdicts.items()),
     ]
     if measured["sizes"]["n"]:
         sections += [
@@ -82,7 +82,7 @@ def to_json(measured: Mapping[str, Any], verdicts: Verdicts, noise_multiple: flo
         "protocol": measured["protocol"],
         "metrics": {
             metric: {
-                "direction": direction_of(metric),
+                "direction": IMAGES.direction(metric),
                 "clean_mean": statistics.fmean(measured["clean"][metric]),
                 "clean_sd": statistics.stdev(measured["clean"][metric]),
                 "failures": {
@@ -137,7 +137,7 @@ def figure(measured: Mapping[str, Any], verdicts: Verdicts, noise_multiple: floa
                 panel.set_title(FAILURES[name].title, fontsize=9)
             if j == 0:
                 panel.set_ylabel(
-                    _title(metric),
+                    IMAGES.title(metric),
                     fontsize=8,
                     rotation=0,
                     horizontalalignment="right",
@@ -222,18 +222,13 @@ def _size_table(sizes: Mapping[str, Any]) -> str:
             f"{statistics.fmean(row):.{digits}f} ± {sd:.{digits}f}"
             for row, sd in zip(values, spreads, strict=True)
         ]
-        rows.append([_title(metric), *(text.replace("-", "−") for text in cells)])
+        rows.append([IMAGES.title(metric), *(text.replace("-", "−") for text in cells)])
     return _markdown_table(head, rows)
 
 
 def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _title(metric: str) -> str:
-    column = COLUMNS.get(metric)
-    return f"{column.title} {column.direction}" if column else metric
 
 
 def _shown(verdict: Verdict, place: int) -> float:

@@ -1,1 +1,1 @@
-"""The main track: samples against real images."""
+"""Sets of generated images, held against real ones: quality, diversity, memorisation, likelihood."""

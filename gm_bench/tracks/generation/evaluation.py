@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gm_bench.config import Protocol
 from gm_bench.metrics.distances import Within, between, nearest_squared, within
 from gm_bench.metrics.extractors.features import Features
 from gm_bench.metrics.fidelity import classifier_score, kid
@@ -17,7 +16,7 @@ from gm_bench.metrics.memorisation import duplicate_limit, median_distance, memo
 from gm_bench.metrics.modes import class_accuracy, mode_coverage
 from gm_bench.metrics.neighbours import accuracy, compare
 from gm_bench.metrics.sharpness import laplacian_variance
-from gm_bench.results.protocol import SEED
+from gm_bench.results.protocol import SEED, Protocol
 
 CPU = torch.device("cpu")
 # Pairs of a sample and its nearest training image that are kept to be looked at.

@@ -1,21 +1,21 @@
 """Picture strips from a trained cell: samples of a class, walks between codes, reconstructions."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gm_bench import io
 from gm_bench import reproducibility as devices
+from gm_bench.cell import DATA, Cell
 from gm_bench.data.dataset import read_split
+from gm_bench.data.scale import from_uint8, to_uint8
 from gm_bench.report.figures import image_grid
 from gm_bench.reproducibility import derive, make_deterministic
 from gm_bench.training import sampling
 from gm_bench.variants.base import latent
 from gm_bench.variants.base.contract import Variant
 
-Cell = tuple[str, str, int]  # dataset, variant, seed
 SIDE = 48  # pixels that an image is at least enlarged to
 COLUMNS = 8
 
@@ -32,7 +32,7 @@ class Search:
 class TrainedCell:
     """A model with what its pictures need: the classes of its data (0 without labels) and a device."""
 
-    name: Cell
+    cell: Cell
     model: Variant
     n_classes: int
     device: torch.device
@@ -41,29 +41,28 @@ class TrainedCell:
         return torch.Generator(self.device).manual_seed(derive(seed, purpose))
 
 
-def load(name: Cell, device: str) -> TrainedCell:
-    """A cell from its weights under runs/: those that its samples were drawn with.
+def load(cell: Cell, device: str) -> TrainedCell:
+    """A cell from its weights in its folder: those that its samples were drawn with.
 
     Raises:
         ValueError: it was not trained yet, or diverged.
     """
     place = devices.resolve(device)
     make_deterministic()
-    path = Path("runs", *map(str, name), "model.safetensors")
+    path = cell.folder / "model.safetensors"
     if not path.exists():
-        stage = "-".join(map(str, name))
-        raise ValueError(f"{'/'.join(map(str, name))} is not trained yet: dvc repro train@{stage} does it")
+        raise ValueError(f"{cell} is not trained yet: dvc repro {cell.stage('train')} does it")
     weights, metadata = io.read_tensors(path)
     if metadata["status"] != "ok":
-        raise ValueError(f"{'/'.join(map(str, name))} diverged in training: there is nothing to draw from")
+        raise ValueError(f"{cell} diverged in training: there is nothing to draw from")
     if metadata["recipe"].get("checkpoint") == "best":
         _, drawn = io.read_tensors(path.with_name("samples.safetensors"))
         snapshots, _ = io.read_tensors(path.with_name("snapshots.safetensors"))
         weights = sampling.candidate(snapshots, drawn["checkpoint"]["images"])
-    return TrainedCell(name, sampling.load(weights, metadata, place), len(metadata["class_counts"]), place)
+    return TrainedCell(cell, sampling.load(weights, metadata, place), len(metadata["class_counts"]), place)
 
 
-def samples(cell: TrainedCell, n: int, label: int | None, seed: int) -> Tensor:
+def samples(trained: TrainedCell, n: int, label: int | None, seed: int) -> Tensor:
     """A grid of n samples, of one class or, for conditional variants without `label`, of all in turn.
 
     Returns:
@@ -72,28 +71,29 @@ def samples(cell: TrainedCell, n: int, label: int | None, seed: int) -> Tensor:
     Raises:
         ValueError: a class was asked for that there is not, or of a variant that knows no classes.
     """
-    labels = _asked_labels(cell, n, label)
-    return _grid(sampling.draw(cell.model, labels, n, derive(seed, "strip"), cell.device), COLUMNS)
+    labels = _asked_labels(trained, n, label)
+    return _grid(sampling.draw(trained.model, labels, n, derive(seed, "strip"), trained.device), COLUMNS)
 
 
 @torch.no_grad()
-def walks(cell: TrainedCell, n_rows: int, n_steps: int, label: int | None, seed: int) -> Tensor:
+def walks(trained: TrainedCell, n_rows: int, n_steps: int, label: int | None, seed: int) -> Tensor:
     """Rows of images whose codes lie at even steps between two codes drawn from the prior.
 
     Conditional variants keep one class in a row, `label` or the classes in turn.
     """
-    labels = _asked_labels(cell, n_rows, label)
-    ends = cell.model.latent(2 * n_rows, cell.generator("interpolate", seed))
+    labels = _asked_labels(trained, n_rows, label)
+    decoder = latent.as_decoder(trained.model)
+    ends = decoder.latent(2 * n_rows, trained.generator("interpolate", seed))
     rows = []
     for i in range(n_rows):
         codes = latent.interpolate(ends[2 * i], ends[2 * i + 1], n_steps)
-        own = None if labels is None else labels[i].to(cell.device).expand(n_steps + 1)
-        rows.append(_uint8(cell.model.decode(codes, own)))
+        own = None if labels is None else labels[i].to(trained.device).expand(n_steps + 1)
+        rows.append(to_uint8(decoder.decode(codes, own)).cpu())
     return _grid(torch.cat(rows), n_steps + 1)
 
 
 def walk_between_images(
-    cell: TrainedCell, first: int, last: int, n_steps: int, seed: int, search: Search
+    trained: TrainedCell, first: int, last: int, n_steps: int, seed: int, search: Search
 ) -> Tensor:
     """Two test images at the ends, and between them the images of codes at even steps between theirs.
 
@@ -102,13 +102,14 @@ def walk_between_images(
     Args:
         first, last: places in the test split.
     """
-    images, labels = _test_images(cell, [first, last])
-    given = labels if cell.model.conditional else None
+    decoder = latent.as_decoder(trained.model)
+    images, labels = _test_images(trained, [first, last])
+    given = labels if trained.model.conditional else None
     z = latent.codes_of(
-        cell.model,
-        images / 127.5 - 1,
+        trained.model,
+        from_uint8(images),
         given,
-        cell.generator("interpolate", seed),
+        trained.generator("interpolate", seed),
         search.n_steps,
         search.learning_rate,
     )
@@ -117,60 +118,59 @@ def walk_between_images(
     for own in [None] if given is None else given:
         expanded = None if own is None else own.expand(n_steps + 1)
         with torch.no_grad():
-            between = _uint8(cell.model.decode(codes, expanded))
+            between = to_uint8(decoder.decode(codes, expanded)).cpu()
         rows.append(torch.cat([images[:1].cpu(), between, images[1:].cpu()]))
     return _grid(torch.cat(rows), n_steps + 3)
 
 
-def reconstructions(cell: TrainedCell, n: int, seed: int, search: Search) -> tuple[Tensor, float]:
+def reconstructions(trained: TrainedCell, n: int, seed: int, search: Search) -> tuple[Tensor, float]:
     """The first n test images, row by row, each row above what the model makes of its codes.
 
     Returns:
         The picture, and the mean squared error per pixel on the scale of images in [-1, 1].
     """
-    images, labels = _test_images(cell, list(range(n)))
-    given = labels if cell.model.conditional else None
-    x = images / 127.5 - 1
-    generator = cell.generator("reconstruct", seed)
-    z = latent.codes_of(cell.model, x, given, generator, search.n_steps, search.learning_rate)
+    decoder = latent.as_decoder(trained.model)
+    images, labels = _test_images(trained, list(range(n)))
+    given = labels if trained.model.conditional else None
+    x = from_uint8(images)
+    generator = trained.generator("reconstruct", seed)
+    z = latent.codes_of(trained.model, x, given, generator, search.n_steps, search.learning_rate)
     with torch.no_grad():
-        made = cell.model.decode(z, given)
+        made = decoder.decode(z, given)
     error = float((made - x).square().mean())
-    rows = zip(images.cpu().split(COLUMNS), _uint8(made).split(COLUMNS), strict=True)
+    rows = zip(images.cpu().split(COLUMNS), to_uint8(made).cpu().split(COLUMNS), strict=True)
     blank = torch.zeros(-n % COLUMNS if n > COLUMNS else 0, *images.shape[1:], dtype=torch.uint8)
     filled = [torch.cat([part, blank[: COLUMNS - len(part)]]) for pair in rows for part in pair]
     return _grid(torch.cat(filled), COLUMNS if n > COLUMNS else n), error
 
 
-def _asked_labels(cell: TrainedCell, n: int, label: int | None) -> Tensor | None:
+def _asked_labels(trained: TrainedCell, n: int, label: int | None) -> Tensor | None:
     """Labels (n,), int64, for `sample` and `decode`; None where the variant takes none."""
-    variant = cell.name[1]
-    if not cell.model.conditional:
+    if not trained.model.conditional:
         if label is not None:
             raise ValueError(
-                f"{variant} knows no classes: leave --class out, or choose a conditional variant such as cvae"
+                f"{trained.cell.variant} knows no classes: leave --class out, or choose a conditional "
+                "variant such as cvae"
             )
         return None
     if label is None:
-        return torch.arange(n) % cell.n_classes
-    if not 0 <= label < cell.n_classes:
+        return torch.arange(n) % trained.n_classes
+    if not 0 <= label < trained.n_classes:
         raise ValueError(
-            f"class {label} is not there: {cell.name[0]} has the classes 0 to {cell.n_classes - 1}"
+            f"class {label} is not there: {trained.cell.dataset} has the classes 0 to {trained.n_classes - 1}"
         )
     return torch.full((n,), label)
 
 
-def _test_images(cell: TrainedCell, places: list[int]) -> tuple[Tensor, Tensor]:
+def _test_images(trained: TrainedCell, places: list[int]) -> tuple[Tensor, Tensor]:
     """Images uint8 and labels of the test split, on the cell's device."""
-    images, labels = read_split(Path("data", cell.name[0]), "test")
+    images, labels = read_split(DATA / trained.cell.dataset, "test")
     for place in places:
         if not 0 <= place < len(images):
-            raise ValueError(f"test image {place} is not there: {cell.name[0]} has 0 to {len(images) - 1}")
-    return images[places].to(cell.device), labels[places].to(cell.device)
-
-
-def _uint8(images: Tensor) -> Tensor:
-    return sampling.to_uint8(images).cpu()
+            raise ValueError(
+                f"test image {place} is not there: {trained.cell.dataset} has 0 to {len(images) - 1}"
+            )
+    return images[places].to(trained.device), labels[places].to(trained.device)
 
 
 def _grid(images: Tensor, columns: int) -> Tensor:

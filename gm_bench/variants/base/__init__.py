@@ -1,1 +1,1 @@
-"""What variants share: the contract, the round of a GAN, the bound of a VAE."""
+"""What variants share: the contract, the round of a GAN, the search for codes."""

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
-from gm_bench.variants.base.contract import Batch, Variant
+from gm_bench.variants.base.contract import Batch, Decoder, Variant
 
 
-class Adversarial(Variant):
+class Adversarial(Variant, Decoder):
     """A critic that scores images and a generator that learns from its scores.
 
     The discriminator of a GAN is called critic too, so that the curves of all adversarial variants line up.
@@ -28,8 +28,6 @@ class Adversarial(Variant):
 
     def __init__(self, network: Network, z_dim: int, prior: Literal["normal", "uniform"]) -> None:
         super().__init__(network)
-        if prior not in ("normal", "uniform"):
-            raise ValueError(f"params.yaml: prior is '{prior}'; allowed: normal, uniform")
         self.z_dim = z_dim
         self.prior = prior
         self.generator = self.build_generator(network)

@@ -5,14 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gm_bench.variants.base.contract import Variant
+from gm_bench.variants.base.contract import Decoder, Encoder, Variant
 
 N_STARTS = 8  # codes tried for each image; the best descent is kept, for the error has many valleys
-
-
-def has_encoder(model: Variant) -> bool:
-    """Whether images have codes without a search."""
-    return type(model).encode is not Variant.encode
 
 
 def interpolate(first: Tensor, last: Tensor, n_steps: int) -> Tensor:
@@ -29,6 +24,17 @@ def interpolate(first: Tensor, last: Tensor, n_steps: int) -> Tensor:
     return first + (last - first) * share
 
 
+def as_decoder(model: Variant) -> Decoder:
+    """The model, known to make images from codes.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not isinstance(model, Decoder):
+        raise ValueError(f"{type(model).__name__} has no latent code: no image can be made from one")
+    return model
+
+
 def codes_of(
     model: Variant,
     images: Tensor,
@@ -37,7 +43,7 @@ def codes_of(
     n_steps: int,
     learning_rate: float,
 ) -> Tensor:
-    """Codes (n, z_dim) of images (n, C, H, W) in [-1, 1]: the encoder's, or found by `invert` without one.
+    """Codes (n, z_dim) of images (n, C, H, W) in [-1, 1]: the encoder's, or, without one, by `invert`.
 
     Args:
         labels: classes (n,) for conditional variants, None for others.
@@ -47,15 +53,16 @@ def codes_of(
     Raises:
         ValueError: the model has neither encoder nor code.
     """
-    if has_encoder(model):
+    if isinstance(model, Encoder):
         with torch.no_grad():
             return model.encode(images, labels)
+    decoder = as_decoder(model)
     n = len(images)
     with torch.no_grad():
-        starts = model.latent(n * N_STARTS, generator)
+        starts = decoder.latent(n * N_STARTS, generator)
     repeated = None if labels is None else labels.repeat_interleave(N_STARTS)
     codes, errors = invert(
-        lambda z: model.decode(z, repeated),
+        lambda z: decoder.decode(z, repeated),
         images.repeat_interleave(N_STARTS, dim=0),
         starts,
         n_steps,

@@ -1,14 +1,19 @@
 """What `gm-bench evaluate` does: read, score, set beside the leaderboard, print."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gm_bench import io
+from gm_bench.cell import RUNS, reports_of
 from gm_bench.config import Params, load_params
 from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, read_images
+from gm_bench.data.ownership import OWNED
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic, resolve
+from gm_bench.results.leaderboard import from_json
 from gm_bench.running.stage import screen
 from gm_bench.tracks.generation.scoring.score import (
     ScoringError,
@@ -19,7 +24,9 @@ from gm_bench.tracks.generation.scoring.score import (
 )
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
 
-LEADERBOARD = Path("reports", "leaderboard.json")
+LEADERBOARD = reports_of("digits") / "leaderboard.json"
+# Samples of a cell may be judged where they lie: in runs DVC deletes only files that stages wrote.
+NOT_JUDGED = tuple(folder for folder in OWNED if folder != RUNS)
 
 
 def main(
@@ -52,7 +59,17 @@ def main(
     params, place = load_params(), resolve(device)
     make_deterministic()
     wanted = Wanted(CHANNELS[channels] if channels else None, resize)
-    found = read_images(images, wanted, key, allow_low_range)
+    if json_file is not None:
+        _refuse_overwriting(json_file, (images, Path(reference)))
+    found = read_images(
+        images,
+        wanted,
+        key,
+        allow_low_range,
+        labelled=False,
+        named_by="the path of the images",
+        owned=NOT_JUDGED,
+    )
     if reference in params.datasets:
         if extractor != "auto" or reference_key is not None:
             raise ScoringError(
@@ -61,9 +78,9 @@ def main(
         standard = known_standard(reference, params, place)
         check_shape(found, standard.extractor.image_shape, images, reference)
     else:
-        real = _real_images(reference, params, wanted, reference_key)
+        real = _real_images(reference, params, wanted, reference_key, allow_low_range)
         check_shape(found, shape_of(real.images), images, reference)
-        constants = params.dataset(params.grid.datasets[0]).protocol
+        constants = params.dataset(next(iter(params.datasets))).protocol
         standard = own_standard(
             real,
             Path(reference),
@@ -78,7 +95,9 @@ def main(
         )
     scored = score(found, images, standard, place)
 
-    board = io.read_json(LEADERBOARD) if LEADERBOARD.exists() else None
+    board = None
+    if LEADERBOARD.exists():
+        board = from_json(io.read_json(LEADERBOARD), str(LEADERBOARD), IMAGES)
     difference = difference_to_board(scored, board)
     if json_file is not None:  # written before it is shown: a terminal may go away
         io.write_json(json_file, scored.to_json(difference))
@@ -93,10 +112,18 @@ def main(
         console.print(f"not beside the leaderboard: {difference}", soft_wrap=True)
 
 
-def _real_images(reference: str, params: Params, wanted: Wanted, key: str | None) -> Foreign:
+def _refuse_overwriting(json_file: Path, sources: Sequence[Path]) -> None:
+    for source in sources:
+        if source.exists() and json_file.expanduser().resolve() == source.expanduser().resolve():
+            raise ScoringError(f"--json names {json_file}, which is read and would be lost: name another")
+
+
+def _real_images(
+    reference: str, params: Params, wanted: Wanted, key: str | None, allow_low_range: bool
+) -> Foreign:
     path = Path(reference).expanduser()
     if not path.exists():
         raise ScoringError(
             f"--reference is '{reference}', which is neither a path nor one of {', '.join(params.datasets)}"
         )
-    return read_images(path, wanted, key)
+    return read_images(path, wanted, key, allow_low_range, named_by="--reference")

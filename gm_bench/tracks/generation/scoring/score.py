@@ -10,16 +10,19 @@ import torch
 from torch import Tensor
 
 from gm_bench import io
-from gm_bench.config import Params, Protocol
+from gm_bench.cell import DATA, EXTRACTORS, REFERENCE
+from gm_bench.config import Params
 from gm_bench.data.dataset import UNLABELLED
 from gm_bench.data.images import Foreign
-from gm_bench.data.split import stratified_split
-from gm_bench.metrics.extractors.features import PREPROCESSING, Extractor, extract, load_inception
-from gm_bench.metrics.extractors.inception import SHA256, WeightsError, find_weights
-from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.data.split import keep_every_class, stratified_split
+from gm_bench.metrics.extractors import names
+from gm_bench.metrics.extractors.features import Extractor, WeightsError, extract
+from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, widths
+from gm_bench.metrics.extractors.loading import find, load_extractor
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
-from gm_bench.results.protocol import build_protocol, same_protocol
+from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.protocol import Protocol, build_protocol, same_protocol
 from gm_bench.tracks.generation.evaluation import (
     Reference,
     all_metrics,
@@ -30,7 +33,6 @@ from gm_bench.tracks.generation.evaluation import (
 
 SEED = 0
 SCHEMA = 1
-EXTRACTORS = Path("extractors")
 AUTO, LENET, INCEPTION = "auto", "lenet", "inception"
 
 
@@ -105,8 +107,8 @@ def known_standard(name: str, params: Params, device: torch.device) -> Standard:
         ScoringError: the reference is missing or of another protocol; the sentence has the command.
     """
     config = params.dataset(name).protocol
-    folder, of_extractor = Path("reference", name), EXTRACTORS / name
-    card = Path("data", name, "card.json")
+    folder, of_extractor = REFERENCE / name, EXTRACTORS / name
+    card = DATA / name / "card.json"
     needed = (folder / "features.safetensors", folder / "floor.json", of_extractor / "extractor.json", card)
     missing = [str(file) for file in needed if not file.exists()]
     if missing:
@@ -115,9 +117,7 @@ def known_standard(name: str, params: Params, device: torch.device) -> Standard:
     recorded = io.read_json(needed[1])
     channels, height, width = io.read_json(card)["shape"]
     info, extractor = load_extractor(of_extractor, (channels, height, width))
-    protocol = build_protocol(
-        name, config, info, PREPROCESSING[info["name"]], made["protocol"]["images_sha256"]
-    )
+    protocol = build_protocol(name, config, info, extractor.preprocessing, made["protocol"]["images_sha256"])
     for other in (made["protocol"], recorded["protocol"]):
         difference = same_protocol(protocol, other)
         if difference:
@@ -145,6 +145,7 @@ def own_standard(
     constants: Protocol,
     device: torch.device,
     say: Callable[[str], None],
+    kept: Path = EXTRACTORS,
 ) -> Standard:
     """Real images of one's own as the standard: half of them held out, half in the place of training images.
 
@@ -160,24 +161,31 @@ def own_standard(
             half of the images), "inception", or a dataset whose extractor is there.
         constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
         say: told before a classifier is trained, which takes minutes.
+        kept: where a classifier that was trained is kept.
 
     Raises:
         ScoringError: too few images, no labels to train on, or no such extractor.
+        DataError: a classifier is to be trained and a class is too small to be in both halves.
     """
     labels = real.labels
     strata = labels if labels is not None else torch.full((len(real.images),), UNLABELLED)
     trains = choice == LENET or (choice == AUTO and labels is not None)
-    if len(real.images) < (4 if trains else 2):
-        raise ScoringError(f"{path} holds {len(real.images)} images: real images are split into parts")
+    parts = 4 if trains else 2
+    reason, least = most_demanding(constants)
+    if (n_held_out := _n_held_out(len(real.images), trains)) < least:
+        raise ScoringError(
+            f"{path} holds {len(real.images):,} images, of which {n_held_out:,} would be held out to be "
+            f"compared with: too few, {reason} needs at least {least}, so give {parts * least:,} or more"
+        )
     compared = torch.arange(len(real.images))
     taught = compared[:0]
     if trains:
-        compared, taught = stratified_split(strata, len(real.images) // 2, SEED)
+        compared, taught = _taught(real, path)
     train, held_out = (compared[p] for p in stratified_split(strata[compared], len(compared) // 2, SEED))
     n = min(n_fakes, len(held_out))
     config = constants.model_copy(
         update={
-            "extractor": LENET if trains else INCEPTION,
+            "extractor": LENET if trains else choice if choice in names() else INCEPTION,
             "n_samples": n,
             "n_train": len(train),
             "draws": 1,
@@ -189,8 +197,8 @@ def own_standard(
     held_out = held_out[torch.randperm(len(held_out), generator=generator)[:n]]
     train = train[torch.randperm(len(train), generator=generator)]
     images, seen_images = real.images[held_out], real.images[train]
-    if choice in (AUTO, LENET, INCEPTION):
-        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say)
+    if choice in (AUTO, *names()):
+        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say, kept)
     else:
         info, extractor = _borrowed_extractor(choice, shape_of(images))
         config = config.model_copy(update={"extractor": info["name"]})
@@ -203,7 +211,7 @@ def own_standard(
         labels if trains else None,
     )
     hashes = {"test": io.sha256_tensor(images), "train": io.sha256_tensor(seen_images)}
-    protocol = build_protocol(str(path), config, info, PREPROCESSING[info["name"]], hashes)
+    protocol = build_protocol(str(path), config, info, extractor.preprocessing, hashes)
     values = floor(seen_images, reference, config, device)
     classes = real.classes if trains else ()
     return Standard(str(path), False, config, protocol, extractor, reference, values, classes)
@@ -265,35 +273,76 @@ def check_enough(n: int, config: Protocol, what: str) -> None:
     Raises:
         ScoringError: with the number and the metric that needs it.
     """
+    reason, least = most_demanding(config)
+    if n < least:
+        raise ScoringError(f"{what}: too few, {reason} needs at least {least} on either side")
+
+
+def most_demanding(config: Protocol) -> tuple[str, int]:
+    """What needs the most images on either side, in words, and how many."""
     needs = {
         f"FID∞ over {config.fid_subsets} subsets": 4 * config.fid_subsets,
         f"{config.neighbours} neighbours": config.neighbours + 1,
         f"a score over {config.score_splits} splits": config.score_splits,
         "KID": 4,
     }
-    reason, least = max(needs.items(), key=lambda item: item[1])
-    if n < least:
-        raise ScoringError(f"{what}: too few, {reason} needs at least {least} on either side")
+    return max(needs.items(), key=lambda item: item[1])
 
 
-def difference_to_board(scored: Scored, board: Mapping[str, Any] | None) -> str | None:
+def difference_to_board(scored: Scored, board: Leaderboard | None) -> str | None:
     """Why a row cannot stand in the leaderboard, in a clause; None where it can.
 
     Args:
-        board: the content of leaderboard.json; None where there is none.
+        board: the leaderboard; None where there is none.
     """
     name = scored.standard.name
     if not scored.standard.known:
         return "real images of one's own are the standard, which no leaderboard has"
     if board is None:
         return "there is no leaderboard yet: make repro writes it"
-    if name not in board["protocol"]:
-        return f"the leaderboard has no {name}: it holds {', '.join(board['protocol'])}"
-    difference = same_protocol(dict(scored.protocol), board["protocol"][name])
-    if difference and scored.protocol["draws"] != board["protocol"][name]["draws"]:
-        n, draws = scored.protocol["n_samples"], board["protocol"][name]["draws"]
+    if name not in board.protocols:
+        return f"the leaderboard has no {name}: it holds {', '.join(board.datasets)}"
+    of_board = dict(board.protocols[name])
+    difference = same_protocol(dict(scored.protocol), of_board)
+    if difference and scored.protocol["draws"] != of_board["draws"]:
+        n, draws = scored.protocol["n_samples"], of_board["draws"]
         return f"{difference}; {n * draws:,} images make all {draws} draws"
     return difference
+
+
+def _n_held_out(n: int, trains: bool) -> int:
+    """Half of the images, or of the half that trains no classifier."""
+    return (n - n // 2 if trains else n) // 2
+
+
+def _taught(real: Foreign, path: Path) -> tuple[Tensor, Tensor]:
+    """Places of the images that are compared, and of those that a classifier is trained with.
+
+    Raises:
+        ScoringError: fewer than two classes.
+        DataError: a class is too small to be in both.
+    """
+    labels = _labels(real, path)
+    other = "give --extractor inception, or a dataset of the same images' shape whose extractor is there"
+    if len(labels.unique()) < 2:
+        raise ScoringError(
+            f"the images of {path} are all of one class ({', '.join(real.classes)}), and a classifier needs "
+            f"two or more: put images of another class beside them, or {other}"
+        )
+    compared, taught = stratified_split(labels, len(labels) // 2, SEED)
+    half = f"the half of {path} that"
+    keep_every_class(labels, taught, real.classes, f"{half} is compared", other, "to train a classifier with")
+    keep_every_class(labels, compared, real.classes, f"{half} trains a classifier", other, "to compare")
+    return compared, taught
+
+
+def _labels(real: Foreign, path: Path) -> Tensor:
+    if real.labels is None:
+        raise ScoringError(
+            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
+            "(or an array 'labels' beside them), or choose another --extractor"
+        )
+    return real.labels
 
 
 def _own_extractor(
@@ -304,62 +353,56 @@ def _own_extractor(
     path: Path,
     device: torch.device,
     say: Callable[[str], None],
+    kept: Path,
 ) -> tuple[dict[str, Any], Extractor]:
-    """Inception, or a LeNet taught with some of the images, tested on the others, kept under their hash."""
+    """A published one, or a LeNet taught with some of the images, tested on others, kept under their hash."""
     shape = shape_of(real.images)
-    if name == INCEPTION:
+    if name != LENET:
         try:
-            weights = find_weights()
+            info = find(name).published()
+            return info, find(name).load(kept, info, shape)
         except WeightsError as error:
             hint = (
                 "" if real.labels is not None else ", or sort the real images into one sub-folder per class"
             )
             raise ScoringError(f"{error}; or give --extractor another value{hint}") from None
-        info = _info(INCEPTION, SHA256, n_features=2048, comparable="everywhere")
-        return info, load_inception(weights, shape)
-    if real.labels is None:
-        raise ScoringError(
-            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
-            "(or an array 'labels' beside them), or choose another --extractor"
-        )
     from gm_bench.metrics.extractors.classifier import train_classifier
 
-    split = [(real.images[places], real.labels[places]) for places in (taught, others)]
+    labels = _labels(real, path)
+    split = [(real.images[places], labels[places]) for places in (taught, others)]
     key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
-    folder = EXTRACTORS / f"own-{key[:16]}"
+    folder = kept / f"own-{key[:16]}"
     if not (folder / "extractor.json").exists():
         say(f"training a small classifier on {len(taught):,} images of {path}, once: it is kept in {folder}")
         trained = train_classifier(split[0], split[1], SEED, device)
         io.write_tensors(folder / "weights.safetensors", trained.weights)
-        info = _info(
-            LENET,
+        record = LeNetExtractor.describe(
             io.sha256_file(folder / "weights.safetensors"),
-            n_features=len(trained.weights["penultimate.weight"]),
+            *widths(trained.weights),
             comparable="among themselves",
+            test_accuracy=trained.test_accuracy,
+            weights="weights.safetensors",
         )
-        content = {**info, "test_accuracy": trained.test_accuracy, "weights": "weights.safetensors"}
-        io.write_json(folder / "extractor.json", content)
+        io.write_json(folder / "extractor.json", record)
     return load_extractor(folder, shape)
 
 
 def _borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Extractor]:
     folder = EXTRACTORS / dataset
     if not (folder / "extractor.json").exists():
+        if dataset in pinned_datasets():
+            return LeNetExtractor.of_package(dataset, shape)
         there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
         raise ScoringError(
-            f"there is no extractor '{dataset}'; choose auto, lenet or inception, or one that is in "
-            f"{EXTRACTORS}: {', '.join(there) or 'none yet'}"
+            f"there is no extractor '{dataset}'; choose {', '.join((AUTO, *names()))}, one that is in "
+            f"{EXTRACTORS} ({', '.join(there) or 'none yet'}) or a pinned one: {', '.join(pinned_datasets())}"
         )
     return load_extractor(folder, shape)
 
 
-def _info(name: str, sha256: str, n_features: int, comparable: str) -> dict[str, Any]:
-    return {"schema": 1, "name": name, "sha256": sha256, "features": n_features, "comparable": comparable}
-
-
 def _command(name: str, params: Params) -> str:
-    """What makes the reference of a dataset; DVC has stages for those of the grid only."""
-    if name in params.grid.datasets:
+    """What makes the reference of a dataset: DVC for the first board's, else the stages one by one."""
+    if name in params.board(params.default_board).datasets:
         return f"dvc repro reference@{name}"
     steps = (f"python -m pipelines.{stage} {name}" for stage in ("fetch", "extractor", "reference"))
-    return " && ".join(steps)
+    return " && ".join((f"python -m pipelines.resolve dataset {name}", *steps))

@@ -3,38 +3,37 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gm_bench.report.tables import number, title
-from gm_bench.results.leaderboard import COLUMNS
-from gm_bench.tracking.record import FLOOR
+from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.report.formatting import number
+from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.schema import FLOOR
 from gm_bench.tracks.generation.scoring.score import Scored
 
-ORDER_BY = "fid"
 THESE = "these images"
 Means = Mapping[str, float]
 
 
-def score_table(scored: Scored, board: Mapping[str, Any] | None) -> Table:
-    """Floor, the images and, where a board of the same protocol is given, its variants in order of FID.
+def score_table(scored: Scored, board: Leaderboard | None) -> Table:
+    """Floor, the images and, where a board of the same protocol is given, its variants, the best first.
 
     Args:
-        board: the content of leaderboard.json, or None where the row may not stand in it.
+        board: the leaderboard, or None where the row may not stand in it.
     """
     means = {name: statistics.fmean(values) for name, values in scored.values.items()}
     rows: list[tuple[str, Means, bool]] = [(THESE, means, True)]
-    for entry in board["rows"] if board else []:
-        if entry["dataset"] == scored.standard.name and entry["metrics"]:
-            rows.append((entry["variant"], {k: v["mean"] for k, v in entry["metrics"].items()}, False))
-    rows.sort(key=lambda row: row[1].get(ORDER_BY, math.inf))
-    shown = [name for name in means if name not in COLUMNS or COLUMNS[name].short]
+    for entry in board.entries.get(scored.standard.name, ()) if board else ():
+        if entry.metrics:
+            rows.append((entry.variant, {name: score.mean for name, score in entry.metrics.items()}, False))
+    rows.sort(key=lambda row: row[1].get(IMAGES.order_by, math.inf))
+    shown = [name for name in means if IMAGES.is_main(name)]
     digits = {name: _digits([row[1][name] for row in rows if name in row[1]]) for name in shown}
     table = Table(
-        title=Text(f"{scored.name} against {scored.standard.name}"),
+        title=Text(f"{scored.name} against {scored.standard.name}", style="table.title"),
         caption=Text("\n".join(_facts(scored))),
         title_justify="left",
         caption_justify="left",
@@ -42,7 +41,7 @@ def score_table(scored: Scored, board: Mapping[str, Any] | None) -> Table:
     )
     table.add_column("")
     for name in shown:
-        table.add_column(Text(title(name)), justify="right")
+        table.add_column(Text(IMAGES.title(name)), justify="right")
     table.add_row(FLOOR, *_cells(scored.standard.floor, shown, digits), style="dim")
     for label, values, ours in rows:
         table.add_row(Text(label), *_cells(values, shown, digits), style="bold" if ours else None)
@@ -55,10 +54,10 @@ def other_metrics(scored: Scored) -> Table:
     for heading in ("", THESE, FLOOR):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for name, values in scored.values.items():
-        if name in COLUMNS and not COLUMNS[name].short:
+        if not IMAGES.is_main(name):
             pair = (statistics.fmean(values), scored.standard.floor.get(name))
             digits = _digits([value for value in pair if value is not None])
-            table.add_row(Text(title(name)), *("–" if v is None else number(v, digits) for v in pair))
+            table.add_row(Text(IMAGES.title(name)), *("–" if v is None else number(v, digits) for v in pair))
     return table
 
 

@@ -1,0 +1,126 @@
+"""Arrays of a .npz, .npy or .safetensors file, and which of them are images; nothing is unpickled."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gm_bench import io
+from gm_bench.data.dataset import DataError
+
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt")
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+IMAGES_KEY = "images"
+CHANNELS = (1, 3)
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Arrays by name, without ever unpickling."""
+    suffix = path.suffix.lower()
+    if suffix in PICKLES:
+        raise DataError(f"{path} may run code when it is opened: save the images as .npz or .safetensors")
+    if suffix in ARCHIVES:
+        raise DataError(f"{path} is an archive: unpack it and give the folder")
+    if not path.exists():
+        raise DataError(f"{path} does not exist: give a folder of images, a .npz or a .safetensors file")
+    if suffix not in (".npz", ".npy", ".safetensors"):
+        raise DataError(
+            f"{path} is neither a folder of images nor a .npz, .npy or .safetensors file; "
+            "a single image has no distribution to compare"
+        )
+    arrays: dict[str, NDArray[Any]] = {}
+    name = path.stem
+    try:
+        if suffix == ".safetensors":
+            tensors, _ = io.read_tensors(path)
+            return {key: as_numpy(tensor) for key, tensor in tensors.items()}
+        if suffix == ".npy":
+            return {name: np.load(path, allow_pickle=False)}
+        with np.load(path, allow_pickle=False) as archive:
+            for name in archive.files:
+                arrays[name] = archive[name]
+            return arrays
+    except DAMAGE as error:
+        if "allow_pickle" in str(error):
+            raise DataError(
+                f"'{name}' of {path} holds Python objects, which may run code when they are opened: "
+                "save it as plain numbers or as text"
+            ) from None
+        raise DataError(
+            f"{path} is damaged or no such file: write it anew with numpy or safetensors"
+        ) from None
+
+
+def choose(arrays: dict[str, NDArray[Any]], key: str | None, path: Path) -> str:
+    """Name of the array of images: as asked for, else `images`, else the only one that can be."""
+    if key is not None:
+        if key not in arrays:
+            raise DataError(f"{path} holds no array '{key}'; it has: {', '.join(arrays) or 'none'}")
+        return key
+    possible = [name for name, array in arrays.items() if array.ndim >= 3]
+    if IMAGES_KEY in possible:
+        return IMAGES_KEY
+    if not possible:
+        raise DataError(
+            f"{path} holds no array of images (N, H, W), (N, H, W, C) or (N, C, H, W); "
+            f"it has: {', '.join(f'{name} {array.shape}' for name, array in arrays.items()) or 'nothing'}"
+        )
+    if len(possible) > 1:
+        raise DataError(f"{path} holds several arrays of images: choose with --key {' or '.join(possible)}")
+    return possible[0]
+
+
+def as_images(array: NDArray[np.uint8], where: str) -> tuple[NDArray[np.uint8], int]:
+    """(N, C, H, W) from (N, H, W), (N, H, W, C) or (N, C, H, W); a fifth axis in front keeps draws apart.
+
+    Raises:
+        DataError: another number of axes, no axis of 1 or 3 channels, or two that could be.
+    """
+    shape = array.shape
+    n_draws = 1
+    if array.ndim == 5:
+        n_draws, array = shape[0], array.reshape(-1, *shape[2:])
+    if array.ndim == 3:
+        array = array[:, None]
+    if array.ndim != 4 or array.size == 0:
+        raise DataError(
+            f"{where} has the shape {shape}; images are (N, H, W), (N, H, W, C) or (N, C, H, W), none of it 0"
+        )
+    first, last = array.shape[1] in CHANNELS, array.shape[3] in CHANNELS
+    if first and last:
+        raise DataError(f"{where} has the shape {shape}, whose channels could be the second axis or the last")
+    if not first and not last:
+        raise DataError(
+            f"{where} has the shape {shape}, in which neither the second axis nor the last has 1 (grey) or 3 "
+            "(colour) channels: drop an alpha channel before saving"
+        )
+    return (array if first else array.transpose(0, 3, 1, 2)), n_draws
+
+
+def hint(array: NDArray[Any]) -> str:
+    """How numbers of another type become uint8, judged by their range."""
+    if array.dtype == bool:
+        return "save x.astype('uint8') * 255"
+    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array) or array.size == 0:
+        return "these are no pixels; choose another array with --key"
+    if not np.isfinite(array).all():
+        return "it holds NaN or inf, so the program that made it went wrong"
+    low, high = array.min(), array.max()
+    if low >= 0 and high <= 1:
+        return "for values in 0 to 1 save (x * 255).round().astype('uint8')"
+    if low >= -1 and high <= 1:
+        return "for values in -1 to 1 save (x * 127.5 + 127.5).round().astype('uint8')"
+    if low >= 0 and high <= 255:
+        return "for values in 0 to 255 save x.round().astype('uint8')"
+    return f"its values run from {low:.6g} to {high:.6g}; scale them to 0 to 255, round, and save as uint8"
+
+
+def as_numpy(tensor: Tensor) -> NDArray[Any]:
+    """A tensor on the CPU as an array; bfloat16, which NumPy lacks, as float32."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

@@ -1,0 +1,65 @@
+"""Constructor keywords that a user gives, checked against the constructor's own annotations."""
+
+import inspect
+import math
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import Field
+
+PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, strict=True)]
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def check_keywords(cls: type, options: Mapping[str, Any], where: str, given: Collection[str]) -> None:
+    """Refuse keywords that a constructor does not take, missing ones, and values of another type.
+
+    A whole number is taken where a number is expected; true and false are no numbers.
+
+    Args:
+        options: the keywords with their values, as params.yaml gives them.
+        where: the entry of params.yaml that holds them, in words.
+        given: parameters of the constructor that are not the user's to give.
+
+    Raises:
+        ValueError: one sentence that names the key, the value and what is allowed.
+    """
+    expected = [p for p in inspect.signature(cls).parameters if p not in given]
+    for key in options:
+        if key not in expected:
+            raise ValueError(f"params.yaml: unknown key '{key}' in {where}; allowed: {', '.join(expected)}")
+    for key in expected:
+        if key not in options:
+            raise ValueError(f"params.yaml: {where} lacks the key '{key}'; it takes: {', '.join(expected)}")
+    annotations = get_type_hints(cls.__init__)  # type: ignore[misc]
+    for key, value in options.items():
+        if not _fits(value, annotations[key]):
+            raise ValueError(
+                f"params.yaml: in {where}, {key} is {value!r}; allowed: {_allowed(annotations[key])}"
+                f"{_hint(value, annotations[key])}"
+            )
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return any(type(value) is type(choice) and value == choice for choice in get_args(kind))
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _allowed(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, get_args(kind)))
+    return WORDS[kind]
+
+
+def _hint(value: object, kind: Any) -> str:
+    """How a number is written that YAML took for a text, such as 1e-2: it wants a point before the e."""
+    try:
+        number = float(value) if isinstance(value, str) and kind in (int, float) else math.nan
+    except ValueError:
+        return ""
+    if not math.isfinite(number) or (kind is int and not number.is_integer()):
+        return ""
+    return f" (YAML reads {value} as text: write {int(number) if kind is int else number})"

@@ -1,0 +1,95 @@
+"""What a track brings to the pages of its leaderboards: words, charts, pictures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gm_bench.metrics.catalogue import Catalogue
+from gm_bench.report.charts import Chart
+from gm_bench.report.pictures import Gallery
+from gm_bench.results.leaderboard import Entry, Leaderboard
+from gm_bench.results.schema import CellResult
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a cell drew.
+
+    Args:
+        images: of the finished model, uint8 (n, C, H, W); None where the cell diverged.
+        snapshots: from the same codes at several times of the training, uint8 (P, n, C, H, W), or None.
+        images_shown: real images that training had been shown at each of those times, ascending.
+    """
+
+    images: Tensor | None = None
+    snapshots: Tensor | None = None
+    images_shown: tuple[int, ...] = ()
+
+
+def _no_summary(board: Leaderboard, dataset: str) -> str:
+    return ""
+
+
+def _no_sentences(board: Leaderboard, dataset: str) -> list[str]:
+    return []
+
+
+def _no_marks(board: Leaderboard, dataset: str) -> dict[tuple[str, str], str]:
+    return {}
+
+
+def _no_facts(entry: Entry) -> Json:
+    return {}
+
+
+def _no_star(entry: Entry) -> bool:
+    return False
+
+
+def _nothing_of_cell(result: CellResult) -> list[Any]:
+    return []
+
+
+def _no_galleries(results: Sequence[CellResult], n_bytes: int) -> list[Gallery]:
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Display:
+    """How the results of a track are shown.
+
+    Args:
+        catalogue: its metrics.
+        protocol_in_words: (board, dataset) → what the numbers depend on, one sentence a line.
+        charts: (board, dataset, its cells) → charts.
+        summary: (board, dataset) → what stands beside the dataset's name.
+        notes: (board, dataset) → what has to be known of single rows.
+        marks: (board, dataset) → signs that stand behind values, by (variant, metric).
+        starred: whether an entry carries a star, which a note explains.
+        row_facts: what an entry's row in leaderboard.json has besides.
+        failures: what went wrong in a cell besides divergence, one sentence each.
+        cell_facts: terms and texts that stand under the protocol on a cell's page.
+        samples: what a cell drew, as pictures; None where samples are no pictures.
+        real: (dataset, n) → n real images of its test split, uint8 (n, C, H, W).
+        galleries: (the cells shown, bytes that each may take) → further pictures on the leaderboard's page.
+        cell_galleries: further pictures on a cell's page.
+    """
+
+    catalogue: Catalogue
+    protocol_in_words: Callable[[Leaderboard, str], list[str]]
+    charts: Callable[[Leaderboard, str, Sequence[CellResult]], list[Chart]]
+    summary: Callable[[Leaderboard, str], str] = _no_summary
+    notes: Callable[[Leaderboard, str], list[str]] = _no_sentences
+    marks: Callable[[Leaderboard, str], Mapping[tuple[str, str], str]] = _no_marks
+    starred: Callable[[Entry], bool] = _no_star
+    row_facts: Callable[[Entry], Json] = _no_facts
+    failures: Callable[[CellResult], list[str]] = _nothing_of_cell
+    cell_facts: Callable[[CellResult], list[tuple[str, str]]] = _nothing_of_cell
+    samples: Callable[[CellResult], Samples] | None = None
+    real: Callable[[str, int], Tensor] | None = None
+    galleries: Callable[[Sequence[CellResult], int], list[Gallery]] = _no_galleries
+    cell_galleries: Callable[[CellResult], list[Gallery]] = _nothing_of_cell

@@ -1,0 +1,159 @@
+"""The dvc.yaml of every board: written after dvc.yaml, which is the first board's own.
+
+Each board has a lock of its own beside its stages. Datasets that the first board does not have get a file of
+their own too, which boards share: DVC lets an output belong to one stage only.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gm_bench.config import ConfigError, Params
+from gm_bench.running.code import find
+
+MAIN = Path("dvc.yaml")
+FOLDER = Path("boards")
+RESOLVE_DATA = "resolve_data"
+DATASET_STAGES = (RESOLVE_DATA, "fetch", "extractor", "reference")
+SHARED = ("resolve", "leaderboard")  # stages that a track without its own takes from dvc.yaml
+RESERVED = ("datasets", "audit")
+HEAD = "# Written by gm-bench run --board: edit params.yaml and {template} instead.\n"
+
+
+def file_of(params: Params, board: str) -> Path:
+    """The dvc.yaml that holds the stages of a board's cells."""
+    return MAIN if board == params.default_board else FOLDER / board / MAIN.name
+
+
+def file_of_dataset(params: Params, dataset: str) -> Path:
+    """The dvc.yaml that holds the stages of a dataset."""
+    main = params.board(params.default_board)
+    return MAIN if dataset in main.datasets else FOLDER / "datasets" / dataset / MAIN.name
+
+
+def cell_stages(params: Params, board: str) -> tuple[str, ...]:
+    """Names of the stages that each cell of a board goes through, in order."""
+    stages = _template(params, board)["stages"]
+    return tuple(name for name, stage in stages.items() if "seed" in stage.get("matrix", {}))
+
+
+def dataset_stages(params: Params, board: str, dataset: str) -> list[str]:
+    """The stages that a dataset of a board goes through, as DVC addresses them, in order.
+
+    A track that has a stage fetch of its own has them beside those of its cells; else boards share them.
+    """
+    own = _own_dataset_stages(params, board)
+    file = file_of(params, board) if own else file_of_dataset(params, dataset)
+    return [address(file, f"{stage}@{dataset}") for stage in own or DATASET_STAGES]
+
+
+def _own_dataset_stages(params: Params, board: str) -> list[str]:
+    if params.board(board).track == "generation":
+        return []
+    stages = _template(params, board)["stages"]
+    return [name for name, stage in stages.items() if list(stage.get("matrix", {})) == ["dataset"]]
+
+
+def _template(params: Params, board: str) -> dict[str, Any]:
+    """What the dvc.yaml of a board is written after."""
+    track = params.board(board).track
+    main: dict[str, Any] = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
+    if track == "generation":
+        return main
+    file = template_of(track)
+    try:
+        own: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"boards.{board}.track is {track}, but there is no {file}: a track has one"
+        ) from None
+    return own
+
+
+def address(file: Path, stage: str) -> str:
+    """How DVC calls a stage, from the top of the repository."""
+    return stage if file == MAIN else f"{file.as_posix()}:{stage}"
+
+
+def write(params: Params, board: str) -> None:
+    """Write the dvc.yaml of a board and those of its datasets, but for what the first board has.
+
+    Raises:
+        ConfigError: a board has a name that means something else, or dvc.yaml is not the first board's.
+    """
+    if board in RESERVED:
+        raise ConfigError(f"params.yaml: a board cannot be called {board}: choose another name in boards")
+    main = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
+    first, home = params.default_board, _home(main)
+    if first != home:
+        raise ConfigError(
+            f"params.yaml: {first} stands first in boards, but {MAIN} holds the stages of {home}: "
+            f"move {home} to the front"
+        )
+    template, brings_data = _template(params, board), bool(_own_dataset_stages(params, board))
+    if board != params.default_board:
+        stages = {
+            **{name: main["stages"][name] for name in SHARED},
+            **{n: s for n, s in template["stages"].items() if brings_data or n not in DATASET_STAGES},
+        }
+        moved = _moved(_moved(stages, _home(template), board), _home(main), board)
+        _write(file_of(params, board), moved, [{"board": board}])
+    if not brings_data:
+        for dataset in params.board(board).datasets:
+            _write_dataset(params, main, dataset)
+
+
+def write_audit(params: Params) -> Path:
+    """Write the dvc.yaml of the audit and those of its datasets; which file it is."""
+    main = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
+    for dataset in params.audit.datasets:
+        _write_dataset(params, main, dataset)
+    file = FOLDER / "audit" / MAIN.name
+    _write(file, yaml.safe_load(template_of("audit").read_text("utf-8"))["stages"], [])
+    return file
+
+
+def template_of(track: str) -> Path:
+    """The file that the stages of another track's boards are written after."""
+    if "." not in track:
+        return Path("pipelines", track, "stages.yaml")
+    package = find(track)
+    if package is None:
+        raise ConfigError(f"there is no package {track}, which a board names as its track")
+    return package.parent / "stages.yaml"
+
+
+def _home(template: Mapping[str, Any]) -> str:
+    """The board that a template is written for."""
+    home: str = next(each["board"] for each in template["vars"] if "board" in each)
+    return home
+
+
+def _write_dataset(params: Params, main: Mapping[str, Any], dataset: str) -> None:
+    file = file_of_dataset(params, dataset)
+    if file != MAIN:
+        stages = {name: main["stages"][name] for name in DATASET_STAGES}
+        one = {name: {**stage, "matrix": {"dataset": [dataset]}} for name, stage in stages.items()}
+        _write(file, one, [])
+
+
+def _moved(stages: Mapping[str, Any], home: str, board: str) -> dict[str, Any]:
+    """The same stages with the axes of another board."""
+    text = json.dumps(stages).replace(f"${{boards.{home}.", f"${{boards.{board}.")
+    moved: dict[str, Any] = json.loads(text)
+    return moved
+
+
+def _write(file: Path, stages: Mapping[str, Any], variables: list[dict[str, str]]) -> None:
+    up = "/".join([".."] * (len(file.parts) - 1))
+    content = {
+        "vars": [f"{up}/params.yaml", *variables],
+        "stages": {name: {"wdir": up, **stage} for name, stage in stages.items()},
+    }
+    text = HEAD.format(template=MAIN) + yaml.safe_dump(content, sort_keys=False, width=110)
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")

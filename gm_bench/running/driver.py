@@ -1,0 +1,111 @@
+"""What `gm-bench run`, `list`, `show` and `audit` do: DVC's work on one board, with a display."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import typer
+from rich.console import Console
+
+from gm_bench.cell import parse_cell
+from gm_bench.config import Params, load_params
+from gm_bench.running import boards, repository, runner
+from gm_bench.running.runner import Chain
+
+
+def run(board: str | None, jobs: int, device: str | None, **axes: str | None) -> None:
+    """Bring a board, or a part of it, up to date and publish its leaderboard.
+
+    Args:
+        board: an entry of params.yaml; None for the first.
+        axes: datasets, variants, seeds: comma-separated values that cut the board down, or None.
+
+    Raises:
+        ValueError: a dataset or a cell failed; what was finished is kept.
+    """
+    params = load_params()
+    name = board or params.default_board
+    environ = runner.environment(device)
+    part = runner.part_of(params, name, **axes)
+    with runner.alone(typer.echo):
+        runner.prepare(params, name, environ)
+        cells = [
+            cell
+            for cell in params.cells(name)
+            if cell.dataset in part.datasets and cell.variant in part.variants and cell.seed in part.seeds
+        ]
+        datasets = [runner.dataset_chain(params, name, dataset) for dataset in part.datasets]
+        _bring_up_to_date("datasets", datasets, name, params, jobs, environ)
+        chains = [runner.cell_chain(params, cell) for cell in cells]
+        _bring_up_to_date("cells", chains, name, params, jobs, environ)
+        missing = [cell for cell in params.cells(name) if not (cell.folder / "metrics.json").exists()]
+        if missing:
+            typer.echo(
+                f"{len(missing)} cells of the board {name} are still missing ({missing[0]}, …): its "
+                f"leaderboard is written once they are there (gm-bench run --board {name}); gm-bench show "
+                "prints one cell"
+            )
+            return
+        sys.exit(runner.publish(runner.board_chain(params, name, "leaderboard"), environ))
+
+
+def audit(device: str | None) -> int:
+    """Run the audit's stages; DVC's exit code."""
+    params = load_params()
+    repository.check()
+    file = boards.write_audit(params)
+    command = [*runner.DVC, "repro", str(file)]
+    return os.spawnve(os.P_WAIT, command[0], command, runner.environment(device))
+
+
+def show_inventory(board: str | None) -> None:
+    """Print boards, datasets, variants and the state of a board's cells."""
+    from gm_bench.running.overview import print_inventory
+    from gm_bench.variants.base.contract import find
+
+    params = load_params()
+    name = board or params.default_board
+    runner.prepare(params, name, runner.environment())
+    descriptions = {variant: (find(variant).family, find(variant).source) for variant in params.variants}
+    states = runner.cell_states(params, name, runner.stale_stages(params, name))
+    print_inventory(params, name, descriptions, states)
+
+
+def show_cell(words: Sequence[str], board: str | None) -> None:
+    """Print all that is known of one cell."""
+    from gm_bench.running import inspection
+
+    params = load_params()
+    name = board or params.default_board
+    cell = parse_cell(words, name)
+    grid = params.board(name)
+    recipe = params.recipe(cell.variant, grid.recipe).model_dump(mode="json")
+    origins: Mapping[str, str] = params.origins(cell.variant, grid.recipe)
+    if cell in params.cells(name):
+        runner.prepare(params, name, runner.environment())
+        state = runner.cell_states(params, name, runner.stale_stages(params, name))[cell]
+    else:
+        state = f"not on the board {name}"
+    file, stages = boards.file_of(params, name), boards.cell_stages(params, name)
+    Console().print(inspection.describe(cell, state, recipe, origins, grid.n_images, file, stages))
+
+
+def _bring_up_to_date(
+    title: str, chains: Sequence[Chain], board: str, params: Params, jobs: int, environ: dict[str, str]
+) -> None:
+    """Run those chains that have a stale stage, with a display and live curves."""
+    from gm_bench.running.overview import RunDisplay
+    from gm_bench.tracking.live import LiveCurves
+
+    stale = runner.stale_stages(params, board, typer.echo)
+    due = [chain for chain in chains if stale.keys() & set(chain.stages)]
+    if not due:
+        return
+    with RunDisplay(title, due) as display, LiveCurves(due, display.say):
+        runner.run_layer(due, jobs, environ)
+    failed = [chain.name for chain in due if chain.state == "failed"]
+    if failed:
+        raise ValueError(
+            f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand above, "
+            "what was finished is kept, and the same command goes on from there"
+        )

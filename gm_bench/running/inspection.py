@@ -1,0 +1,149 @@
+"""One cell of a board, all that is known of it, for the terminal."""
+
+import shlex
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from gm_bench import io
+from gm_bench.cell import Cell
+from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.report.formatting import duration, number
+from gm_bench.results.schema import divergence_place
+from gm_bench.running.boards import address
+
+FILES = ("model.safetensors", "samples.safetensors", "grid.png", "history.csv", "cost.json", "metrics.json")
+Json = Mapping[str, Any]
+
+
+def describe(
+    cell: Cell,
+    state: str,
+    recipe: Json,
+    origins: Mapping[str, str],
+    n_images: int,
+    file: Path,
+    stages: Sequence[str],
+) -> Group:
+    """State, parameters, metrics draw by draw, cost, files and commands of a cell.
+
+    Args:
+        cell: which.
+        state: fresh, stale, missing, or that it is not on the board.
+        recipe: what params.yaml says now; what the cell was trained with is marked where it differs.
+        origins: where in params.yaml each value of the recipe stands, by dotted key.
+        n_images: the budget that params.yaml says now.
+        file: the dvc.yaml of the cell's stages.
+        stages: their names, in order.
+    """
+    folder = cell.folder
+    places = {**origins, "n_images": f"boards.{cell.board}.n_images"}
+    metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
+    parts: list[RenderableType] = [Text(f"{cell}: {_state(state, metrics, cost)}", "bold")]
+    parts.append(_parameters({"n_images": n_images, **recipe}, places, cost))
+    if metrics and metrics["values"]:
+        parts.append(_metrics(metrics["values"]))
+    if cost:
+        parts.append(_costs(cost))
+    parts.append(_files(folder))
+    parts.append(_commands(cell, file, stages))
+    return Group(*parts)
+
+
+def _read(path: Path) -> Json | None:
+    if not path.exists():
+        return None
+    content: Json = io.read_json(path)
+    return content
+
+
+def _state(state: str, metrics: Json | None, cost: Json | None) -> str:
+    """Fresh, stale or missing, and how its training ended."""
+    record = metrics or cost
+    if record and record["divergence"]:
+        value = record["divergence"]["value"]
+        return f"{state}, diverged at {divergence_place(record['divergence'])}: {value}"
+    meanings = {
+        "stale": "stale: code, data or parameters changed since",
+        "missing": "missing: never finished",
+    }
+    return meanings.get(state, state)
+
+
+def _parameters(now: Json, origins: Mapping[str, str], cost: Json | None) -> Table:
+    table = _table("parameter", "value", "trained with", "from")
+    then = dict(_flat({"n_images": cost["budget"], **cost["recipe"]})) if cost else {}
+    values = dict(_flat(now))
+    for key in dict.fromkeys([*values, *then]):
+        value = values.get(key, "absent")
+        other = "" if not cost or then.get(key) == value else then.get(key, "absent")
+        table.add_row(key, escape(value), Text(other, style="yellow"), origins.get(key, "a default"))
+    return table
+
+
+def _flat(tree: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, str(list(value) if isinstance(value, tuple) else value)
+
+
+def _metrics(values: Mapping[str, list[float]]) -> Table:
+    n_draws = max(map(len, values.values()))
+    table = _table("metric", "mean", "sd of draws", *(f"draw {i}" for i in range(n_draws)))
+    for name, draws in values.items():
+        sd = f"{statistics.stdev(draws):.3g}" if len(draws) > 1 else "–"
+        table.add_row(
+            IMAGES.title(name), f"{statistics.fmean(draws):.4g}", sd, *(f"{value:.4g}" for value in draws)
+        )
+    return table
+
+
+def _costs(cost: Json) -> Table:
+    table = _table("cost", "")
+    table.add_row("time", duration(cost["seconds"]))
+    table.add_row("images", f"{number(cost['images'], 0)} of {number(cost['budget'], 0)}")
+    for name in ("images_per_second", "flops", "rounds"):
+        if cost.get(name) is not None:
+            table.add_row(name.replace("_", " "), number(cost[name], 0))
+    for name in ("updates", "parameters"):
+        table.add_row(name, ", ".join(f"{player} {number(n, 0)}" for player, n in cost[name].items()))
+    if cost.get("peak_memory_bytes") is not None:
+        table.add_row("peak memory", f"{number(cost['peak_memory_bytes'] / 2**20, 0)} MiB")
+    table.add_row("device", cost["device"])
+    return table
+
+
+def _files(folder: Path) -> Table:
+    table = _table("file", "bytes")
+    for name in FILES:
+        path = folder / name
+        table.add_row(str(path), number(path.stat().st_size, 0) if path.exists() else "not there")
+    return table
+
+
+def _commands(cell: Cell, file: Path, names: Sequence[str]) -> Table:
+    """What makes the cell again: with what it depends on, and stage by stage from scratch."""
+    stages = [shlex.quote(address(file, cell.stage(stage))) for stage in names]
+    arguments = shlex.join([cell.board, cell.dataset, cell.variant, str(cell.seed)])
+    table = _table("to reproduce", "")
+    table.add_row("up to date, with all it depends on", f"dvc repro {stages[-1]}")
+    table.add_row("from scratch", f"dvc repro --single-item --force {' '.join(stages)}")
+    for stage in names:
+        table.add_row(f"{stage} alone, without DVC", f"python -m pipelines.{stage} {arguments}")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,37 @@
+"""What params.yaml says of the audit."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class AuditSet(BaseModel):
+    """How many images of a dataset make a set of the audit, and how often it repeats.
+
+    Clean draws measure the noise, the others how each disturbance moves a metric.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_samples: Annotated[int, Field(ge=2, strict=True)]
+    clean_draws: Annotated[int, Field(ge=3, strict=True)]
+    disturbed_draws: Annotated[int, Field(ge=2, strict=True)]
+
+
+class Audit(BaseModel):
+    """What the metrics themselves are tested with (pipelines/audit).
+
+    `strengths` has growing strengths of entries of `gm_bench.tracks.audit.corruptions.FAILURES`;
+    `noise_multiple` is how many standard deviations of clean draws a metric must move to count as having
+    noticed; `sizes` are the numbers of images that it is computed from when nothing is wrong.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    datasets: list[Name] = Field(min_length=1)
+    sets: dict[Name, AuditSet]
+    noise_multiple: Annotated[float, Field(gt=0)]
+    sizes: list[Annotated[int, Field(ge=2, strict=True)]]
+    strengths: dict[Name, Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]]

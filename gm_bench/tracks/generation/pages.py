@@ -1,0 +1,262 @@
+"""How results of generated images are shown: protocol, likelihoods, memorisation, sample pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gm_bench import io
+from gm_bench.cell import DATA
+from gm_bench.metrics.catalogue import LIKELIHOOD
+from gm_bench.report.display import Samples
+from gm_bench.report.formatting import count
+from gm_bench.report.pictures import Figure, Gallery, exact_grid, grid_picture
+from gm_bench.results.leaderboard import Entry, Leaderboard
+from gm_bench.results.schema import FLOOR, OK, CellResult
+
+Json = Mapping[str, Any]
+MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ"
+N_SHOWN = 64  # samples on the page of a cell
+
+
+def summary(board: Leaderboard, dataset: str) -> str:
+    """What stands beside the dataset's name."""
+    protocol = board.protocols[dataset]
+    return f"N = {protocol['n_samples']:,}, features of {protocol['extractor']['name']}"
+
+
+def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
+    """What the numbers of a dataset depend on, one sentence a line."""
+    protocol, names = board.protocols[dataset], board.metrics(dataset)
+    extractor, n, draws = protocol["extractor"], protocol["n_samples"], protocol["draws"]
+    score = "Inception Score" if "inception_score" in names else "classifier score"
+    scope = (
+        "comparable wherever this protocol is used"
+        if extractor["comparable"] == "everywhere"
+        else f"made for this dataset: numbers comparable {extractor['comparable']} only"
+    )
+    return [
+        f"N = {n:,}: each value compares {n:,} generated images with {n:,} real ones of the "
+        f"{protocol['split']} split and is the mean over {count(draws, 'independent draw')} per seed.",
+        f"{FLOOR}: the same metrics between two disjoint sets of real images at the same N, "
+        "the best that a model can be expected to reach; ± over "
+        f"{count(protocol['floor_splits'], 'random split')} of the same {n + protocol['n_train']:,} "
+        "held-out and training images into two such sets, class by class (no ± where the floor is fixed).",
+        "1-NN: leave-one-out accuracy of telling generated from real, best one half; 1-NN train: the same "
+        "against training images, below one half where they are copied.",
+        f"Extractor: {extractor['name']}, sha256 {extractor['sha256'][:12]}, "
+        f"{extractor['features']} features, {scope}.",
+        f"Preprocessing: {protocol['preprocessing']}; {protocol['dtype']}, "
+        f"TF32 {'on' if protocol['tf32'] else 'off'}.",
+        f"Estimates: {score} over {count(protocol['score_splits'], 'split')}; "
+        f"KID over {count(protocol['kid_subsets'], 'subset')} of {protocol['kid_subset_size']:,}; "
+        f"precision, recall, density and coverage with {count(protocol['neighbours'], 'neighbour')}; "
+        f"FID∞ through {count(protocol['fid_subsets'], 'size')} of subsets.",
+        f"Memorisation: against {protocol['n_train']:,} images that training was shown; duplicates are "
+        f"nearer to one of them than {protocol['duplicate_quantile']:.0%} of the held-out images are.",
+        *_likelihood_in_words(board, dataset),
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in protocol["versions"].items()) + ".",
+    ]
+
+
+def notes(board: Leaderboard, dataset: str) -> list[str]:
+    """Of which variants not the last model is reported."""
+    return [
+        f"{entry.variant}*: the snapshot with the least FID against validation images is reported, after "
+        + ", ".join(f"{images:,} images (seed {seed})" for seed, images in picked(entry).items())
+        + ", and not the last model."
+        for entry in board.entries[dataset]
+        if picked(entry)
+    ]
+
+
+def picked(entry: Entry) -> dict[int, int]:
+    """Images shown before the snapshot that is reported, by seed; empty where the last model is."""
+    return {
+        seed: details["checkpoint"]["images"]
+        for seed, details in entry.details.items()
+        if seed not in entry.divergences and "images" in details["checkpoint"]
+    }
+
+
+def starred(entry: Entry) -> bool:
+    return bool(picked(entry))
+
+
+def row_facts(entry: Entry) -> Json:
+    """What the likelihoods of a row are of, and which model it reports."""
+    first = entry.details[entry.seeds[0]]
+    images = list(picked(entry).values())
+    checkpoint = {"rule": first["checkpoint"]["rule"]} | ({"images": images} if images else {})
+    return {"density": first["density"], "checkpoint": checkpoint}
+
+
+def marks(board: Leaderboard, dataset: str) -> dict[tuple[str, str], str]:
+    """The sign behind each likelihood: the same sign, the same kind of density."""
+    return {
+        (variant, metric): mark
+        for mark, variants in zip(MARKS, _densities(board, dataset).values(), strict=False)
+        for variant in variants
+        for metric in board.catalogue.group(LIKELIHOOD)
+    }
+
+
+def _densities(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
+    """What likelihoods are of → the variants whose likelihood is of that."""
+    kinds: dict[str, list[str]] = {}
+    for entry in board.entries[dataset]:
+        if any(metric in entry.metrics for metric in board.catalogue.group(LIKELIHOOD)):
+            kinds.setdefault(entry.details[entry.seeds[0]]["density"], []).append(entry.variant)
+    return dict(sorted(kinds.items()))
+
+
+def _likelihood_in_words(board: Leaderboard, dataset: str) -> list[str]:
+    """What the ELBO is of, where there is one."""
+    kinds = _densities(board, dataset)
+    if not kinds:
+        return []
+    protocol = board.protocols[dataset]
+    said = "; ".join(
+        f"{mark} {kind}: {', '.join(names)}"
+        for mark, (kind, names) in zip(MARKS, kinds.items(), strict=False)
+    )
+    return [
+        f"Likelihood: ELBO and importance-weighted bound of log p, mean over {protocol['bound_images']:,} "
+        f"test images with {count(protocol['bound_codes'], 'code')} each, in nats per image. Only values of "
+        f"one sign can be compared. {said}."
+    ]
+
+
+def failures(result: CellResult) -> list[str]:
+    """Classes that no sample of a draw is taken for."""
+    return [
+        f"No sample of draw {i} is taken for class {', '.join(map(str, names))}."
+        for i, names in enumerate(result.details.get("missing_classes", ()))
+        if names
+    ]
+
+
+def cell_facts(result: CellResult) -> list[tuple[str, str]]:
+    """What the cell's likelihood is of, where it has one."""
+    kind = result.details.get("density")
+    return [("likelihood", kind)] if kind else []
+
+
+def samples(result: CellResult) -> Samples:
+    """The first samples of the first draw, and those from the same codes while the cell trained.
+
+    Raises:
+        FileError: a file is missing or damaged.
+    """
+    drawn = None
+    if result.status == OK:
+        n = min(N_SHOWN, result.protocol["n_samples"])
+        drawn = io.read_places(_samples_file(result), "images", [(0, i) for i in range(n)])
+    snapshots, metadata = io.read_tensors(result.cell.folder / "snapshots.safetensors")
+    images = snapshots["images"]
+    return Samples(drawn, images if len(images) else None, tuple(metadata["images_shown"]))
+
+
+def real(dataset: str, n: int) -> Tensor:
+    """n images of the test split, evenly spread, uint8 (n, C, H, W).
+
+    Raises:
+        FileError: the file is missing or damaged.
+    """
+    return io.read_rows(DATA / dataset / "test.safetensors", "images", n)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sample and the training image nearest to it.
+
+    Args:
+        sample: (C, H, W), uint8.
+        train: the same.
+        distance_ratio: their distance in features over the median one of held-out images to theirs.
+    """
+
+    sample: Tensor
+    train: Tensor
+    distance_ratio: float
+
+
+def pairs(result: CellResult) -> list[Pair]:
+    """The samples of the first draw that are nearest to a training image, nearest first.
+
+    Raises:
+        FileError: a file is missing or damaged.
+    """
+    draws = result.details["closest_pairs"]
+    places: list[Json] = draws[0] if draws else []
+    if not places:
+        return []
+    drawn = io.read_places(_samples_file(result), "images", [(0, place["sample"]) for place in places])
+    train = DATA / result.dataset / "train.safetensors"
+    trained = io.read_places(train, "images", [(place["train"],) for place in places])
+    return [
+        Pair(sample, image, place["distance_ratio"])
+        for sample, image, place in zip(drawn, trained, places, strict=True)
+    ]
+
+
+def galleries(results: Sequence[CellResult], n_bytes: int) -> list[Gallery]:
+    """The samples nearest to training images, of each of the cells."""
+    return nearest_of_variants([(result, pairs(result)) for result in results], n_bytes)
+
+
+def nearest_of_variants(found: Sequence[tuple[CellResult, Sequence[Pair]]], n_bytes: int) -> list[Gallery]:
+    """A picture of the pairs of each cell, as far as there are any."""
+    figures = tuple(
+        Figure(
+            heading=result.variant,
+            caption=f"nearest {of_cell[0].distance_ratio:.2f}",
+            picture=grid_picture(_rows(of_cell), len(of_cell), n_bytes),
+            text=_text(result, of_cell),
+        )
+        for result, of_cell in found
+        if of_cell
+    )
+    note = (
+        "Upper row: the samples of a variant that lie nearest to a training image; beneath each, that image. "
+        "Beside the name: how far the nearest pair is apart, as a share of the median distance of held-out "
+        "images to theirs; near 0 it is a copy."
+    )
+    return [Gallery("Nearest training images", "", note, figures)] if figures else []
+
+
+def cell_galleries(result: CellResult) -> list[Gallery]:
+    """The samples of one cell that are nearest to training images, exact."""
+    return nearest_of_cell(result, pairs(result))
+
+
+def nearest_of_cell(result: CellResult, found: Sequence[Pair]) -> list[Gallery]:
+    """A picture of the pairs of one cell, if there are any."""
+    if not found:
+        return []
+    ratios = ", ".join(f"{pair.distance_ratio:.2f}" for pair in found)
+    caption = f"Distance over the median one of held-out images: {ratios}."
+    figure = Figure(result.variant, caption, exact_grid(_rows(found), len(found)), _text(result, found))
+    return [
+        Gallery("Nearest training images", "samples above, training images beneath", "", (figure,)),
+    ]
+
+
+def _rows(found: Sequence[Pair]) -> Tensor:
+    """The samples, then the training images that are nearest to them."""
+    return torch.stack([pair.sample for pair in found] + [pair.train for pair in found])
+
+
+def _text(result: CellResult, found: Sequence[Pair]) -> str:
+    cell = result.cell
+    return (
+        f"the {len(found)} samples of {cell.variant} on {cell.dataset}, seed {cell.seed}, that are nearest "
+        "to a training image, above those images"
+    )
+
+
+def _samples_file(result: CellResult) -> Path:
+    return result.cell.folder / "samples.safetensors"

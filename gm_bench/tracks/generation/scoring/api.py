@@ -1,0 +1,143 @@
+"""`gm_bench.evaluate`: the numbers of `gm-bench evaluate` from Python, on images in memory or in files."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gm_bench import io
+from gm_bench.cell import EXTRACTORS, reports_of
+from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, from_memory, read_images
+from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.nets.lenet import shape_of
+from gm_bench.reproducibility import deterministic, resolve
+from gm_bench.results.leaderboard import from_json
+from gm_bench.results.protocol import Protocol
+from gm_bench.tracks.generation.scoring.score import (
+    ScoringError,
+    Standard,
+    difference_to_board,
+    known_standard,
+    own_standard,
+    score,
+)
+
+Images = str | os.PathLike[str] | NDArray[Any] | Tensor
+FAKE, REAL = "fake", "real"
+# What images are compared under where no dataset's protocol is asked for: that of digits, with as many
+# images as there are. The extractor and the numbers of images are chosen by `own_standard`.
+STANDARD = Protocol(
+    extractor="lenet",
+    n_samples=2,
+    n_train=2,
+    draws=1,
+    score_splits=1,
+    kid_subsets=100,
+    kid_subset_size=400,
+    fid_subsets=5,
+    neighbours=3,
+    duplicate_quantile=0.01,
+    bound_images=800,
+    bound_codes=64,
+    floor_splits=10,
+)
+
+
+def evaluate(
+    fake: Images,
+    real: Images,
+    *,
+    labels: NDArray[Any] | Tensor | None,
+    extractor: str,
+    channels: str | None,
+    resize: int | None,
+    allow_low_range: bool,
+    board: str,
+    device: str,
+) -> dict[str, Any]:
+    """The row of `fake` against `real`; see `gm_bench.evaluate`."""
+    if channels is not None and channels not in CHANNELS:
+        raise ScoringError(f"channels is '{channels}'; allowed: {', '.join(CHANNELS)}")
+    place, wanted = resolve(device), Wanted(CHANNELS[channels] if channels else None, resize)
+    with _in_words_of_python(), deterministic():
+        found = _read(fake, None, FAKE, wanted, allow_low_range)
+        if _is_dataset(real):
+            if extractor != "auto" or labels is not None:
+                raise ScoringError(f"extractor and labels are for real images; {real} has its own")
+            standard = _known(str(real), place)
+            check_shape(found, standard.extractor.image_shape, _name(fake, FAKE), str(real))
+        else:
+            reference = _read(real, labels, REAL, wanted, False)
+            check_shape(found, shape_of(reference.images), _name(fake, FAKE), str(_name(real, REAL)))
+            standard = own_standard(
+                reference,
+                _name(real, REAL),
+                len(found.images),
+                extractor,
+                STANDARD,
+                place,
+                say=lambda sentence: None,
+                kept=_kept(),
+            )
+        scored = score(found, _name(fake, FAKE), standard, place)
+        path = reports_of(board) / "leaderboard.json"
+        table = from_json(io.read_json(path), str(path), IMAGES) if path.exists() else None
+        return scored.to_json(difference_to_board(scored, table))
+
+
+def _read(
+    images: Images, labels: NDArray[Any] | Tensor | None, name: str, wanted: Wanted, allow_low_range: bool
+) -> Foreign:
+    if isinstance(images, np.ndarray | Tensor):
+        return from_memory(images, labels, name, wanted, allow_low_range)
+    if labels is not None:
+        raise ScoringError(
+            "labels are for real images in memory: a folder has one sub-folder for each class, "
+            "a file an array labels"
+        )
+    return read_images(Path(images), wanted, allow_low_range=allow_low_range)
+
+
+def _name(images: Images, name: str) -> Path:
+    """The path of images, or what messages call those in memory."""
+    return Path(name) if isinstance(images, np.ndarray | Tensor) else Path(images)
+
+
+def _is_dataset(real: Images) -> bool:
+    """Whether it names a dataset of the params.yaml of the working folder."""
+    from gm_bench.config import PARAMS_FILE, load_params
+
+    return isinstance(real, str) and PARAMS_FILE.exists() and real in load_params().datasets
+
+
+def _known(dataset: str, device: torch.device) -> Standard:
+    from gm_bench.config import load_params
+
+    return known_standard(dataset, load_params(), device)
+
+
+def _kept() -> Path:
+    """Where classifiers trained on one's own images are kept: in the repository, else in the user's cache."""
+    from gm_bench.config import PARAMS_FILE
+
+    if PARAMS_FILE.exists():
+        return EXTRACTORS
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "gm-bench" / "extractors"
+
+
+@contextmanager
+def _in_words_of_python() -> Iterator[None]:
+    """Sentences that name an option of the command name the argument: --allow-low-range, allow_low_range."""
+    try:
+        yield
+    except ValueError as error:
+        sentence = re.sub(r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_"), str(error))
+        raise ScoringError(sentence) from error

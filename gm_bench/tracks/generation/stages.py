@@ -1,0 +1,54 @@
+"""What each stage of the main track depends on besides data: settings of params.yaml, and its modules.
+
+The modules named here are where a stage begins; what they import is followed (gm_bench/running/code.py).
+"""
+
+from gm_bench.config import Params
+from gm_bench.tracks.needs import Needs
+
+
+def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
+    """The stages that a dataset goes through once."""
+    entry = params.dataset(dataset)
+    extractor = f"gm_bench.metrics.extractors.{entry.protocol.extractor}"
+    protocol = entry.protocol.model_dump(mode="json")
+    return {
+        "fetch": Needs(
+            {"source": {"loader": entry.source.loader, **entry.source.options}},
+            ["gm_bench.data.dataset", f"gm_bench.data.loaders.{entry.source.loader}"],
+        ),
+        "extractor": Needs(
+            {"extractor": entry.protocol.extractor},
+            ["gm_bench.tracks.generation.extraction", extractor],
+        ),
+        "reference": Needs(
+            {"protocol": protocol, "n_validation": entry.n_validation},
+            ["gm_bench.tracks.generation.reference", extractor],
+        ),
+    }
+
+
+def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str, Needs]:
+    """The stages of the cells of one variant on one dataset, the same for every seed."""
+    grid, entry = params.board(board), params.dataset(dataset)
+    recipe = params.recipe(variant, grid.recipe)
+    model = [f"gm_bench.variants.{variant}", f"gm_bench.nets.{recipe.network.name}"]
+    extractor = f"gm_bench.metrics.extractors.{entry.protocol.extractor}"
+    protocol = entry.protocol.model_dump(mode="json")
+    training = {
+        "recipe": recipe.model_dump(mode="json"),
+        "n_images": grid.n_images,
+        "n_snapshots": grid.n_snapshots,
+        "n_validation": entry.n_validation,
+    }
+    return {
+        "train": Needs(training, ["gm_bench.training.fit", *model]),
+        "sample": Needs(
+            {
+                **{key: protocol[key] for key in ("n_samples", "draws", "bound_images", "bound_codes")},
+                "n_validation": entry.n_validation,
+            },
+            ["gm_bench.tracks.generation.drawing", *model, extractor],
+        ),
+        "evaluate": Needs({"protocol": protocol}, ["gm_bench.tracks.generation.measuring", extractor]),
+    }

@@ -1,0 +1,26 @@
+"""The track of generated images: what its leaderboards rank by and show."""
+
+from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.tracks.generation import pages
+from gm_bench.tracks.generation.charts import charts
+from gm_bench.tracks.track import Track
+
+TRACK = Track(
+    name="generation",
+    catalogue=IMAGES,
+    protocol_in_words=pages.protocol_in_words,
+    charts=charts,
+    summary=pages.summary,
+    notes=pages.notes,
+    marks=pages.marks,
+    starred=pages.starred,
+    row_facts=pages.row_facts,
+    failures=pages.failures,
+    cell_facts=pages.cell_facts,
+    samples=pages.samples,
+    real=pages.real,
+    galleries=pages.galleries,
+    cell_galleries=pages.cell_galleries,
+    row_details=("density", "checkpoint"),
+    metric_pairs=(("precision", "recall"),),
+)

@@ -1,0 +1,180 @@
+"""A board's cells → MLflow, and from there → reports/BOARD: tables, pages, charts, files for DVC's own words.
+
+reports/BOARD/leaderboard.{md,csv,json,html}, figures/ (charts with their numbers), cells/ (a page each),
+metrics.json (means, for `dvc metrics`) and curves.csv (while training, for `dvc plots`).
+"""
+
+import csv
+import io as text
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gm_bench import io
+from gm_bench.cell import Cell, reports_of
+from gm_bench.report import cell_page, page, tables
+from gm_bench.report.charts import Chart
+from gm_bench.report.display import Samples
+from gm_bench.report.drawing import standalone
+from gm_bench.results import leaderboard
+from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.schema import OK, CellResult, Origin, read_card, read_cell, read_floor
+from gm_bench.tracking import record
+from gm_bench.tracking.record import Pictures, Record
+from gm_bench.tracking.store import Store
+from gm_bench.tracking.views import Columns
+from gm_bench.tracks.track import Track
+
+N_REAL = 64  # real images beside the samples
+GRID, SNAPSHOTS = "grid.png", "snapshots.safetensors"
+
+
+@dataclass(frozen=True)
+class Published:
+    """The leaderboard, how many runs stand for it in the store, and how many of them had to be written."""
+
+    board: Leaderboard
+    n_runs: int
+    n_written: int
+
+
+def publish(
+    track: Track,
+    cells: Sequence[Cell],
+    origin: Callable[[str], Origin],
+    store: Store,
+    revision: Mapping[str, str],
+) -> Published:
+    """Publish the cells of one board, read them back, and write its reports.
+
+    Args:
+        track: that of the board.
+        cells: all of one board, at least one.
+        origin: variant → what it says it is.
+        store: where runs go.
+        revision: tags that say which state of code and data this is.
+
+    Raises:
+        FileError: a file of a cell or of a dataset is missing or damaged, or a report cannot be written.
+        ResultError: files of a cell do not belong together.
+        LeaderboardError: the results cannot stand in one table.
+        TrackingError: the store cannot be used.
+    """
+    name = cells[0].board
+    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    results = [read_cell(cell, origin(cell.variant)) for cell in cells]
+    records = [
+        *(floor_record(name, dataset) for dataset in datasets),
+        *(cell_record(result, track) for result in results),
+    ]
+    n_written = sum(store.publish(each) for each in records)
+    rows = store.rows([f"{name}/{dataset}" for dataset in datasets])
+    board = leaderboard.build(rows, cells, track.catalogue, track.name)
+    write_reports(board, track, results)
+    for dataset in datasets:
+        n_written += store.publish(_leaderboard_record(board, dataset, track, records, revision))
+        columns = Columns(track.catalogue, board.main_metrics(dataset), track.metric_pairs)
+        store.describe(f"{name}/{dataset}", columns)
+    return Published(board, len(records) + len(datasets), n_written)
+
+
+def cell_record(result: CellResult, track: Track) -> Record:
+    """The run that stands for a cell in the tracking store."""
+    pictures = None
+    if track.samples is not None:
+        folder = result.cell.folder
+        grid = folder / GRID if result.status == OK else None
+        pictures = Pictures(grid, folder / SNAPSHOTS, result.cost["budget"])
+    return record.of_cell(result, read_card(result.dataset), track.row_details, pictures)
+
+
+def floor_record(board: str, dataset: str) -> Record:
+    """The run that stands for a dataset's floor."""
+    return record.of_floor(board, read_floor(dataset), read_card(dataset))
+
+
+def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult]) -> None:
+    """All files under reports/BOARD.
+
+    Args:
+        results: the board's cells.
+    """
+    folder = reports_of(board.name)
+    drawn = {d: track.charts(board, d, [r for r in results if r.dataset == d]) for d in board.datasets}
+    samples = {result.cell: track.samples(result) for result in results} if track.samples else {}
+    real = {dataset: track.real(dataset, N_REAL) for dataset in board.datasets} if track.real else {}
+    files = {
+        "leaderboard.md": tables.to_markdown(board, track),
+        "leaderboard.csv": leaderboard.to_csv(board),
+        "leaderboard.html": page.render(board, results, track, drawn, samples, real),
+        "curves.csv": curves_csv(results),
+    }
+    for name, content in files.items():
+        io.write_text(folder / name, content)
+    facts = {key: track.row_facts(entry) for key, entry in board.by_key.items()}
+    io.write_json(folder / "leaderboard.json", leaderboard.to_json(board, facts))
+    io.write_json(folder / "metrics.json", leaderboard.to_metrics(board))
+    for chart in (chart for of_dataset in drawn.values() for chart in of_dataset):
+        _write_chart(folder / "figures", chart)
+    _write_cell_pages(folder / "cells", board, track, results, samples)
+
+
+def curves_csv(results: Sequence[CellResult]) -> str:
+    """Metrics while training: a line for each time of each cell, a column for each metric."""
+    metrics = sorted({metric for result in results for metric in result.curves})
+    buffer = text.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["dataset", "variant", "seed", "images", *metrics])
+    for result in results:
+        at: dict[int, dict[str, float]] = {}
+        for metric, curve in result.curves.items():
+            for images, value in curve:
+                at.setdefault(images, {})[metric] = value
+        for images, values in sorted(at.items()):
+            line = [result.dataset, result.variant, result.seed, images]
+            writer.writerow([*line, *(values.get(metric, "") for metric in metrics)])
+    return buffer.getvalue()
+
+
+def _write_chart(folder: Path, chart: Chart) -> None:
+    """Its numbers and, where it is a single picture, the picture."""
+    io.write_text(folder / f"{chart.name}.csv", chart.table)
+    if len(chart.panels) == 1 and not chart.panels[0].label:
+        io.write_text(folder / f"{chart.name}.svg", standalone(chart.panels[0].svg))
+
+
+def _write_cell_pages(
+    folder: Path,
+    board: Leaderboard,
+    track: Track,
+    results: Sequence[CellResult],
+    samples: Mapping[Cell, Samples],
+) -> None:
+    for result in results:
+        siblings = [r.cell for r in results if (r.dataset, r.variant) == (result.dataset, result.variant)]
+        rendered = cell_page.render(
+            result,
+            track,
+            floor=board.floors[result.dataset],
+            floor_sd=board.floor_sds[result.dataset],
+            siblings=sorted(siblings),
+            samples=samples.get(result.cell),
+        )
+        io.write_text(folder / result.cell.page, rendered)
+
+
+def _leaderboard_record(
+    board: Leaderboard, dataset: str, track: Track, records: Sequence[Record], revision: Mapping[str, str]
+) -> Record:
+    """A dataset's leaderboard with the reports, as a run of its own."""
+    of_dataset = [each for each in records if each.dataset == dataset]
+    files = [reports_of(board.name) / f"leaderboard.{suffix}" for suffix in ("html", "md", "csv", "json")]
+    return record.of_leaderboard(
+        board.name,
+        dataset,
+        table=tables.main_table(board, dataset, track),
+        files={file.name: io.read_text(file) for file in files},
+        card=of_dataset[0].card,
+        ended_ms=max(each.ended_ms for each in of_dataset),
+        revision=revision,
+    )

@@ -1,0 +1,51 @@
+"""What declares a track, and how it is found by its name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from gm_bench.report.display import Display
+from gm_bench.results.schema import Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track(Display):
+    """A track: its metrics, what it ranks by, and how its results are shown (see `Display`).
+
+    Args:
+        name: as boards name it.
+        row_details: keys of the cells' `details` that a row of the leaderboard needs.
+        origin: variant → what it says it is; None where variants are those of gm_bench.variants.
+        metric_pairs: metrics that say something against each other, for MLflow's scatter charts.
+    """
+
+    name: str
+    origin: Callable[[str], Origin] | None = None
+    row_details: tuple[str, ...] = ()
+    metric_pairs: tuple[tuple[str, str], ...] = ()
+
+
+class TrackError(ValueError):
+    """There is no such track; the message says where it was looked for."""
+
+
+def find(name: str) -> Track:
+    """The track called `name`: the attribute TRACK of `gm_bench.tracks.NAME.track`.
+
+    A name with a dot is that of a package outside of this one, with a module `track` too.
+
+    Raises:
+        TrackError: there is no such module, or it declares no track.
+    """
+    module = f"{name if '.' in name else f'gm_bench.tracks.{name}'}.track"
+    try:
+        track = import_module(module).TRACK
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise TrackError(f"there is no track '{name}': no module {module}") from None
+    except AttributeError:
+        raise TrackError(f"there is no track '{name}': {module} declares no TRACK") from None
+    if not isinstance(track, Track):
+        raise TrackError(f"{module}.TRACK is no track but {type(track).__name__}")
+    return track

@@ -1,0 +1,203 @@
+"""From Python: the examples of docs/python.md as they stand there, and the same numbers as the command's."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from typer.testing import CliRunner
+
+import gm_bench
+from gm_bench import cli, io
+from gm_bench.cell import Cell
+from gm_bench.config import Params
+from gm_bench.data.dataset import read_split
+from gm_bench.metrics.extractors.lenet import FOLDER, LeNetExtractor, pinned_file
+from gm_bench.tracks.generation.scoring.api import STANDARD
+from gm_bench.training.job import Job
+from gm_bench.training.state import build
+
+CPU = torch.device("cpu")
+EXAMPLES = re.findall(r"```python\n(.*?)```", Path("docs/python.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory, digits_with_reference: Path, params: Params) -> Path:
+    """Digits with their reference, and two cells that were trained for no image at all."""
+    path = tmp_path_factory.mktemp("repository")
+    shutil.copytree(digits_with_reference, path, dirs_exist_ok=True)
+    for board, variant in (("digits", "vae"), ("all", "cgan")):
+        cell = Cell(board, "digits", variant, 0)
+        recipe = params.recipe(variant, "tiny")
+        model = build(Job(cell, recipe, 64), (1, 8, 8), 10, CPU)
+        metadata = {
+            "cell": cell.as_dict(),
+            "status": "ok",
+            "image_shape": (1, 8, 8),
+            "class_counts": [80] * 10,
+            "recipe": recipe.model_dump(mode="json"),
+        }
+        io.write_tensors(path / cell.folder / "model.safetensors", model.state_dict(), metadata)
+    return path
+
+
+def run(example: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/python.md", "exec"), names)
+    return names
+
+
+def test_a_trained_cell_is_sampled_from(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    found = run(EXAMPLES[0])
+    for images in (found["images"], found["more"]):
+        assert (images.shape, images.dtype) == ((16, 1, 8, 8), torch.uint8)
+    assert torch.equal(found["images"], found["cell"].sample(16, seed=1))
+    assert found["codes"].shape[0] == 4
+    monkeypatch.chdir("/")
+    elsewhere = gm_bench.load_cell("digits/vae/0", repository=repository)
+    assert torch.equal(found["images"], elsewhere.sample(16, seed=1))
+    with pytest.raises(ValueError, match=r"'digits/vae' is no cell: give DATASET/VARIANT/SEED"):
+        gm_bench.load_cell("digits/vae")
+    with pytest.raises(ValueError, match=r"digits/vae/0 is not trained yet"):
+        gm_bench.load_cell("digits/vae/0")
+
+
+def test_images_in_memory_are_judged_outside_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = run(EXAMPLES[1])
+    row, real = found["row"], found["real"]
+    assert (row["images"], row["reference"], row["n_images"]) == ("fake", "real", 800)
+    # 128 features of variance about 1: shuffled pixels are far away, real digits as near as can be
+    assert row["values"]["fid"][0] > 50
+    assert 0 < row["floor"]["fid"] < 2.56
+    assert row["comparable_with_leaderboard"] is False
+    assert list(tmp_path.iterdir()) == []
+    # a tensor, another order of axes, and a file are the same images
+    tensor = gm_bench.evaluate(torch.from_numpy(found["fake"])[:, None], real[..., None], extractor="digits")
+    assert tensor == row
+    np.savez(tmp_path / "fake.npz", found["fake"])
+    filed = gm_bench.evaluate(tmp_path / "fake.npz", real, extractor="digits")
+    assert filed | {"images": "fake"} == row
+
+
+def test_images_are_judged_under_the_protocol_of_a_dataset(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    found = run(EXAMPLES[2])
+    row = found["row"]
+    assert row["floor"] == io.read_json(Path("reference/digits/floor.json"))["values"]
+    assert {len(values) for values in row["values"].values()} == {3}
+    assert row["difference"] == "there is no leaderboard yet: make repro writes it"
+    np.savez("samples.npz", found["samples"].numpy())
+    arguments = ["evaluate", "samples.npz", "--reference", "digits", "--json", "row.json", "--device", "cpu"]
+    assert CliRunner().invoke(cli.app, arguments).exit_code == 0
+    assert io.read_json(Path("row.json")) | {"images": "fake"} == row
+    with pytest.raises(ValueError, match="extractor and labels are for real images; digits has its own"):
+        gm_bench.evaluate(found["samples"], "digits", extractor="lenet")
+
+
+@pytest.fixture
+def real(digits_with_reference: Path) -> tuple[Tensor, Tensor]:
+    return read_split(digits_with_reference / "data/digits", "train")
+
+
+def test_ones_own_real_images_give_the_numbers_of_the_command(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, real: tuple[Tensor, Tensor], params: Params
+) -> None:
+    monkeypatch.chdir(repository)
+    constants = (
+        "score_splits",
+        "kid_subsets",
+        "kid_subset_size",
+        "fid_subsets",
+        "neighbours",
+        "duplicate_quantile",
+    )
+    of_digits = params.dataset("digits").protocol
+    assert [getattr(STANDARD, name) for name in constants] == [getattr(of_digits, name) for name in constants]
+    np.savez("real.npz", images=real[0].numpy())
+    np.savez("fake.npz", real[0][:100].flip(3).numpy())
+    arguments = [
+        "evaluate",
+        "fake.npz",
+        "--reference",
+        "real.npz",
+        "--extractor",
+        "digits",
+        "--json",
+        "row.json",
+    ]
+    assert CliRunner().invoke(cli.app, [*arguments, "--device", "cpu"]).exit_code == 0
+    row = gm_bench.evaluate("fake.npz", "real.npz", extractor="digits", device="cpu")
+    assert row == io.read_json(Path("row.json"))
+
+
+def test_a_classifier_trained_on_labels_is_kept_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: tuple[Tensor, Tensor]
+) -> None:
+    monkeypatch.setattr("gm_bench.metrics.extractors.classifier.LEAST_UPDATES", 20)
+    monkeypatch.setattr("gm_bench.metrics.extractors.classifier.EPOCHS", 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    images, labels = real
+    first = gm_bench.evaluate(images[:100].flip(3), images, labels=labels)
+    (kept,) = (tmp_path / "cache/gm-bench/extractors").iterdir()
+    assert io.read_json(kept / "extractor.json")["sha256"] == first["protocol"]["extractor"]["sha256"]
+    assert "class_kl" in first["values"]
+    assert gm_bench.evaluate(images[:100].flip(3), images, labels=labels.numpy()) == first
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_refusals_name_arguments_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: tuple[Tensor, Tensor]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images, labels = real
+    for fake, given, sentence in (
+        (images.float() / 255, images, r"'images' of fake is float32, not uint8: for values in 0 to 1"),
+        (images.repeat(1, 3, 1, 1), images, "fake holds colour .* give channels grey to convert"),
+        (
+            images.repeat(1, 1, 2, 2),
+            images,
+            "fake holds images of 16×16 pixels but real of 8×8: give resize 8",
+        ),
+        (images // 8, images, "the images of fake use only the values 0 to 31 .* give allow_low_range if"),
+        (images, images // 8, "the images of real use only the values 0 to 31"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            gm_bench.evaluate(fake, given, extractor="digits")
+    with pytest.raises(ValueError, match="channels is 'gray'; allowed: grey, rgb"):
+        gm_bench.evaluate(images, images, channels="gray")
+    with pytest.raises(ValueError, match="a folder has one sub-folder for each class"):
+        gm_bench.evaluate(images, "somewhere", labels=labels)
+    with pytest.raises(ValueError, match=r"somewhere is neither|somewhere does not exist"):
+        gm_bench.evaluate(images, "somewhere")
+    with pytest.raises(
+        ValueError, match=r"choose auto, inception, lenet, one that is in extractors .* pinned"
+    ):
+        gm_bench.evaluate(images, images, extractor="emoji")
+
+
+def test_pinned_weights_are_those_of_the_package() -> None:
+    record, extractor = LeNetExtractor.of_package("digits", (1, 8, 8))
+    weights, _ = io.read_tensors(FOLDER / pinned_file("digits"))
+    assert record["sha256"] == io.sha256_file(FOLDER / pinned_file("digits"))
+    found = extractor.network.network.state_dict()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+    assert (record["features"], record["logits"], record["comparable"]) == (128, 10, "everywhere")
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = "import gm_bench, sys; print(sorted({'torch', 'numpy', 'pydantic', 'mlflow'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

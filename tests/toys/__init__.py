@@ -1,0 +1,1 @@
+"""Tracks from outside of the package, as somebody else would write them."""
