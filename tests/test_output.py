@@ -102,13 +102,13 @@ def test_the_leaderboard_stage_ends_well_on_a_terminal_of_ascii(
     write_params(tmp_path, ["vae", "wgan"])
     write_dataset(tmp_path)
     for variant, seed in (("vae", 0), ("vae", 1), ("wgan", 0), ("wgan", 1)):
-        write_cell(tmp_path, variant, seed, n_moments=1)
+        write_cell(tmp_path, variant, seed, n_snapshots=1)
     (tmp_path / "[red] :art:").mkdir()
     shutil.copy(migrated, tmp_path / "[red] :art:" / "mlflow.db")
     address = {"MLFLOW_TRACKING_URI": "sqlite:///[red] :art:/mlflow.db"}
-    done = run(tmp_path, surroundings | address, "-m", "pipelines.leaderboard")
+    done = run(tmp_path, surroundings | address, "-m", "pipelines.leaderboard", "digits")
     assert done.returncode == 0, done.stderr
-    assert "6 runs in sqlite:///[red] :art:/mlflow.db, 6 of them new\nwritten: reports/" in done.stdout
+    assert "6 runs in sqlite:///[red] :art:/mlflow.db, 6 of them new\nwritten: reports/digits/" in done.stdout
     assert "11.0 ?0.0" in done.stdout, "the sign between mean and spread is replaced"
 
 
