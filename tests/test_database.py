@@ -10,14 +10,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from fake_cells import write_cell, write_dataset
+from fake_cells import record_of, write_cell, write_dataset
 from servers import serving
 from stores import runs_of, start_child
 
 from gm_bench.tracking import database
 from gm_bench.tracking.database import Database, address_of, file_of, folder_of
 from gm_bench.tracking.store import Store, TrackingError
-from pipelines.leaderboard import read_cell, read_floor
+from gm_bench.tracks.publishing import floor_record
 
 NAMES = ("50%20off", "q?y", "a#b", "two words", "Größe", "runs[1]", 'it\'s "so"', "a+b&c=d", "%", "[red]")
 OLDER = "10d65552106a"  # a schema that MLflow once had
@@ -97,7 +97,7 @@ def test_a_database_in_use_is_waited_for_and_never_called_damaged(here: Path, em
 @pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN"])
 def test_who_only_reads_or_has_not_written_yet_keeps_nobody_from_looking(here: Path, statement: str) -> None:
     store = Store()
-    record = read_floor("digits")
+    record = floor_record("digits", "digits")
     with held(here / "mlflow.db", statement):
         assert Store().pages() == {}
         with pytest.raises(TrackingError, match=r"is in use by .* nothing was changed"):
@@ -129,7 +129,7 @@ def _let_go(goes_on, process: int):
 
 def test_locked_in_the_midst_of_publishing_is_no_damage(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between our look and MLflow's work: MLflow's own words for it become ours."""
-    store, record = Store(), read_floor("digits")
+    store, record = Store(), floor_record("digits", "digits")
     monkeypatch.setattr(Database, "wait_until_free", lambda *_: None)
     engine = store._client._tracking_client.store.engine
     _shorten(engine, monkeypatch)
@@ -225,7 +225,7 @@ def test_an_empty_database_behind_a_link_is_made_where_the_link_points(here: Pat
     target.parent.mkdir()
     target.touch()
     (here / "link.db").symlink_to(target)
-    Store("sqlite:///link.db").publish(read_floor("digits"))
+    Store("sqlite:///link.db").publish(floor_record("digits", "digits"))
     assert (here / "link.db").is_symlink()
     assert target.stat().st_size > 0
 
@@ -289,15 +289,17 @@ def test_a_store_works_in_a_folder_of_any_name(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copy(migrated, "mlflow.db")
     write_dataset(folder)
-    write_cell(folder, "wgan", 0, n_moments=1)
+    write_cell(folder, "wgan", 0, n_snapshots=1)
     store = Store()
-    record = read_cell("digits", "wgan", 0)
+    record = record_of("wgan", 0)
     assert store.publish(record) is True
     assert store.publish(record) is False
-    assert list(Store().rows(["digits"])["eval/fid"]) == [11.0]
+    assert list(Store().rows(["digits/digits"])["eval/fid"]) == [11.0]
     assert store.place == "sqlite:///mlflow.db"
     (run,) = runs_of(store)
-    pictures = list((folder / "mlartifacts" / "digits" / run.info.run_id / "artifacts" / "images").iterdir())
+    pictures = list(
+        (folder / "mlartifacts" / "digits" / "digits" / run.info.run_id / "artifacts" / "images").iterdir()
+    )
     assert len(pictures) == 2 * 3
     assert os.listdir(tmp_path) == [name], "nothing is written beside the folder"
 
@@ -322,16 +324,16 @@ def test_a_server_of_a_store_in_such_a_folder_serves_its_pictures(
     monkeypatch.chdir(folder)
     shutil.copy(migrated, "mlflow.db")
     write_dataset(folder)
-    write_cell(folder, "wgan", 0, n_moments=1)
+    write_cell(folder, "wgan", 0, n_snapshots=1)
     store = Store("sqlite:///mlflow.db")
-    store.publish(read_cell("digits", "wgan", 0))
+    store.publish(record_of("wgan", 0))
     (run,) = runs_of(store)
     with serving(store.address, folder) as served:
         client = Store(served)._client
         names = [file.path for file in client.list_artifacts(run.info.run_id, "images")]
         assert len(names) == 2 * 3
         loaded = Path(client.download_artifacts(run.info.run_id, names[0], str(tmp_path)))
-    stored = folder / "mlartifacts" / "digits" / run.info.run_id / "artifacts" / names[0]
+    stored = folder / "mlartifacts" / "digits" / "digits" / run.info.run_id / "artifacts" / names[0]
     assert loaded.read_bytes() == stored.read_bytes()
 
 
@@ -366,9 +368,9 @@ def test_other_stores_have_no_file() -> None:
 
 
 def published(folder: Path) -> Store:
-    write_cell(folder, "wgan", 0, n_moments=1)
+    write_cell(folder, "wgan", 0, n_snapshots=1)
     store = Store("sqlite:///mlflow.db")
-    for record in (read_floor("digits"), read_cell("digits", "wgan", 0)):
+    for record in (floor_record("digits", "digits"), record_of("wgan", 0)):
         store.publish(record)
     return store
 
@@ -400,14 +402,14 @@ def test_a_store_that_was_moved_or_copied_shows_its_pictures(
     store = Store("sqlite:///mlflow.db")
     assert store.without_files() == []
     (place,) = pictures_of(store)
-    assert place.is_relative_to(elsewhere / "mlartifacts" / "digits")
+    assert place.is_relative_to(elsewhere / "mlartifacts" / "digits" / "digits")
     assert len(list((place / "images").iterdir())) == 2 * 3
-    assert store.publish(read_cell("digits", "wgan", 0)) is False
-    write_cell(elsewhere, "wgan", 1, n_moments=1)
-    store.publish(read_cell("digits", "wgan", 1))
-    assert len(list((elsewhere / "mlartifacts" / "digits").iterdir())) == 2
+    assert store.publish(record_of("wgan", 0)) is False
+    write_cell(elsewhere, "wgan", 1, n_snapshots=1)
+    store.publish(record_of("wgan", 1))
+    assert len(list((elsewhere / "mlartifacts" / "digits" / "digits").iterdir())) == 2
     if copied:
-        assert len(list((here / "mlartifacts" / "digits").iterdir())) == 1
+        assert len(list((here / "mlartifacts" / "digits" / "digits").iterdir())) == 1
 
 
 def test_a_store_of_before_with_plain_paths_is_read_after_a_move(
@@ -443,12 +445,15 @@ def test_a_database_that_left_its_pictures_behind(
     assert Store(f"sqlite:///{elsewhere}/mlflow.db").without_files() == []
 
 
-def test_experiments_of_the_user_stay_where_they_are(here: Path, tmp_path_factory) -> None:
+def test_experiments_of_the_user_stay_where_they_are(
+    here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = published(here)
     for name, place in (("own", "/data/own"), ("bucket", "s3://bucket/own")):
         store._client.create_experiment(name, place)
     elsewhere = tmp_path_factory.mktemp("moved") / "new"
     move(here, elsewhere)
+    monkeypatch.chdir(elsewhere)
     moved = Store(f"sqlite:///{elsewhere}/mlflow.db")
     places = [moved._client.get_experiment_by_name(name).artifact_location for name in ("own", "bucket")]
     assert places == ["/data/own", "s3://bucket/own"]
@@ -467,7 +472,7 @@ def test_pictures_that_are_gone_are_said_and_published_again(
     assert store.without_files() == ["digits/wgan/0"]
     told = CliRunner().invoke(cli.app, ["ui"])
     assert "1 runs have lost their pictures (digits/wgan/0): dvc repro leaderboard publishes" in told.output
-    assert store.publish(read_floor("digits")) is False, "it never had any"
-    assert store.publish(read_cell("digits", "wgan", 0)) is True
+    assert store.publish(floor_record("digits", "digits")) is False, "it never had any"
+    assert store.publish(record_of("wgan", 0)) is True
     assert store.without_files() == []
     assert "lost" not in CliRunner().invoke(cli.app, ["ui"]).output

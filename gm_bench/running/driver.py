@@ -5,12 +5,12 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import typer
-from rich.console import Console
 
 from gm_bench.cell import parse_cell
 from gm_bench.config import Params, load_params
 from gm_bench.running import boards, repository, runner
 from gm_bench.running.runner import Chain
+from gm_bench.running.stage import screen
 
 
 def run(board: str | None, jobs: int, device: str | None, **axes: str | None) -> None:
@@ -87,7 +87,7 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
     else:
         state = f"not on the board {name}"
     file, stages = boards.file_of(params, name), boards.cell_stages(params, name)
-    Console().print(inspection.describe(cell, state, recipe, origins, grid.n_images, file, stages))
+    screen().print(inspection.describe(cell, state, recipe, origins, grid.n_images, file, stages))
 
 
 def _bring_up_to_date(

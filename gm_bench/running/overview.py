@@ -6,14 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from gm_bench.cell import Cell
 from gm_bench.config import Params
 from gm_bench.running.runner import LINES_OF_A_FAILURE, Chain, progress_of
+from gm_bench.running.stage import screen
 
 FINISHED = ("done", "failed", "stopped")
 
@@ -25,7 +24,7 @@ class RunDisplay:
         self.title = title
         self.chains = chains
         self.began = time.monotonic()
-        self.console = Console(stderr=True)
+        self.console = screen(stderr=True)
         self.live = Live(
             get_renderable=self._table, console=self.console, refresh_per_second=2, transient=True
         )
@@ -64,7 +63,7 @@ class RunDisplay:
                     self.say("\n".join(f"    {line}" for line in chain.output[-LINES_OF_A_FAILURE:]))
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
@@ -93,7 +92,7 @@ def print_inventory(
     params: Params, board: str, descriptions: Mapping[str, tuple[str, str]], states: Mapping[Cell, str]
 ) -> None:
     """Print boards, datasets, variants with family and source, and the state of each cell of one board."""
-    console = Console()
+    console = screen()
     grid = params.board(board)
     columns = ("board", "track", "datasets", "variants", "seeds", "recipe", "budget (images)")
     boards = Table(*columns, box=None)
@@ -118,7 +117,7 @@ def print_inventory(
         )
     variants = Table("variant", "on the board", "family", "source", box=None)
     for name in params.variants:
-        variants.add_row(name, "yes" if name in grid.variants else "", *map(escape, descriptions[name]))
+        variants.add_row(name, "yes" if name in grid.variants else "", *descriptions[name])
     cells = Table("cell", *(f"seed {seed}" for seed in grid.seeds), box=None)
     for dataset_name in grid.datasets:
         for variant in grid.variants:

@@ -29,7 +29,9 @@ def content_at(revision: str, path: Path) -> str | None:
 def _git(*arguments: str) -> str | None:
     """What Git prints; None where it fails or is not there."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
     except FileNotFoundError:
         return None
     return done.stdout if done.returncode == 0 else None

@@ -171,7 +171,9 @@ def stale_stages(
     command = [*DVC, "status", "--json", *sorted(files)]
     has_said = False
     while True:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", env=environment(), check=False
+        )
         if not done.returncode:
             stages: dict[str, list[object]] = json.loads(done.stdout)
             return stages
@@ -233,7 +235,13 @@ def _repro(chain: Chain, environ: dict[str, str]) -> int:
     """Let DVC bring the chain's stages up to date; its exit code."""
     command = [*DVC, "repro", "--single-item", *chain.stages]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ, bufsize=1
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environ,
+        bufsize=1,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

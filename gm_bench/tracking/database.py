@@ -179,7 +179,8 @@ class Database:
     def advice_on_damage(self, reason: str) -> str:
         reason = " ".join(reason.split())
         return (
-            f"{self.name} is damaged ({reason}): delete {self.name} and rerun, it is rebuilt from the cells"
+            f"{self._subject} is damaged ({reason}): delete {self.name} and rerun, it is rebuilt from the "
+            "cells"
         )
 
     def advice_on_version(self) -> str:
@@ -263,8 +264,7 @@ class Database:
         """
         with closing(self._connect()) as connection:
             places = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
-            folders = {name: folder_of(place) for name, place in places if name.startswith(EXPERIMENTS)}
-            roots = {folder.parent for folder in folders.values() if folder} - {self.artifacts}
+            roots = {root for name, place in places if (root := _root(name, place))} - {self.artifacts}
             if not roots:
                 return
             for root in sorted(roots):
@@ -316,6 +316,15 @@ def folder_of(place: str) -> Path | None:
     if parts.scheme == "file":
         return Path(unquote(parts.path))
     return Path(unquote(place)) if place.startswith("/") else None
+
+
+def _root(experiment: str, place: str) -> Path | None:
+    """The folder of all pictures, as the place of one experiment of ours tells it: ROOT/BOARD/DATASET."""
+    folder = folder_of(place)
+    if folder is None or not experiment.startswith(EXPERIMENTS):
+        return None
+    below = Path(experiment.removeprefix(EXPERIMENTS)).parts
+    return Path(*folder.parts[: -len(below)]) if folder.parts[-len(below) :] == below else None
 
 
 def holders_of(file: Path) -> str:
