@@ -73,14 +73,19 @@ def named(process: int) -> str:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("empty", [False, True])
-def test_a_database_in_use_is_waited_for_and_never_called_damaged(here: Path, empty: bool) -> None:
+@pytest.mark.parametrize(
+    ("empty", "statement"),
+    [(False, "BEGIN EXCLUSIVE"), (True, "BEGIN EXCLUSIVE"), (True, "BEGIN IMMEDIATE")],
+)
+def test_a_database_in_use_is_waited_for_and_never_called_damaged(
+    here: Path, empty: bool, statement: str
+) -> None:
     file = here / "mlflow.db"
-    if empty:
+    if empty:  # who is about to fill it lets others read until then
         file.write_bytes(b"")
     before = file.read_bytes()
     said: list[str] = []
-    with held(file) as process:
+    with held(file, statement) as process:
         who = named(process)
         with pytest.raises(TrackingError) as refused:
             Store(say=said.append)
