@@ -15,10 +15,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gm_bench.cell import Cell
-from gm_bench.options import PositiveInt, Seed
+from gm_bench.options import Name, PositiveInt, Seed
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.audit.settings import Audit
-from gm_bench.training.recipe import Frozen, Name, Recipe
+from gm_bench.training.recipe import Frozen, Recipe
 
 PARAMS_FILE = Path("params.yaml")
 KINDS = ("adversarial", "single", "fitted")

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from gm_bench.metrics import extractors
+from gm_bench.options import PositiveInt
 
 DTYPE = "features float32, metrics float64"
 # Draws the subsets of KID and FID∞ and the order in which the classifier score is split.
@@ -22,7 +23,6 @@ def _known(extractor: str) -> str:
     return extractor
 
 
-Count = Annotated[int, Field(gt=0, strict=True)]
 AtLeastTwo = Annotated[int, Field(ge=2, strict=True)]
 
 
@@ -42,15 +42,15 @@ class Protocol(BaseModel):
     extractor: Annotated[str, AfterValidator(_known)]
     n_samples: AtLeastTwo
     n_train: AtLeastTwo
-    draws: Count
-    score_splits: Count
-    kid_subsets: Count
+    draws: PositiveInt
+    score_splits: PositiveInt
+    kid_subsets: PositiveInt
     kid_subset_size: AtLeastTwo
     fid_subsets: Annotated[int, Field(ge=3, strict=True)]
-    neighbours: Count
+    neighbours: PositiveInt
     duplicate_quantile: Annotated[float, Field(gt=0, lt=1, strict=True)]
-    bound_images: Count
-    bound_codes: Count
+    bound_images: PositiveInt
+    bound_codes: PositiveInt
     floor_splits: AtLeastTwo
 
 

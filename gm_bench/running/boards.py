@@ -6,6 +6,7 @@ their own too, which boards share: DVC lets an output belong to one stage only.
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ RESOLVE_DATA = "resolve_data"
 DATASET_STAGES = (RESOLVE_DATA, "fetch", "extractor", "reference")
 SHARED = ("resolve", "leaderboard")  # stages that a track without its own takes from dvc.yaml
 RESERVED = ("datasets", "audit")
-HEAD = "# Written by gm-bench run --board: edit params.yaml and {template} instead.\n"
+HEAD = f"# Written by gm-bench run --board: edit params.yaml and {MAIN} instead.\n"
 
 
 def file_of(params: Params, board: str) -> Path:
@@ -60,17 +61,26 @@ def _own_dataset_stages(params: Params, board: str) -> list[str]:
 def _template(params: Params, board: str) -> dict[str, Any]:
     """What the dvc.yaml of a board is written after."""
     track = params.board(board).track
-    main: dict[str, Any] = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
-    if track == "generation":
-        return main
-    file = template_of(track)
+    file = MAIN if track == "generation" else template_of(track)
     try:
-        own: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return _read(file)
     except FileNotFoundError:
+        if file == MAIN:
+            raise
         raise ConfigError(
             f"boards.{board}.track is {track}, but there is no {file}: a track has one"
         ) from None
-    return own
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The content of a YAML file, not to be changed; parsed once for each state of the file."""
+    return _parsed(file.resolve(), file.stat().st_mtime_ns)
+
+
+@cache
+def _parsed(file: Path, mtime_ns: int) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return content
 
 
 def address(file: Path, stage: str) -> str:
@@ -86,7 +96,7 @@ def write(params: Params, board: str) -> None:
     """
     if board in RESERVED:
         raise ConfigError(f"params.yaml: a board cannot be called {board}: choose another name in boards")
-    main = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
+    main = _read(MAIN)
     first, home = params.default_board, _home(main)
     if first != home:
         raise ConfigError(
@@ -108,11 +118,11 @@ def write(params: Params, board: str) -> None:
 
 def write_audit(params: Params) -> Path:
     """Write the dvc.yaml of the audit and those of its datasets; which file it is."""
-    main = yaml.safe_load(MAIN.read_text(encoding="utf-8"))
+    main = _read(MAIN)
     for dataset in params.audit.datasets:
         _write_dataset(params, main, dataset)
     file = FOLDER / "audit" / MAIN.name
-    _write(file, yaml.safe_load(template_of("audit").read_text("utf-8"))["stages"], [])
+    _write(file, _read(template_of("audit"))["stages"], [])
     return file
 
 
@@ -153,7 +163,7 @@ def _write(file: Path, stages: Mapping[str, Any], variables: list[dict[str, str]
         "vars": [f"{up}/params.yaml", *variables],
         "stages": {name: {"wdir": up, **stage} for name, stage in stages.items()},
     }
-    text = HEAD.format(template=MAIN) + yaml.safe_dump(content, sort_keys=False, width=110)
+    text = HEAD + yaml.safe_dump(content, sort_keys=False, width=110)
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

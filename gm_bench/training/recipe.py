@@ -4,9 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gm_bench.options import PositiveInt
+from gm_bench.options import Name, PositiveInt
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Number = int | float | str | bool
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+from gm_bench.options import Name
 
 
 class AuditSet(BaseModel):

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gm_bench import io
-from gm_bench import reproducibility as devices
 from gm_bench.cell import DATA, Cell
 from gm_bench.data.dataset import read_split
 from gm_bench.data.scale import from_uint8, to_uint8
 from gm_bench.report.figures import image_grid
-from gm_bench.reproducibility import derive, make_deterministic
+from gm_bench.reproducibility import derive, make_deterministic, resolve
+from gm_bench.tracks.generation.trained import TrainedCell
+from gm_bench.tracks.generation.trained import load as load_trained
 from gm_bench.training import sampling
 from gm_bench.variants.base import latent
-from gm_bench.variants.base.contract import Variant
 
 SIDE = 48  # pixels that an image is at least enlarged to
 COLUMNS = 8
@@ -28,38 +27,17 @@ class Search:
     learning_rate: float
 
 
-@dataclass(frozen=True)
-class TrainedCell:
-    """A model with what its pictures need: the classes of its data (0 without labels) and a device."""
-
-    cell: Cell
-    model: Variant
-    n_classes: int
-    device: torch.device
-
-    def generator(self, purpose: str, seed: int) -> torch.Generator:
-        return torch.Generator(self.device).manual_seed(derive(seed, purpose))
-
-
 def load(cell: Cell, device: str) -> TrainedCell:
-    """A cell from its weights in its folder: those that its samples were drawn with.
+    """A cell from the weights in its folder, its pictures the same each time.
 
     Raises:
         ValueError: it was not trained yet, or diverged.
     """
-    place = devices.resolve(device)
+    place = resolve(device)
     make_deterministic()
-    path = cell.folder / "model.safetensors"
-    if not path.exists():
+    if not (cell.folder / "model.safetensors").exists():
         raise ValueError(f"{cell} is not trained yet: dvc repro {cell.stage('train')} does it")
-    weights, metadata = io.read_tensors(path)
-    if metadata["status"] != "ok":
-        raise ValueError(f"{cell} diverged in training: there is nothing to draw from")
-    if metadata["recipe"].get("checkpoint") == "best":
-        _, drawn = io.read_tensors(path.with_name("samples.safetensors"))
-        snapshots, _ = io.read_tensors(path.with_name("snapshots.safetensors"))
-        weights = sampling.candidate(snapshots, drawn["checkpoint"]["images"])
-    return TrainedCell(cell, sampling.load(weights, metadata, place), len(metadata["class_counts"]), place)
+    return load_trained(cell, place)
 
 
 def samples(trained: TrainedCell, n: int, label: int | None, seed: int) -> Tensor:
