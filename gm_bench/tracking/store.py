@@ -43,19 +43,18 @@ from gm_bench.cell import Cell  # noqa: E402
 from gm_bench.running import revision  # noqa: E402
 from gm_bench.tracking import database, views  # noqa: E402
 from gm_bench.tracking.database import EXPERIMENTS, Database, Say, TrackingError  # noqa: E402
-from gm_bench.tracking.record import FLOOR, Point, Record  # noqa: E402
+from gm_bench.tracking.record import Point, Record  # noqa: E402
 from gm_bench.tracking.snapshots import grids_by_step  # noqa: E402
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 METRICS_PER_BATCH = 1000
 DIGEST_LENGTH = 36
-KEY, NAME, STATUS, FACTS, REVISION = (
-    f"gm_bench.{tag}" for tag in ("key", "cell", "status", "facts", "revision")
+KEY, NAME, STATUS, FACTS, REVISION, FILES = (
+    f"gm_bench.{tag}" for tag in ("key", "cell", "status", "facts", "revision", "files")
 )
 TRAINING_KEY = "training_key"
 RUN_NAME = "mlflow.runName"
 LIVE, PUBLISHING, CURRENT, SUPERSEDED = "live", "publishing", "current", "superseded"
-DIVERGED = "diverged"
 
 
 def say_on_stderr(sentence: str) -> None:
@@ -235,6 +234,7 @@ class Store:
             KEY: record.key,
             FACTS: _facts(record),
             REVISION: self._revision,
+            **({FILES: "true"} if pictures or record.table or record.files else {}),
             **record.tags,
         }
         self._client.log_batch(
@@ -296,11 +296,7 @@ class Store:
 
     def _lacks_files(self, run: Run) -> bool:
         """Whether a run that was published with pictures or reports has none."""
-        if (
-            self._database is None
-            or run.data.tags.get("kind") == FLOOR
-            or run.data.tags.get("status") == DIVERGED
-        ):
+        if self._database is None or FILES not in run.data.tags:
             return False
         folder = database.folder_of(run.info.artifact_uri)
         return folder is not None and not folder.is_dir()
