@@ -1,6 +1,7 @@
 """params.yaml is read once, and a wrong key or value is one sentence that says which."""
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,38 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("- 1", encoding="utf-8")
     with pytest.raises(ConfigError, match="must hold a mapping with the keys boards, datasets, bases"):
         load_params(tmp_path / "params.yaml")
+
+
+def numbers(tree: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The place of every number of params.yaml."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        yield from numbers(value, (*path, key))
+    if isinstance(tree, int | float) and not isinstance(tree, bool):
+        yield path
+
+
+def kind_of(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """The same for keys that differ only in the board, dataset, recipe or variant, or in the place in a list."""
+    named = tuple(key for key in path if isinstance(key, str))
+    return (named[0], *named[2:]) if named[0] != "audit" else named
+
+
+# Those of constructors (source, model, network) are checked by who constructs, and tested there.
+NUMBERS = {kind_of(path): path for path in numbers(RAW) if not {"source", "model", "network"} & set(path)}
+
+
+@pytest.mark.parametrize("path", NUMBERS.values(), ids=lambda path: ".".join(map(str, path)))
+def test_a_text_for_any_number_is_one_sentence_that_names_its_key(tmp_path: Path, path: tuple) -> None:
+    def spoil(raw: dict) -> None:
+        *parents, last = path
+        for key in parents:
+            raw = raw[key]
+        raw[last] = "many"
+
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, spoil)
+    said = str(caught.value)
+    assert "'many'" in said
+    assert "\n" not in said
+    assert str(path[-1] if isinstance(path[-1], str) else path[-2]) in said
