@@ -180,7 +180,7 @@ def numbers(tree: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def kind_of(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """The same for keys that differ only in the board, dataset, recipe or variant, or in the place in a list."""
+    """The same for keys that differ only in the board, dataset, recipe, variant or place in a list."""
     named = tuple(key for key in path if isinstance(key, str))
     return (named[0], *named[2:]) if named[0] != "audit" else named
 
