@@ -5,6 +5,7 @@ Every draw derives from (seed, purpose, step), so no state of a generator has to
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,7 +36,7 @@ def make_deterministic() -> None:
 def deterministic() -> Iterator[None]:
     """`make_deterministic` for as long as the block runs: a caller's own settings of torch come back."""
     n_threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    flushes = bool(torch.tensor([1e-310], dtype=torch.float64).mul(0.5) == 0)  # torch has no getter
+    flushes = bool(torch.tensor(sys.float_info.min, dtype=torch.float64).mul(0.5) == 0)  # torch has no getter
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     benchmark = torch.backends.cudnn.benchmark
     make_deterministic()

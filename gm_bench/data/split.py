@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gm_bench.data.dataset import DataError
 from gm_bench.reproducibility import derive
 
 
@@ -26,11 +25,11 @@ def stratified_split(labels: Tensor, n_test: int, seed: int) -> tuple[Tensor, Te
         Indices of the training and of the test images, each int64 and ascending: N − n_test and n_test.
 
     Raises:
-        DataError: `n_test` leaves no image for one of the splits.
+        ValueError: `n_test` leaves no image for one of the splits.
     """
     n = len(labels)
     if not 0 < n_test < n:
-        raise DataError(f"a test set of {n_test} cannot be drawn from {n} images; allowed: 1 to {n - 1}")
+        raise ValueError(f"a test set of {n_test} cannot be drawn from {n} images; allowed: 1 to {n - 1}")
     random = np.random.RandomState(seed)  # the one generator whose stream NumPy promises to keep
     classes, counts = np.unique(labels.numpy(), return_counts=True)
     shares, remainders = np.divmod(counts * n_test, n)
@@ -58,7 +57,7 @@ def keep_every_class(
         lacks: what the images that were not drawn are for.
 
     Raises:
-        DataError: a class has no image left.
+        ValueError: a class has no image left.
     """
     found, counts = labels.unique(return_counts=True)
     lost = ~torch.isin(found, labels[kept])
@@ -67,7 +66,7 @@ def keep_every_class(
             f"{names[label] if names else f'number {label}'} ({n} image{'' if n == 1 else 's'})"
             for label, n in zip(found[lost].tolist(), counts[lost].tolist(), strict=True)
         )
-        raise DataError(
+        raise ValueError(
             f"{drawn} takes every image of a class and leaves none {lacks}: {listed}; add images of such a "
             f"class, take it away, or {remedy}"
         )
@@ -84,11 +83,11 @@ def hold_out(labels: Tensor, n_validation: int, names: Sequence[str] = ()) -> tu
         names: of the classes by label, for the sentence of a refusal.
 
     Raises:
-        DataError: `n_validation` leaves no image on one side, or no training image of a class.
+        ValueError: `n_validation` leaves no image on one side, or no training image of a class.
     """
     n = len(labels)
     if not 0 < n_validation < n:
-        raise DataError(
+        raise ValueError(
             f"{n_validation} validation images cannot be held back from {n} training images: "
             "set datasets.<name>.n_validation lower in params.yaml"
         )

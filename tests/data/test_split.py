@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gm_bench.data.dataset import DataError, load
+from gm_bench.data.dataset import load
 from gm_bench.data.split import hold_out, keep_every_class, stratified_split
 
 
@@ -50,7 +50,7 @@ def test_every_image_is_equally_likely_to_be_held_out() -> None:
 @pytest.mark.parametrize("n_test", [0, 4, 5])
 def test_no_split_may_be_empty(n_test: int) -> None:
     with pytest.raises(
-        DataError, match=f"test set of {n_test} cannot be drawn from 4 images; allowed: 1 to 3"
+        ValueError, match=f"test set of {n_test} cannot be drawn from 4 images; allowed: 1 to 3"
     ):
         stratified_split(torch.tensor([0, 0, 1, 1]), n_test, seed=0)
 
@@ -64,7 +64,7 @@ def test_held_out_rows_and_the_rest_are_all_rows_once() -> None:
 
 
 def test_holding_out_everything_is_refused() -> None:
-    with pytest.raises(DataError, match=r"4 validation images cannot be held back from 4 training images"):
+    with pytest.raises(ValueError, match=r"4 validation images cannot be held back from 4 training images"):
         hold_out(torch.zeros(4, dtype=torch.int64), 4)
 
 
@@ -72,19 +72,19 @@ def test_a_draw_that_takes_a_class_whole_is_refused_with_its_name() -> None:
     labels = torch.tensor([0] * 30 + [1] + [2] * 2)
     names = ("cat", "dog", "emu")
     keep_every_class(labels, torch.tensor([0, 30, 31]), names, "the test split", "draw fewer")
-    with pytest.raises(DataError) as refusal:
+    with pytest.raises(ValueError) as refusal:
         keep_every_class(labels, torch.arange(30), names, "the test split", "draw fewer")
     assert str(refusal.value) == (
         "the test split takes every image of a class and leaves none to train with: dog (1 image), emu "
         "(2 images); add images of such a class, take it away, or draw fewer"
     )
-    with pytest.raises(DataError, match=r"number 1 \(1 image\)"):
+    with pytest.raises(ValueError, match=r"number 1 \(1 image\)"):
         keep_every_class(labels, torch.tensor([0, 31]), (), "the test split", "draw fewer")
 
 
 def test_held_out_rows_never_take_a_class_whole() -> None:
     labels = torch.tensor([0] * 5 + [1])  # exact shares 2.5 and 0.5: one of both is rounded up
-    with pytest.raises(DataError, match=r"validation split of 4 takes .* dog \(1 image\).*n_validation"):
+    with pytest.raises(ValueError, match=r"validation split of 4 takes .* dog \(1 image\).*n_validation"):
         hold_out(labels, 4, names=("cat", "dog"))
     assert labels[hold_out(labels, 1)[0]].unique().tolist() == [0, 1]
     assert len(hold_out(torch.full((5,), -1), 4)[0]) == 1  # images without labels are one class
@@ -95,7 +95,7 @@ def test_loaders_refuse_such_draws(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4).save(tmp_path / name / "0.png")
     for share in ({"n_test": 2}, {"test_fraction": 0.5}):
-        with pytest.raises(DataError, match=r"none to train with: a \(1 image\), b \(1 image\); .*test_p"):
+        with pytest.raises(ValueError, match=r"none to train with: a \(1 image\), b \(1 image\); .*test_p"):
             load("folder", path=str(tmp_path), split_seed=0, **share)
-    with pytest.raises(DataError, match=r"leaves none to train with: .*set n_test lower"):
+    with pytest.raises(ValueError, match=r"leaves none to train with: .*set n_test lower"):
         load("digits", n_test=1790, split_seed=0)
