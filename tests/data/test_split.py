@@ -72,7 +72,7 @@ def test_a_draw_that_takes_a_class_whole_is_refused_with_its_name() -> None:
     labels = torch.tensor([0] * 30 + [1] + [2] * 2)
     names = ("cat", "dog", "emu")
     keep_every_class(labels, torch.tensor([0, 30, 31]), names, "the test split", "draw fewer")
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError, match="takes every image") as refusal:
         keep_every_class(labels, torch.arange(30), names, "the test split", "draw fewer")
     assert str(refusal.value) == (
         "the test split takes every image of a class and leaves none to train with: dog (1 image), emu "
