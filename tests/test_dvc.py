@@ -68,8 +68,9 @@ def test_a_file_is_parsed_again_only_when_it_changed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["12e45", "0123", "1_000", "0x1f", "on", "no", "True", "null", "~", "=", "<<", "1:30", "2024-01-01", ".5", "1.",
-     "", " a", "a: b", "- a", "#", "'", '"', "ü", "a\nb", "1.2e3", "+1", "@x", "`x", "%x", "*x", "&x", "!x"],
+    ["12e45", "0123", "1_000", "0x1f", "on", "no", "True", "null", "~", "=", "<<", "1:30", "2024-01-01",
+     ".5", "1.", "", " a", "a: b", "- a", "#", "'", '"', "ü", "a\nb", "1.2e3", "+1", "@x", "`x",
+     "%x", "*x", "&x", "!x"],
 )  # fmt: skip
 def test_a_word_stays_a_word_for_both_parsers(tmp_path: Path, word: str) -> None:
     lock = tmp_path / "dvc.lock"
