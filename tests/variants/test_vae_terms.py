@@ -52,7 +52,9 @@ class Given(nn.Module):
 
 def model_of(name: str, network: MLP) -> VariationalAutoencoder:
     """The variant in eval mode, whose posterior is N(MU, exp LOG_VARIANCE)."""
-    keywords = {key: OPTIONS[key] for key in variants.find(name).__init__.__code__.co_varnames if key in OPTIONS}
+    keywords = {
+        key: OPTIONS[key] for key in variants.find(name).__init__.__code__.co_varnames if key in OPTIONS
+    }
     model = variants.build(name, network, keywords).eval()
     assert isinstance(model, VariationalAutoencoder)
     model.model["encoder"] = Given(torch.cat([MU, LOG_VARIANCE], dim=1))
@@ -120,7 +122,10 @@ def test_weights_of_the_bounds_are_the_densities(name: str, digits_network: MLP)
     for _ in range(3):
         z = codes(again.generator)
         likelihood = DENSITIES[name](x, decoded(model, z, labels))
-        prior, posterior = normal(z, torch.zeros_like(z), 1.0), normal(z, MU, (LOG_VARIANCE.double() / 2).exp())
+        prior, posterior = (
+            normal(z, torch.zeros_like(z), 1.0),
+            normal(z, MU, (LOG_VARIANCE.double() / 2).exp()),
+        )
         expected.append(likelihood + prior - posterior)
     torch.testing.assert_close(weights.double(), torch.stack(expected), rtol=1e-5, atol=1e-4)
     elbo, weighted = model.log_likelihood_bounds(x, labels, 3, batch().generator)
@@ -141,7 +146,9 @@ def test_terms_of_the_vector_quantised_loss() -> None:
     options = {"n_codes": 5, "code_dim": 2, "beta": 0.25, "sigma": SIGMA, "prior_width": 8, "prior_layers": 1}
     model = variants.build("vq_vae", network, options).eval()
     assert isinstance(model, VQVAE)
-    vectors = torch.linspace(-2, 2, N * 2 * 16).view(N, 2, 4, 4).sin() * torch.arange(1, N + 1).view(N, 1, 1, 1)
+    vectors = torch.linspace(-2, 2, N * 2 * 16).view(N, 2, 4, 4).sin() * torch.arange(1, N + 1).view(
+        N, 1, 1, 1
+    )
     model.model["encoder"] = Given(vectors)
     terms = model.loss("model", batch())
 
@@ -163,7 +170,9 @@ def test_terms_of_the_vector_quantised_loss() -> None:
     assert terms["prior"].item() == pytest.approx(prior.item(), rel=1e-5)
     assert terms["loss"].item() == pytest.approx((error + 1.25 * apart + prior).item(), rel=1e-5)
     shares = torch.bincount(indices.flatten(), minlength=5).double() / indices.numel()
-    assert terms["perplexity"].item() == pytest.approx(torch.special.entr(shares).sum().exp().item(), rel=1e-5)
+    assert terms["perplexity"].item() == pytest.approx(
+        torch.special.entr(shares).sum().exp().item(), rel=1e-5
+    )
     assert apart > 10
     assert len(set(indices.flatten().tolist())) > 1
 
