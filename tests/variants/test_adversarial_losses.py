@@ -139,7 +139,7 @@ class Square(nn.Module):
 
 
 def model_of(params: Params, name: str, seen: Batch) -> Adversarial:
-    """The variant, whose generator gives FAKES, whose scores are those above and whose critic has slope ‖x‖."""
+    """The variant, whose generator gives FAKES; its scores are those above, its critic has slope ‖x‖."""
     recipe = params.recipe(name, "tiny")
     network = networks.build(recipe.network.name, recipe.network.options, (1, 8, 8), 10)
     model = variants.build(name, network, recipe.model | OPTIONS.get(name, {})).train()

@@ -1,9 +1,10 @@
 """Every term of every VAE's loss and bounds, for posteriors that are given, against closed forms in float64.
 
-An untrained encoder's divergence is small beside the reconstruction: here it is of the same size, so that a
-wrong scale of either cannot hide. A new relative of the VAE is tested unasked: it needs a line in `DENSITIES`.
+An untrained encoder's divergence is small beside the reconstruction; here it is not, so that a wrong scale of
+either cannot hide. A new relative of the VAE is tested unasked: it needs a line in `DENSITIES`.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -52,9 +53,8 @@ class Given(nn.Module):
 
 def model_of(name: str, network: MLP) -> VariationalAutoencoder:
     """The variant in eval mode, whose posterior is N(MU, exp LOG_VARIANCE)."""
-    keywords = {
-        key: OPTIONS[key] for key in variants.find(name).__init__.__code__.co_varnames if key in OPTIONS
-    }
+    accepted = inspect.signature(variants.find(name)).parameters
+    keywords = {key: value for key, value in OPTIONS.items() if key in accepted}
     model = variants.build(name, network, keywords).eval()
     assert isinstance(model, VariationalAutoencoder)
     model.model["encoder"] = Given(torch.cat([MU, LOG_VARIANCE], dim=1))
@@ -141,7 +141,7 @@ def test_the_code_of_an_image_is_the_posteriors_mean(name: str, digits_network: 
 
 
 def test_terms_of_the_vector_quantised_loss() -> None:
-    """Reconstruction + codebook + β commitment + prior, each mean over images, from vectors that are given."""
+    """Reconstruction + codebook + β commitment + prior, means over images, for vectors that are given."""
     network = DCGAN((1, 8, 8), n_classes=0, width=4, critic_norm="none")
     options = {"n_codes": 5, "code_dim": 2, "beta": 0.25, "sigma": SIGMA, "prior_width": 8, "prior_layers": 1}
     model = variants.build("vq_vae", network, options).eval()
