@@ -86,18 +86,17 @@ def lines_of(chart: Chart) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize(("function", "metric"), [(ranking, "fid"), (one_nn, "one_nn")])
 def test_rows_of_dots(draw: Draw, function: Callable, metric: str) -> None:
-    """A large dot at the mean, small ones at the seeds, a bar over the interval, in the row of the variant."""
+    """In the row of the variant a large dot at the mean, small ones at the seeds, a bar over the interval."""
     chart, (axes,) = draw(function, board(), "digits")
     assert [text.get_text() for text in axes.get_yticklabels()] == list(VARIANTS)
     assert axes.get_xlabel().startswith(board().catalogue.title(metric))
     large, small = marks(axes, "o", 6), marks(axes, "o", 2.6)
+    colours = any_charts.family_colours(board())
     for row, variant in enumerate(VARIANTS):
         assert place(large[row]) == near(mean(metric, variant), row)
         assert list(small[row].get_xdata()) == near(*seeds_of(metric, variant))
         assert list(small[row].get_ydata()) == [row] * 3
-        assert (
-            large[row].get_color() == small[row].get_color() == any_charts.family_colours(board())[f"F{row}"]
-        )
+        assert large[row].get_color() == small[row].get_color() == colours[f"F{row}"]
     spans = [line for line in axes.lines if line.get_marker() == "None" and len(set(line.get_ydata())) == 1]
     assert [tuple(line.get_xdata()) for line in spans] == [near(*interval(metric, v)) for v in VARIANTS]
     (line,) = [line for line in axes.lines if line.get_color() == FLOOR_INK]

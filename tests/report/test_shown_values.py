@@ -6,6 +6,7 @@ The charts have the same test in test_shown_marks.py.
 import csv
 import io
 import json
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -24,6 +25,7 @@ from gm_bench.tracks.generation import pages
 from gm_bench.tracks.generation.track import TRACK
 
 TITLES = {IMAGES.title(metric): metric for metric in METRICS}
+MAIN = {title for title, metric in TITLES.items() if IMAGES.is_main(metric)}
 # What a number loses by the decimals of its column.
 ROUNDING = 6e-5
 
@@ -71,12 +73,8 @@ def markdown_tables(text: str) -> list[list[dict[str, str]]]:
 
 def test_every_column_of_the_markdown_tables() -> None:
     main, rest = markdown_tables(tables.to_markdown(board(), TRACK))
-    assert {title for title in TITLES if title in main[0]} == {
-        IMAGES.title(m) for m in METRICS if IMAGES.is_main(m)
-    }
-    assert {title for title in TITLES if title in rest[0]} == {
-        IMAGES.title(m) for m in METRICS if not IMAGES.is_main(m)
-    }
+    assert TITLES.keys() & main[0].keys() == MAIN
+    assert TITLES.keys() & rest[0].keys() == TITLES.keys() - MAIN
     for table in (main, rest):
         check_floor(table[0])
         assert [cells["variant"] for cells in table] == ["floor", *VARIANTS]
@@ -90,9 +88,7 @@ def test_every_column_in_the_terminal() -> None:
     (table,) = tables.rich_tables(board(), TRACK)
     columns = {str(column.header): [str(cell) for cell in column.cells] for column in table.columns}
     rows = [dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True)]
-    assert {title for title in TITLES if title in columns} == {
-        IMAGES.title(m) for m in METRICS if IMAGES.is_main(m)
-    }
+    assert TITLES.keys() & columns.keys() == MAIN
     check_floor(rows[0])
     assert [cells["variant"] for cells in rows[1:]] == list(VARIANTS)
     for cells in rows[1:]:
@@ -182,8 +178,6 @@ def header_place(header: list[str], title: str) -> int:
 
 def test_strips_of_the_page_hold_the_seeds_of_their_row(page: Cells) -> None:
     """Equal ratios are equal distances: of three variants the places are one straight line in log FID."""
-    import math
-
     rows = [
         circles
         for circles, given in zip(page.circles, page.row_attributes, strict=True)
@@ -257,26 +251,23 @@ def test_every_fact_of_a_cells_page_stands_at_its_term() -> None:
         "device": "a device",
         "training_key": "the key",
     }
-    rows = cell_tables(
-        render_cell(replace(shown, cost=shown.cost | cost), DISPLAY, floor={}, floor_sd={}, siblings=[])
-    )
-    assert {term: rows[term] for term in (
-        "time", "images", "images per second", "rounds", "updates", "parameters",
-        "floating-point operations", "peak memory", "device", "budget", "training key", "sha256 of the samples",
-    )} == {
-        "time": ["12.5 s"],
-        "images": ["1,001 of 1,002"],
-        "images per second": ["43"],
-        "rounds": ["27"],
-        "updates": ["critic 53, generator 11"],
-        "parameters": ["critic 107, generator 127"],
-        "floating-point operations": ["1.25e+12"],
-        "peak memory": ["3 MiB"],
-        "device": ["a device"],
-        "budget": ["1,002 real images"],
-        "training key": ["the key"],
-        "sha256 of the samples": ["ef"],
-    }  # fmt: skip
+    changed = replace(shown, cost=shown.cost | cost)
+    rows = cell_tables(render_cell(changed, DISPLAY, floor={}, floor_sd={}, siblings=[]))
+    expected = {
+        "time": "12.5 s",
+        "images": "1,001 of 1,002",
+        "images per second": "43",
+        "rounds": "27",
+        "updates": "critic 53, generator 11",
+        "parameters": "critic 107, generator 127",
+        "floating-point operations": "1.25e+12",
+        "peak memory": "3 MiB",
+        "device": "a device",
+        "budget": "1,002 real images",
+        "training key": "the key",
+        "sha256 of the samples": "ef",
+    }
+    assert {term: rows[term] for term in expected} == {term: [text] for term, text in expected.items()}
 
 
 # The protocol in words
@@ -307,8 +298,8 @@ def test_every_number_of_the_protocol_stands_in_its_sentence() -> None:
     )
     assert "± over 11 random splits of the same 2,008 held-out" in said["floor"]
     assert said["Estimates"] == (
-        "Estimates: Inception Score over 2 splits; KID over 101 subsets of 401; precision, recall, density and "
-        "coverage with 4 neighbours; FID∞ through 6 sizes of subsets."
+        "Estimates: Inception Score over 2 splits; KID over 101 subsets of 401; precision, recall, density "
+        "and coverage with 4 neighbours; FID∞ through 6 sizes of subsets."
     )
     assert said["Memorisation"].startswith("Memorisation: against 1,207 images that")
     assert "nearer to one of them than 2% of" in said["Memorisation"]
