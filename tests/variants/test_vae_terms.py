@@ -149,10 +149,11 @@ def test_terms_of_the_vector_quantised_loss() -> None:
     vectors = torch.linspace(-2, 2, N * 2 * 16).view(N, 2, 4, 4).sin() * torch.arange(1, N + 1).view(
         N, 1, 1, 1
     )
+    vectors.requires_grad_()
     model.model["encoder"] = Given(vectors)
     terms = model.loss("model", batch())
 
-    flat = vectors.movedim(1, -1).double()
+    flat = vectors.detach().movedim(1, -1).double()
     book = model.codebook.detach().double()
     indices = (flat[..., None, :] - book).square().sum(-1).argmin(-1)
     quantised = book[indices]
@@ -175,6 +176,15 @@ def test_terms_of_the_vector_quantised_loss() -> None:
     )
     assert apart > 10
     assert len(set(indices.flatten().tolist())) > 1
+
+    # Codebook and commitment have one value; which of them β weighs, their gradients tell.
+    to_vectors, to_book = torch.autograd.grad(terms["loss"], [vectors, model.codebook], retain_graph=True)
+    (of_error,) = torch.autograd.grad(terms["reconstruction"], vectors)
+    pull = 2 * (flat - quantised) / N
+    expected = 0.25 * pull.movedim(-1, 1)
+    torch.testing.assert_close((to_vectors - of_error).double(), expected, rtol=1e-4, atol=1e-5)
+    by_hand = torch.zeros_like(book).index_add_(0, indices.flatten(), -pull.flatten(0, -2))
+    torch.testing.assert_close(to_book.double(), by_hand, rtol=1e-5, atol=1e-5)
 
 
 def test_loss_of_the_autoencoder_is_the_squared_error_of_its_own_images(digits_network: MLP) -> None:
