@@ -223,6 +223,8 @@ def _become(request: dict[str, Any]) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(request["module"], encoding="utf-8")  # what ps and top call it
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environ"])

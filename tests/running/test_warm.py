@@ -127,6 +127,7 @@ def test_it_has_one_thread_and_no_file_of_the_others(environ: dict[str, str]) ->
         alone = run(without_server(environ), "count")
         assert run(environ, "count") == alone
         assert alone[1].split()[0] == "1"
+        assert Path(f"/proc/{pid}/comm").read_text() == "some.module\n"
         os.kill(pid, signal.SIGTERM)
         assert waiting.wait() == -signal.SIGTERM
 
@@ -234,6 +235,6 @@ def test_dvc_runs_plain_stage_commands_by_the_server_and_others_by_the_shell(
         assert told[0] == [{"x": "x", "$((1": "2"}[cmd.split()[4]]]
         parents.append(Path(f"/proc/{told[-1]}/cmdline").exists())
     assert parents == [True, False], "the server is there, the shell is not"
-    with pytest.raises(StageCmdFailedError, match="some.module exit 130, exited with 130"):
+    with pytest.raises(StageCmdFailedError, match=r"some.module exit 130, exited with 130"):
         dvc.run_command("/bin/sh", "python -m some.module exit 130", **options)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
