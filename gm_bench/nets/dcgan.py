@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import nn
 
 from gm_bench.nets.network import Network, Norm
+from gm_bench.nets.places import ImageConv2d, ImageConvTranspose2d, ToMaps, ToRow
 
 
 class DCGAN(Network):
@@ -48,7 +49,7 @@ class DCGAN(Network):
         deepest = self.ladder[-1]
         return nn.Sequential(
             nn.Linear(z_dim, deepest * self.base**2, bias=False),
-            nn.Unflatten(1, (deepest, self.base, self.base)),
+            ToMaps((deepest, self.base, self.base)),
             nn.BatchNorm2d(deepest),
             nn.ReLU(),
             *self._up(n_channels),
@@ -56,7 +57,7 @@ class DCGAN(Network):
 
     def _body(self, n_channels: int, norm: Norm) -> tuple[nn.Module, int]:
         layers = self._down(n_channels, norm)
-        return nn.Sequential(*layers, nn.Flatten()), self.ladder[-1] * self.base**2
+        return nn.Sequential(*layers, ToRow()), self.ladder[-1] * self.base**2
 
     def _map_body(self, n_channels: int) -> tuple[nn.Module, tuple[int, int, int]]:
         return nn.Sequential(*self._down(n_channels, "batch")), (self.ladder[-1], self.base, self.base)
@@ -73,13 +74,14 @@ class DCGAN(Network):
                 nn.BatchNorm2d(n_out),
                 nn.ReLU(),
             ]
-        return [*layers, nn.ConvTranspose2d(self.ladder[0], n_channels, 4, stride=2, padding=1)]
+        return [*layers, ImageConvTranspose2d(self.ladder[0], n_channels, 4, stride=2, padding=1)]
 
     def _down(self, n_channels: int, norm: Norm) -> list[nn.Module]:
         """Layers from (N, n_channels, H, W) to (N, ladder[-1], base, base)."""
         layers: list[nn.Module] = []
         for rung, (n_in, n_out) in enumerate(pairwise([n_channels, *self.ladder])):
-            layers.append(nn.Conv2d(n_in, n_out, 4, stride=2, padding=1))
+            layer = nn.Conv2d if rung else ImageConv2d
+            layers.append(layer(n_in, n_out, 4, stride=2, padding=1))
             if rung and norm == "batch":
                 layers.append(nn.BatchNorm2d(n_out))
             layers.append(nn.LeakyReLU(0.2))
