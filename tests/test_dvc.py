@@ -64,3 +64,20 @@ def test_a_file_is_parsed_again_only_when_it_changed(tmp_path: Path) -> None:
     params.write_text("lr: 2.0e-4\n")
     os.utime(params, ns=(1, 1))
     assert dvc.load(str(params)) == {"lr": 2e-4}
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["12e45", "0123", "1_000", "0x1f", "on", "no", "True", "null", "~", "=", "<<", "1:30", "2024-01-01",
+     ".5", "1.", "", " a", "a: b", "- a", "#", "'", '"', "ü", "a\nb", "1.2e3", "+1", "@x", "`x",
+     "%x", "*x", "&x", "!x"],
+)  # fmt: skip
+def test_a_word_stays_a_word_for_both_parsers(tmp_path: Path, word: str) -> None:
+    lock = tmp_path / "dvc.lock"
+    for writer, reader in ((dvc.modify, serialize.load_yaml), (serialize.modify_yaml, None)):
+        with writer(str(lock)) as content:
+            content["stages"] = {"one": {"md5": word, "size": 12, "lr": 5e-05, word: True}}
+        if reader is not None:
+            assert reader(str(lock))["stages"]["one"] == {"md5": word, "size": 12, "lr": 5e-05, word: True}
+    with dvc.modify(str(lock)) as content:
+        assert content["stages"]["one"] == {"md5": word, "size": 12, "lr": 5e-05, word: True}

@@ -121,15 +121,15 @@ def test_gradient_penalty_norm_is_per_image() -> None:
 
 
 def test_gradient_penalty_is_taken_between_real_and_fake() -> None:
-    """f(x) = ‖x‖²/2 has slope ‖x‖; at ε=¼ between real 4 and fake 0 (one pixel) x̂ = 1, ε=¾ gives 3."""
+    """f(x) = ‖x‖²/2 has slope ‖x‖; at ε=¼ between real 4 and fake 0 (one pixel) x̂ = 1, ε=½ gives 2."""
 
     class Square(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return images.square().flatten(1).sum(1) / 2
 
     real, fake = torch.full((2, 1, 1, 1), 4.0), torch.zeros(2, 1, 1, 1)
-    epsilon = torch.tensor([0.25, 0.75]).view(2, 1, 1, 1)
-    expected = ((1 - 1) ** 2 + (3 - 1) ** 2) / 2
+    epsilon = torch.tensor([0.25, 0.5]).view(2, 1, 1, 1)
+    expected = ((1 - 1) ** 2 + (2 - 1) ** 2) / 2
     assert wgan_gp.gradient_penalty(Square(), real, fake, epsilon).item() == exactly(expected)
 
 

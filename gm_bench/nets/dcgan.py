@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import nn
 
 from gm_bench.nets.network import Network, Norm
+from gm_bench.nets.places import ImageConv2d, ImageConvTranspose2d, ToMaps, ToRow
 
 
 class DCGAN(Network):
@@ -50,7 +51,7 @@ class DCGAN(Network):
         deepest, base = self.ladder[-1], self.sides[-1]
         return nn.Sequential(
             nn.Linear(z_dim, deepest * base**2, bias=False),
-            nn.Unflatten(1, (deepest, base, base)),
+            ToMaps((deepest, base, base)),
             nn.BatchNorm2d(deepest),
             nn.ReLU(),
             *self._up(n_channels, len(self.ladder)),
@@ -58,7 +59,7 @@ class DCGAN(Network):
 
     def _body(self, n_channels: int, norm: Norm) -> tuple[nn.Module, int]:
         layers = self._down(n_channels, norm, len(self.ladder))
-        return nn.Sequential(*layers, nn.Flatten()), self.ladder[-1] * self.sides[-1] ** 2
+        return nn.Sequential(*layers, ToRow()), self.ladder[-1] * self.sides[-1] ** 2
 
     def _map_body(self, n_channels: int) -> tuple[nn.Module, tuple[int, int, int]]:
         side = self.sides[self.n_even]
@@ -73,12 +74,10 @@ class DCGAN(Network):
         layers: list[nn.Module] = []
         widths = [n_channels, *self.ladder[:n_rungs]]
         for rung in reversed(range(n_rungs)):
+            layer = nn.ConvTranspose2d if rung else ImageConvTranspose2d
             kernel = 4 - self.sides[rung] % 2
-            last = rung == 0
-            layers.append(
-                nn.ConvTranspose2d(widths[rung + 1], widths[rung], kernel, stride=2, padding=1, bias=last)
-            )
-            if not last:
+            layers.append(layer(widths[rung + 1], widths[rung], kernel, stride=2, padding=1, bias=rung == 0))
+            if rung:
                 layers += [nn.BatchNorm2d(widths[rung]), nn.ReLU()]
         return layers
 
@@ -86,7 +85,8 @@ class DCGAN(Network):
         """Layers from (N, n_channels, H, W) to (N, ladder[n_rungs − 1], s, s)."""
         layers: list[nn.Module] = []
         for rung, (n_in, n_out) in enumerate(pairwise([n_channels, *self.ladder[:n_rungs]])):
-            layers.append(nn.Conv2d(n_in, n_out, 4 - self.sides[rung] % 2, stride=2, padding=1))
+            layer = nn.Conv2d if rung else ImageConv2d
+            layers.append(layer(n_in, n_out, 4 - self.sides[rung] % 2, stride=2, padding=1))
             if rung and norm == "batch":
                 layers.append(nn.BatchNorm2d(n_out))
             layers.append(nn.LeakyReLU(0.2))

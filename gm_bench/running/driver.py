@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 import typer
 
 from gm_bench.cell import parse_cell
 from gm_bench.config import Params, load_params
-from gm_bench.running import boards, repository, runner
+from gm_bench.running import boards, repository, runner, warm
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
 
@@ -27,7 +28,7 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
     name = board or params.default_board
     environ = runner.environment(device)
     part = runner.part_of(params, name, **axes)
-    with runner.alone(typer.echo):
+    with runner.alone(typer.echo), ExitStack() as stack:
         runner.prepare(params, name, environ)
         cells = [
             cell
@@ -35,9 +36,9 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
             if cell.dataset in part.datasets and cell.variant in part.variants and cell.seed in part.seeds
         ]
         datasets = [runner.dataset_chain(params, name, dataset) for dataset in part.datasets]
-        _bring_up_to_date("datasets", datasets, name, params, jobs, environ)
+        _bring_up_to_date("datasets", datasets, name, params, jobs, environ, stack)
         chains = [runner.cell_chain(params, cell) for cell in cells]
-        _bring_up_to_date("cells", chains, name, params, jobs, environ)
+        _bring_up_to_date("cells", chains, name, params, jobs, environ, stack)
         missing = [cell for cell in params.cells(name) if not (cell.folder / "metrics.json").exists()]
         if missing:
             typer.echo(
@@ -91,9 +92,19 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
 
 
 def _bring_up_to_date(
-    title: str, chains: Sequence[Chain], board: str, params: Params, jobs: int, environ: dict[str, str]
+    title: str,
+    chains: Sequence[Chain],
+    board: str,
+    params: Params,
+    jobs: int,
+    environ: dict[str, str],
+    stack: ExitStack,
 ) -> None:
-    """Run those chains that have a stale stage, with a display and live curves."""
+    """Run those chains that have a stale stage, with a display and live curves.
+
+    Args:
+        stack: ends the server of warm processes, which the first layer with something to do starts.
+    """
     from gm_bench.running.overview import RunDisplay
     from gm_bench.tracking.live import LiveCurves
 
@@ -101,6 +112,8 @@ def _bring_up_to_date(
     due = [chain for chain in chains if stale.keys() & set(chain.stages)]
     if not due:
         return
+    if warm.ADDRESS not in environ:
+        stack.enter_context(warm.server(environ))
     with RunDisplay(title, due) as display, LiveCurves(due, display.say):
         runner.run_layer(due, jobs, environ)
     failed = [chain.name for chain in due if chain.state == "failed"]

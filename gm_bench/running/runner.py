@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from gm_bench.cell import Cell
 from gm_bench.config import Board, ConfigError, Params
-from gm_bench.running import boards, repository
+from gm_bench.running import boards, repository, warm
 
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
@@ -233,23 +233,18 @@ def _run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event)
 
 def _repro(chain: Chain, environ: dict[str, str]) -> int:
     """Let DVC bring the chain's stages up to date; its exit code."""
-    command = [*DVC, "repro", "--single-item", *chain.stages]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=environ,
-        bufsize=1,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+    reading, writing = os.pipe()
+    with open(reading, errors="replace", buffering=1) as lines:
+        try:
+            process = warm.start([*DVC, "repro", "--single-item", *chain.stages], environ, writing)
+        finally:
+            os.close(writing)
+        for line in lines:
             if line.startswith("Running stage '"):
                 chain.state = line.split("'")[1].partition("@")[0].rpartition(":")[2]
             if line.strip():
                 chain.output.append(line.rstrip())
-    return process.returncode
+    return process.wait()
 
 
 def publish(chain: Chain, environ: dict[str, str]) -> int:
@@ -258,12 +253,12 @@ def publish(chain: Chain, environ: dict[str, str]) -> int:
     Raises:
         KeyboardInterrupt: the user stopped, and the child has ended.
     """
-    with subprocess.Popen([*DVC, "repro", "--single-item", *chain.stages], env=environ) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()  # it got the same signal from the terminal
-            raise
+    process = warm.start([*DVC, "repro", "--single-item", *chain.stages], environ)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it got the same signal from the terminal
+        raise
 
 
 def environment(device: str | None = None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from gm_bench.training.log import find_divergence, is_passed, read_losses
 from gm_bench.training.order import Order
 from gm_bench.training.recipe import Recipe
 from gm_bench.training.sampling import draw_snapshot
-from gm_bench.training.state import Interrupted, Progress, State
+from gm_bench.training.state import Interrupted, Progress, State, laid_out_as
 from gm_bench.variants.base.contract import Batch, Variant
 
 N_HISTORY_ROWS = 100
@@ -73,7 +73,7 @@ def train(
                     terms = model.loss(player, batch)
                     gradients = torch.autograd.grad(terms["loss"], parameters[player])
                     for parameter, gradient in zip(parameters[player], gradients, strict=True):
-                        parameter.grad = gradient
+                        parameter.grad = laid_out_as(parameter, gradient)
                     state.optimisers[player].step()
                     with torch.no_grad():
                         model.after_update(player)

@@ -272,8 +272,9 @@ def test_codebook_and_encoder_are_pulled_together_each_by_its_own_term() -> None
 
 
 def test_vq_terms_are_summed_over_places_and_averaged_over_images() -> None:
-    z, q = torch.zeros(2, 3, 3, 4), torch.ones(2, 3, 3, 4)
-    assert vq_vae.codebook_loss(z, q).item() == vq_vae.commitment_loss(z, q).item() == 36.0
+    """Two images of 2 × 3 places and 4 dimensions, off by 1 and by 3 in each: (24 + 9 · 24) / 2."""
+    z, q = torch.zeros(2, 2, 3, 4), torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 2, 3, 4)
+    assert vq_vae.codebook_loss(z, q).item() == vq_vae.commitment_loss(z, q).item() == 120.0
 
 
 def test_perplexity_counts_the_codes_in_use() -> None:
