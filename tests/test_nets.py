@@ -73,8 +73,8 @@ def test_dcgan_is_as_deep_as_the_size_allows(size: int, sides: list[int], map_si
 
 
 def test_every_pixel_of_a_discriminated_image_meets_every_other() -> None:
-    # Patches of 10×10 pixels that are only summed up could be exchanged between images: then f(a b) + f(c d) =
-    # f(a d) + f(c b) for the halves of two images.
+    # Patches of 10×10 pixels that are only summed up could be exchanged between images: then
+    # f(a b) + f(c d) = f(a d) + f(c b) for the halves of two images.
     torch.manual_seed(0)
     score = build("dcgan", (1, 28, 28), NORM | {"width": 8, "critic_norm": "none"}).discriminator()
     for layer in score.modules():

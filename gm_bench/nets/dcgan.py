@@ -12,9 +12,9 @@ from gm_bench.nets.places import ImageConv2d, ImageConvTranspose2d, ToMaps, ToRo
 class DCGAN(Network):
     """Resolution doubles (generator) or halves (discriminator) at each rung; channels do the opposite.
 
-    A rung halves an even side by kernel 4, and takes an odd one s to (s + 1) / 2 by kernel 3, until it is 4 or
-    less: 64 → 4 rungs, 32 → 3, 28 → 3 (14, 7, 4), 8 → 1. A discriminator that ended at 7×7 would be a sum over
-    patches of 10×10 pixels, which cannot tell whether the parts of a digit belong together.
+    A rung halves an even side by kernel 4, and takes an odd one s to (s + 1) / 2 by kernel 3, until it is 4
+    or less: 64 → 4 rungs, 32 → 3, 28 → 3 (14, 7, 4), 8 → 1. A discriminator that ended at 7×7 would be a sum
+    over patches of 10×10 pixels, which cannot tell whether the parts of a digit belong together.
 
     Source: Radford et al. 2015, "Unsupervised representation learning with DCGANs", §3 and figure 1.
 
