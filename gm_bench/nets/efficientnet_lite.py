@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 N_FEATURES, N_CLASSES = 1280, 1000
 EPSILON = 1e-3
 STEM = 32
-# Per stage: repetitions, kernel, stride of the first block, expansion of the channels, channels that it gives.
+# Of each stage: blocks, kernel, stride of the first block, expansion of the channels, channels that it gives.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -33,7 +33,7 @@ def relu6(x: Tensor) -> Tensor:
 
 
 class SameConvolution(nn.Conv2d):
-    """A convolution that gives ⌈side / stride⌉ pixels, padded as TensorFlow's "SAME": an odd pixel comes last."""
+    """A convolution to ⌈side / stride⌉ pixels, padded as TensorFlow's "SAME": an odd pixel comes last."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
