@@ -1,12 +1,12 @@
-"""At which size EfficientNet-Lite0 should see small colour images: what its features tell, and what they cost.
+"""At which size EfficientNet-Lite0 should see small colour images: what it tells, and what it costs.
 
     GM_BENCH_CIFAR10_JPEG=FOLDER python -m benchmarks.extractor_size [--sizes 64,96,128] [--bilinear 64]
         [--probe-only 224]
 
-FOLDER holds CIFAR-10 as JPEG files, train/CLASS/*.jpg and test/CLASS/*.jpg. For every size: the accuracy of a
-linear classifier of the features (5,000 training and 1,000 test images), how far small disturbances move FID,
-KID and 1-NN in standard deviations of clean draws, and CPU seconds an image on one thread. Then, at the pinned
-size, whether ImageNet's own classes are recognised under this scaling of the pixels and under others.
+FOLDER holds CIFAR-10 as JPEG files, train/CLASS/*.jpg and test/CLASS/*.jpg. For every size: the accuracy of
+a linear classifier of the features (5,000 training and 1,000 test images), how far small disturbances move
+FID, KID and 1-NN in standard deviations of clean draws, and CPU seconds an image on one thread. Then, at the
+pinned size, whether ImageNet's own classes are recognised under this scaling of the pixels and under others.
 Writes reports/extractors/efficientnet_lite0.md.
 """
 
@@ -213,7 +213,7 @@ def look_again(
 
 
 def recognition(network: EfficientNetLite0, dataset: Dataset) -> dict[str, tuple[float, float]]:
-    """Scaling → shares of test images that have a fitting class of ImageNet first, and among the first five."""
+    """Scaling → shares of test images that have a fitting class of ImageNet first, and among five."""
     places = chosen(dataset.test_labels, N_TEST, 0)
     images, labels = dataset.test_images[places], dataset.test_labels[places]
     result = {}
@@ -249,12 +249,12 @@ def report(
     lines = [
         "# The size at which EfficientNet-Lite0 sees small colour images",
         f"    {VARIABLE}=FOLDER python -m benchmarks.extractor_size",
-        f"CIFAR-10 as JPEG files, one CPU thread. Linear probe: logistic regression on the standardised 1,280 "
-        f"features of {N_TRAIN:,} training images, its accuracy on {N_TEST:,} test images (standard error about "
-        "1.4 points). Images a second are of this machine, the relative seconds compare.",
+        "CIFAR-10 as JPEG files, one CPU thread. Linear probe: logistic regression on the standardised 1,280 "
+        f"features of {N_TRAIN:,} training images, its accuracy on {N_TEST:,} test images (standard error "
+        "about 1.4 points). Images a second are of this machine, the relative seconds compare.",
         table(head, rows),
-        f"How far a small disturbance moves a metric towards worse, in standard deviations of {CLEAN} clean draws "
-        f"(N = {N:,}, mean over {DEALS} deals; below 3 it counts as unnoticed):",
+        f"How far a small disturbance moves a metric towards worse, in standard deviations of {CLEAN} clean "
+        f"draws (N = {N:,}, mean over {DEALS} deals; below 3 it counts as unnoticed):",
     ]
     for metric in METRICS:
         head = ["size", "interpolation", *(FAILURES[d].title for d in DISTURBANCES)]
@@ -268,9 +268,10 @@ def report(
     if recognised:
         lines += [
             "## Are the pixels scaled as the weights expect?",
-            f"Share of {N_TEST:,} test images (of the eight classes that ImageNet has too) for which a fitting class "
-            f"of ImageNet's 1,000 comes first, and among the first five, at {lite.SIZE} pixels. The first row is the "
-            "scaling of the source (TensorFlow's `efficientnet/lite`).",
+            f"Share of {N_TEST * len(IMAGENET) // 10:,} test images, of the eight classes that ImageNet has "
+            "too, for which a fitting one of its 1,000 classes comes first, and among the first five, at "
+            f"{lite.SIZE} pixels. The first row is the scaling of the source (TensorFlow's "
+            "`efficientnet/lite`).",
             table(
                 ["scaling", "first", "among five"],
                 [

