@@ -138,9 +138,8 @@ def test_every_file_is_an_extractor_but_the_shared_ones() -> None:
         found = vars(import_module(f"gm_bench.metrics.extractors.{name}")).values()
         classes = {c for c in found if isinstance(c, type) and issubclass(c, Extractor)}
         assert classes <= {Extractor}
-    with pytest.raises(
-        loading.ExtractorError, match=r"unknown extractor 'features'; .* efficientnet_lite0, inception, lenet"
-    ):
+    known = r"unknown extractor 'features'; .* efficientnet_lite0, inception, lenet"
+    with pytest.raises(loading.ExtractorError, match=known):
         loading.find("features")
 
 
