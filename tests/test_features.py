@@ -249,7 +249,12 @@ def test_missing_inception_weights_say_where_to_get_them(
     monkeypatch.setattr(inception, "URL", (tmp_path / "unreachable").as_uri())
     with pytest.raises(WeightsError) as caught:
         inception.find_weights()
-    for part in ("file://", str(tmp_path / "checkpoints" / inception.FILE), inception.VARIABLE):
+    for part in (
+        "file://",
+        str(tmp_path / "checkpoints" / inception.FILE),
+        inception.VARIABLE,
+        "efficientnet_lite0",
+    ):
         assert part in str(caught.value)
 
 

@@ -114,5 +114,6 @@ def _download(path: Path) -> None:
     except (OSError, RuntimeError, urllib.error.URLError) as error:
         raise WeightsError(
             f"cannot download the Inception weights ({' '.join(str(error).split())}): get {URL} elsewhere "
-            f"and put it at {path}, or point {VARIABLE} to it"
+            f"and put it at {path}, or point {VARIABLE} to it, or choose the extractor efficientnet_lite0, "
+            "which needs no download"
         ) from error
