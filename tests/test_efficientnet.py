@@ -172,6 +172,13 @@ def test_it_is_registered_with_torch_fidelity(published: EfficientNetLite0) -> N
         EfficientNetLite0Layers(REGISTERED, ["2048"])
 
 
+def test_an_image_looks_the_same_wherever_it_stands() -> None:
+    images = torch.randint(0, 256, (EfficientNetLite0Extractor.batch_size + 3, 3, 32, 32), dtype=torch.uint8)
+    order = torch.randperm(len(images))
+    seen = extract(extractor(), images, CPU).features
+    assert torch.equal(extract(extractor(), images[order], CPU).features, seen[order])
+
+
 def test_grey_is_read_as_three_equal_channels() -> None:
     grey = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
     of_grey = EfficientNetLite0Extractor.load(Path(), {}, (1, 32, 32))
