@@ -71,6 +71,7 @@ def measure_dataset(dataset: str, config: Protocol, plan: Audit, device: torch.d
         FileError: a file of an earlier stage is missing or damaged.
     """
     make_deterministic()
+    plan, config = plan.of(dataset, config)
     size = plan.sets[dataset]
     splits = [read_split(DATA / dataset, split) for split in ("train", "test")]
     images, labels = (torch.cat(tensors) for tensors in zip(*splits, strict=True))
