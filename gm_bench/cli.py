@@ -63,7 +63,8 @@ def evaluate(
     key: Annotated[str | None, typer.Option(help="which array, where a file holds several")] = None,
     reference_key: Annotated[str | None, typer.Option(help="the same for a reference path")] = None,
     extractor: Annotated[
-        str, typer.Option(help="for a reference path: auto, lenet, inception, or a dataset that has one")
+        str,
+        typer.Option(help="for a reference path: auto, efficientnet_lite0, inception, lenet, a dataset"),
     ] = "auto",
     allow_low_range: Annotated[
         bool, typer.Option("--allow-low-range", help="take images of hardly any contrast as they are")

@@ -113,7 +113,7 @@ WRONG = {
     ),
     "unknown extractor": (
         lambda p: p["datasets"]["digits"]["protocol"].update(extractor="vgg"),
-        "is 'vgg': input should be 'inception' or 'lenet'",
+        "is 'vgg': input should be 'efficientnet_lite0' or 'inception' or 'lenet'",
     ),
     "negative learning rate": (
         lambda p: p["variants"]["gan"].update(tiny={"optimiser": {"lr": -1.0}}),
@@ -121,7 +121,7 @@ WRONG = {
     ),
     "unknown dataset on a board": (
         lambda p: p["boards"]["digits"].update(datasets=["minst"]),
-        "datasets has no entry 'minst'; known: celeba, cifar10, digits",
+        "datasets has no entry 'minst'; known: celeba, cifar10, cifar10_jpeg, digits",
     ),
     "unknown variant on a board": (
         lambda p: p["boards"]["digits"].update(variants=["vqgan"]),
