@@ -80,15 +80,15 @@ DAMAGES = [
     Damage(
         "frozen input layer (of every player)",
         "gm_bench/training/loop.py",
-        "                        parameter.grad = gradient\n",
-        "                        parameter.grad = gradient * (parameter is not parameters[player][0])\n",
+        "                        parameter.grad = laid_out_as(parameter, gradient)\n",
+        "                        parameter.grad = laid_out_as(parameter, gradient) * (parameter is not parameters[player][0])\n",
     ),
     Damage(
         "frozen output layer (of every player)",
         "gm_bench/training/loop.py",
-        "                        parameter.grad = gradient\n",
+        "                        parameter.grad = laid_out_as(parameter, gradient)\n",
         "                        of_output = any(parameter is last for last in parameters[player][-2:])\n"
-        "                        parameter.grad = gradient * (not of_output)\n",
+        "                        parameter.grad = laid_out_as(parameter, gradient) * (not of_output)\n",
     ),
     Damage(
         "sampling at the wrong scale (pixels up to 230)",
