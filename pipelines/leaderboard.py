@@ -22,7 +22,8 @@ def main(board: Board) -> None:
     """Publish the cells of a board, read them back, write and print its leaderboard."""
     params = load_params()
     cells = params.cells(board)
-    said = {name: params.dataset(name).note for name in params.board(board).datasets}
+    known = params.datasets  # a track from outside may bring datasets of its own
+    said = {name: known[name].note for name in params.board(board).datasets if name in known}
     track, store = with_notes(find_track(params.board(board).track), said), Store()
     published = publish(
         track, cells, track.origin or _origin, store, _state(file_of(params, board).with_suffix(".lock"))

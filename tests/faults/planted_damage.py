@@ -81,7 +81,8 @@ DAMAGES = [
         "frozen input layer (of every player)",
         "gm_bench/training/loop.py",
         "                        parameter.grad = laid_out_as(parameter, gradient)\n",
-        "                        parameter.grad = laid_out_as(parameter, gradient) * (parameter is not parameters[player][0])\n",
+        "                        kept = parameter is not parameters[player][0]\n"
+        "                        parameter.grad = laid_out_as(parameter, gradient) * kept\n",
     ),
     Damage(
         "frozen output layer (of every player)",
