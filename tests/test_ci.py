@@ -36,8 +36,9 @@ def test_the_grid_of_ci_is_one_that_params_allow(tmp_path: Path) -> None:
     assert len(reduced.cells("digits")) == len(ci.GRID["variants"]) * len(ci.GRID["seeds"])
     assert reduced.board("digits").n_images == ci.N_IMAGES
     assert reduced.dataset("digits").protocol.draws == ci.PROTOCOL["draws"]
-    decays = {o.decay for o in reduced.recipe("wgan_gp", "tiny").optimisers.values()}
-    assert decays == {"linear"}  # else half the decay could not be seen
+    recipe = reduced.recipe("wgan_gp", "tiny")
+    assert {o.decay for o in recipe.optimisers.values()} == {"linear"}  # else half of it could not be seen
+    assert recipe.updates == {"critic": 2, "generator": 1}  # else rounds could pass for images shown
     assert reduced.dataset("mnist") == params.dataset("mnist")
 
 

@@ -171,6 +171,21 @@ def test_every_column_of_the_page_is_sorted_by_its_own_values(page: Cells) -> No
         assert first[sentence] == ("descending" if IMAGES.direction(metric) == "↑" else "ascending")
 
 
+def test_the_other_columns_of_the_page_are_sorted_by_their_own_values(page: Cells) -> None:
+    keys = [json.loads(given["data-keys"] or "") for given in page.row_attributes if "data-keys" in given]
+    buttons = [button for button in page.buttons if "data-key" in button]
+    expected = {
+        "rank": [board().by_key["digits", variant].rank for variant in VARIANTS],
+        "variant": list(VARIANTS),
+        "seeds": [3, 3, 3],
+        "time": [11.0, 21.0, 31.0],
+        "parameters": [1300, 1301, 1302],
+    }
+    for title, values in expected.items():
+        place = int(buttons[header_place(page.rows[0], title)]["data-key"] or 0)
+        assert [row[place] for row in keys] == values, title
+
+
 def header_place(header: list[str], title: str) -> int:
     """Place of a column among those with a button: the strip of seeds has none."""
     return [text for text in header if not text.startswith("each seed")].index(title)

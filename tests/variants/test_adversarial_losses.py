@@ -199,6 +199,18 @@ def test_the_generators_loss_is_its_formula_of_the_scores_of_its_images(params: 
     assert terms["loss"].item() == pytest.approx(GENERATOR[name](FAKE), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", [*NAMES, "bigan"])
+def test_codes_come_from_the_prior_that_is_asked_for(params: Params, name: str) -> None:
+    recipe = params.recipe(name, "tiny")
+    network = networks.build(recipe.network.name, recipe.network.options, (1, 8, 8), 10)
+    draws = {"uniform": lambda g: torch.rand(5, 7, generator=g) * 2 - 1}
+    draws["normal"] = lambda g: torch.randn(5, 7, generator=g)
+    for prior, draw in draws.items():
+        model = variants.build(name, network, recipe.model | {"prior": prior, "z_dim": 7})
+        assert isinstance(model, Adversarial)
+        assert torch.equal(model.latent(5, batch().generator), draw(batch().generator)), prior
+
+
 def test_the_better_critic_has_the_lower_loss(params: Params) -> None:
     """Real images above fake ones: whatever the formula, moving them apart lowers it, except where fake and
     real errors are compared (BEGAN), and the generator wants its own scores the other way."""

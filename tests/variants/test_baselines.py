@@ -56,6 +56,9 @@ def test_held_out_images_are_no_bumps_of_their_own(digits_network: MLP) -> None:
     images = torch.randint(0, 256, (60, 1, 8, 8), generator=seeded()).to(torch.uint8)
     model = kde.KDE(digits_network, n_held_out=20)
     model.begin({"images": images})
+    again = kde.KDE(digits_network, n_held_out=20)
+    again.begin({"images": images})
+    assert again.bandwidth == model.bandwidth, "the same images are held out each time"
     # Independent uniform pixels: the nearest of 40 is about as far as any, E d² / 64 = 2/3 (in [-1, 1]).
     assert 0.6 < model.bandwidth.item() < math.sqrt(2 / 3)
     assert torch.equal(model.images, images)
@@ -71,6 +74,20 @@ def test_samples_are_training_images_plus_noise_of_the_bandwidth(digits_network:
     levels = torch.where(means < 0, 96 / 127.5 - 1, 160 / 127.5 - 1)
     assert (means < 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
     assert (x - levels[:, None, None, None]).std().item() == pytest.approx(0.1, rel=0.01)
+
+
+def test_samples_of_a_wide_bandwidth_stay_in_the_range_of_images(digits_network: MLP) -> None:
+    """By hand from the draws: the images first, then the noise."""
+    model = kde.KDE(digits_network, n_held_out=1)
+    model.images = torch.randint(0, 256, (3, 1, 8, 8), generator=seeded()).to(torch.uint8)
+    model.bandwidth = torch.tensor(0.8)
+    generator = seeded(2)
+    rows = torch.randint(3, (20,), generator=generator)
+    noise = torch.randn(20, 1, 8, 8, generator=generator)
+    expected = (model.images[rows] / 127.5 - 1 + 0.8 * noise).clamp(-1, 1)
+    x = model.sample(20, seeded(2))
+    torch.testing.assert_close(x, expected)
+    assert (x.min().item(), x.max().item()) == (-1, 1)
 
 
 def test_bounds_are_the_density_of_the_bumps_on_all_images(digits_network: MLP) -> None:
@@ -247,6 +264,14 @@ def test_ascent_moves_by_steps_of_one_length_up_the_class() -> None:
     assert torch.equal(start, before)
     far = classifier_ascent.ascend(LinearClassifier(), start, labels, n_steps=6, step_size=0.25)
     assert far[:, 0, 0, 1].tolist() == [1.0, -1.0], "stays in the range of images"
+
+
+def test_ascent_starts_from_uniform_noise_in_the_range_of_images(digits_network: MLP) -> None:
+    model = classifier_ascent.ClassifierAscent(digits_network, n_steps=2, step_size=0.5).eval()
+    labels = torch.tensor([1, 7, 3])
+    noise = torch.rand(3, 1, 8, 8, generator=seeded(5)) * 2 - 1
+    expected = classifier_ascent.ascend(model.model, noise, labels, 2, 0.5)
+    assert torch.equal(model.sample(3, seeded(5), labels), expected)
 
 
 def test_ascent_leaves_no_gradient_and_works_without(digits_network: MLP) -> None:

@@ -83,6 +83,11 @@ DENSITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "vae_gaussian": with_spread,
     "vae_bernoulli": black_and_white,
 }
+# E x of p(x | z)
+MEANS: dict[str, Callable[[Tensor], Tensor]] = {
+    "vae_gaussian": lambda output: output[:, :1].tanh(),
+    "vae_bernoulli": lambda output: 2 / (1 + (-output).exp()) - 1,
+}
 WEIGHTS = {"beta_vae": BETA}
 
 
@@ -140,6 +145,18 @@ def test_the_code_of_an_image_is_the_posteriors_mean(name: str, digits_network: 
     assert torch.equal(model.encode(given.images, given.labels if model.conditional else None), MU)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_is_the_mean_image_of_a_normal_code(name: str, digits_network: MLP) -> None:
+    model, labels = model_of(name, digits_network), batch().labels
+    z = torch.randn(N, Z, generator=batch().generator)
+    output = decoded(model, z, labels)
+    expected = MEANS.get(name, lambda output: output)(output)
+    torch.testing.assert_close(model.decode(z, labels), expected)
+    drawn = model.sample(N, batch().generator, labels)
+    torch.testing.assert_close(drawn, expected)
+    assert drawn.shape == (N, 1, 8, 8)
+
+
 def test_terms_of_the_vector_quantised_loss() -> None:
     """Reconstruction + codebook + β commitment + prior, means over images, for vectors that are given."""
     network = DCGAN((1, 8, 8), n_classes=0, width=4, critic_norm="none")
@@ -156,6 +173,7 @@ def test_terms_of_the_vector_quantised_loss() -> None:
     book = model.codebook.detach().double()
     indices = (flat[..., None, :] - book).square().sum(-1).argmin(-1)
     quantised = book[indices]
+    assert torch.equal(model.encode(batch().images), flat.float().flatten(1))
     error = -normal(batch().images, model.model["decoder"](quantised.float().movedim(-1, 1)), SIGMA).mean()
     apart = (flat - quantised).square().sum() / N
     logits = model.model["prior"](indices).double()
