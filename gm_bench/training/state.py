@@ -74,7 +74,7 @@ def build(job: Job, image_shape: tuple[int, ...], n_classes: int, device: torch.
                 f"params.yaml: {name} of variants.{job.variant} name {', '.join(entry) or 'nobody'}; "
                 f"its players are {', '.join(model.players) or 'nobody'}"
             )
-    # Kernels with the channels of a place side by side: convolutions are faster for it; the rest stays.
+    # Convolutions are faster with the channels of a place side by side; other layers stay as they are.
     return model.to(device, memory_format=torch.channels_last)
 
 
