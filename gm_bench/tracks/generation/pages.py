@@ -16,6 +16,7 @@ from gm_bench.report.formatting import count
 from gm_bench.report.pictures import Figure, Gallery, exact_grid, grid_picture
 from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import FLOOR, OK, CellResult
+from gm_bench.results.verdict import Row, in_words, missing_in_all
 
 Json = Mapping[str, Any]
 MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ"
@@ -71,6 +72,44 @@ def notes(board: Leaderboard, dataset: str) -> list[str]:
         for entry in board.entries[dataset]
         if picked(entry)
     ]
+
+
+def verdicts(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
+    """Of each variant with numbers what they say in words, over its seeds and draws together."""
+    n, draws = board.protocols[dataset]["n_samples"], board.protocols[dataset]["draws"]
+    shares = _class_shares(dataset)
+    found = {}
+    for entry in board.entries[dataset]:
+        drawn = [entry.details.get(seed, {}).get("missing_classes", [[]]) for seed in entry.finished]
+        row = Row(
+            values={name: score.mean for name, score in entry.metrics.items()},
+            floor=board.floors[dataset],
+            floor_sd=board.floor_sds[dataset],
+            n=n,
+            missing=missing_in_all(names for draw in drawn for names in draw),
+            shares=shares,
+            n_drawn=n * draws * len(drawn),
+        )
+        found[entry.variant] = in_words(row)
+    return {variant: sentences for variant, sentences in found.items() if sentences}
+
+
+def cell_verdict(result: CellResult, floor: Mapping[str, float], floor_sd: Mapping[str, float]) -> list[str]:
+    """What the metrics of one cell say in words, over its draws together."""
+    n, missing = result.protocol.get("n_samples", 0), result.details.get("missing_classes", ())
+    values = {name: result.mean(name) for name in result.values}
+    shares = _class_shares(result.dataset)
+    return in_words(Row(values, floor, floor_sd, n, missing_in_all(missing), shares, n * len(missing)))
+
+
+def _class_shares(dataset: str) -> dict[str, float] | None:
+    """Class → its share of the training images; None where there is no card."""
+    path = DATA / dataset / "card.json"
+    if not path.exists():
+        return None
+    counts = io.read_json(path)["counts_per_class"]["train"]
+    total = sum(counts.values())
+    return {name: count / total for name, count in counts.items()} if total else None
 
 
 def picked(entry: Entry) -> dict[int, int]:

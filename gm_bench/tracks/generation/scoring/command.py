@@ -104,6 +104,9 @@ def main(
     console = screen()
     console.print(score_table(scored, None if difference else board))
     console.print(other_metrics(scored))
+    for finding in scored.verdict:
+        console.print(finding.sentence, soft_wrap=True)
+    console.print()
     for sentence in scored.conversions:
         console.print(f"converted: {sentence}", soft_wrap=True)
     for sentence in scored.warnings:

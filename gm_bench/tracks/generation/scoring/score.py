@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -19,10 +20,12 @@ from gm_bench.metrics.extractors import names
 from gm_bench.metrics.extractors.features import Extractor, WeightsError, extract
 from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, widths
 from gm_bench.metrics.extractors.loading import find, load_extractor
+from gm_bench.metrics.sharpness import ratio_spread
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.protocol import Protocol, build_protocol, same_protocol
+from gm_bench.results.verdict import Finding, Row, missing_in_all, verdict
 from gm_bench.tracks.generation.evaluation import (
     Reference,
     all_metrics,
@@ -48,6 +51,7 @@ class Standard:
         name: of the dataset, or the path of the real images.
         known: whether it is a dataset of params.yaml, with a leaderboard perhaps.
         floor: every metric of real images in the place of generated ones.
+        floor_sd: its standard deviation, of the metrics whose is known.
         classes: names of the extractor's classes; empty where they are not those of the real images.
     """
 
@@ -58,7 +62,16 @@ class Standard:
     extractor: Extractor
     reference: Reference
     floor: Mapping[str, float]
+    floor_sd: Mapping[str, float]
     classes: tuple[str, ...]
+
+    @property
+    def class_shares(self) -> dict[str, float] | None:
+        """Class → its share of the training images; None where classes are not known."""
+        counts = self.reference.class_counts
+        if counts is None or not self.classes:
+            return None
+        return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,21 @@ class Scored:
     conversions: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def verdict(self) -> list[Finding]:
+        """What the numbers say together, in words."""
+        n, draws = self.protocol["n_samples"], self.protocol["draws"]
+        row = Row(
+            values={name: fmean(values) for name, values in self.values.items()},
+            floor=self.standard.floor,
+            floor_sd=self.standard.floor_sd,
+            n=n,
+            missing=missing_in_all(self.missing),
+            shares=self.standard.class_shares,
+            n_drawn=n * draws,
+        )
+        return verdict(row)
+
     def to_json(self, difference: str | None) -> dict[str, Any]:
         """The record for machines; `difference` is why it is not comparable with the leaderboard, if so."""
         return {
@@ -93,6 +121,7 @@ class Scored:
             "warnings": list(self.warnings),
             "values": {name: list(values) for name, values in self.values.items()},
             "missing_classes": self.missing,
+            "verdict": [{"kind": found.kind, "sentence": found.sentence} for found in self.verdict],
             "floor": dict(self.standard.floor),
             "protocol": dict(self.protocol),
             "comparable_with_leaderboard": difference is None,
@@ -133,6 +162,7 @@ def known_standard(name: str, params: Params, device: torch.device) -> Standard:
         extractor,
         Reference.from_tensors(tensors),
         recorded["values"],
+        recorded["sd"],
         tuple(made.get("classes", ())),
     )
 
@@ -214,7 +244,8 @@ def own_standard(
     protocol = build_protocol(str(path), config, info, extractor.preprocessing, hashes)
     values = floor(seen_images, reference, config, device)
     classes = real.classes if trains else ()
-    return Standard(str(path), False, config, protocol, extractor, reference, values, classes)
+    spread = {"sharpness": ratio_spread(images)}
+    return Standard(str(path), False, config, protocol, extractor, reference, values, spread, classes)
 
 
 def score(found: Foreign, path: Path, standard: Standard, device: torch.device) -> Scored:
