@@ -60,9 +60,13 @@ class Source(Frozen):
 
 
 class DatasetConfig(Frozen):
-    """A dataset, its protocol, and how many training images are held back for learning curves."""
+    """A dataset, its protocol, and how many training images are held back for learning curves.
+
+    `note` is a sentence that stands on every board of it.
+    """
 
     source: Source
+    note: str = ""
     n_validation: Annotated[int, Field(ge=2, strict=True)]
     protocol: Protocol
 

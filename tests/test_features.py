@@ -13,9 +13,11 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from gm_bench import io
 from gm_bench.metrics import extractors
 from gm_bench.metrics.extractors import inception, loading
+from gm_bench.metrics.extractors.efficientnet_lite0 import EfficientNetLite0Extractor
 from gm_bench.metrics.extractors.features import Extractor, WeightsError, check_images, extract
 from gm_bench.metrics.extractors.inception import InceptionExtractor
 from gm_bench.metrics.extractors.lenet import REGISTERED, LeNetExtractor, LeNetLayers
+from gm_bench.nets.efficientnet_lite import EfficientNetLite0
 from gm_bench.nets.lenet import LeNet
 
 CPU = torch.device("cpu")
@@ -127,7 +129,7 @@ def inception_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_file_is_an_extractor_but_the_shared_ones() -> None:
     """The names are told by the files alone, so that params.yaml is checked without importing a network."""
-    assert {"inception", "lenet"} <= set(extractors.names())
+    assert {"efficientnet_lite0", "inception", "lenet"} <= set(extractors.names())
     for name in extractors.names():
         assert issubclass(loading.find(name), Extractor)
         assert loading.find(name).name == name
@@ -136,7 +138,9 @@ def test_every_file_is_an_extractor_but_the_shared_ones() -> None:
         found = vars(import_module(f"gm_bench.metrics.extractors.{name}")).values()
         classes = {c for c in found if isinstance(c, type) and issubclass(c, Extractor)}
         assert classes <= {Extractor}
-    with pytest.raises(loading.ExtractorError, match=r"unknown extractor 'features'; .* inception, lenet"):
+    with pytest.raises(
+        loading.ExtractorError, match=r"unknown extractor 'features'; .* efficientnet_lite0, inception, lenet"
+    ):
         loading.find("features")
 
 
@@ -148,6 +152,9 @@ def extractor_of(
 
     def make(name: str, image_shape: tuple[int, int, int]) -> Extractor:
         made: dict[str, Callable[[], Extractor]] = {
+            "efficientnet_lite0": lambda: EfficientNetLite0Extractor.of_weights(
+                EfficientNetLite0().state_dict(), image_shape
+            ),
             "inception": lambda: InceptionExtractor.of_weights(inception_weights, image_shape),
             "lenet": lambda: LeNetExtractor.of_weights(LeNet(image_shape, 10).state_dict(), image_shape),
         }
@@ -168,6 +175,7 @@ def first_input(extractor: Extractor, given: Tensor, monkeypatch: pytest.MonkeyP
 
 # Level of a constant image → what the first layer must see of it, by hand.
 FIRST_LAYER = {
+    "efficientnet_lite0": ({0: -127 / 128, 128: 1 / 128, 255: 1.0}, (96, 96)),
     "lenet": ({0: -1.0, 128: 1 / 255, 255: 1.0}, (8, 8)),
     "inception": ({0: -1.0, 128: 0.0, 255: 127 / 128}, (299, 299)),
 }

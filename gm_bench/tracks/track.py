@@ -1,10 +1,11 @@
 """What declares a track, and how it is found by its name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from gm_bench.report.display import Display
+from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import Origin
 
 
@@ -23,6 +24,19 @@ class Track(Display):
     origin: Callable[[str], Origin] | None = None
     row_details: tuple[str, ...] = ()
     metric_pairs: tuple[tuple[str, str], ...] = ()
+
+
+def with_notes(track: Track, said: Mapping[str, str]) -> Track:
+    """The track, whose tables say so of datasets too.
+
+    Args:
+        said: dataset → a sentence; empty where there is none.
+    """
+
+    def notes(board: Leaderboard, dataset: str) -> list[str]:
+        return [*filter(None, [said.get(dataset)]), *track.notes(board, dataset)]
+
+    return replace(track, notes=notes)
 
 
 class TrackError(ValueError):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,7 +36,8 @@ def read(
     """Images of one's own.
 
     Args:
-        path: folder of images, or of one sub-folder of images per class.
+        path: folder of images, or of one sub-folder of images per class. Where it begins with `$NAME`, that
+            stands for the value of an environment variable.
         test_path: the same for the test split; without it the test split is drawn from `path`.
         n_test: images to draw for it, or
         test_fraction: the share of them.
@@ -54,10 +56,10 @@ def read(
             "loader 'folder' needs test_path, or else split_seed and one of n_test and test_fraction, "
             "to know which images are held out"
         )
-    listing = list_images(Path(path).expanduser(), "option 'path' of loader 'folder'")
+    listing = list_images(_place(path), "option 'path' of loader 'folder'")
     test_listing = None
     if test_path is not None:
-        test_listing = list_images(Path(test_path).expanduser(), "option 'test_path' of loader 'folder'")
+        test_listing = list_images(_place(test_path), "option 'test_path' of loader 'folder'")
         _refuse_overlap(listing, test_listing)
     images, digest, seen = _read_images(listing, size, channels, allow_low_range)
     labels = _labels(listing, listing.classes)
@@ -95,9 +97,27 @@ def read(
             ),
             sha256=digests,
         ),
-        came_from=" and ".join(p for p in (path, test_path) if p),
+        came_from=" and ".join(str(each.root) for each in (listing, test_listing) if each),
         warnings=tuple(warnings),
     )
+
+
+def _place(path: str) -> Path:
+    """The folder that an option names.
+
+    Raises:
+        DataError: it begins with an environment variable that is not set.
+    """
+    variable = re.match(r"\$(\w+)(?=/|$)", path)
+    if variable is None:
+        return Path(path).expanduser()
+    value = os.environ.get(variable[1])
+    if not value:
+        raise DataError(
+            f"loader 'folder' is to read {path}: set the environment variable {variable[1]} to the folder "
+            "that it stands for"
+        )
+    return Path(value + path[variable.end() :]).expanduser()
 
 
 def _labels(listing: Listing, classes: tuple[str, ...]) -> Tensor:

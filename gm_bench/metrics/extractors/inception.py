@@ -61,6 +61,11 @@ class InceptionExtractor(Extractor):
         return cls.describe(SHA256, N_FEATURES, N_LOGITS, comparable="everywhere")
 
 
+def at_hand() -> bool:
+    """Whether a file of weights is named by the environment or was downloaded before."""
+    return bool(os.environ.get(VARIABLE)) or _kept().is_file()
+
+
 def find_weights() -> Path:
     """Path of the checked weight file.
 
@@ -71,7 +76,7 @@ def find_weights() -> Path:
         WeightsError: the file is missing and cannot be downloaded, or its content is another.
     """
     given = os.environ.get(VARIABLE)
-    path = Path(given) if given else Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    path = Path(given) if given else _kept()
     if given and not path.is_file():
         raise WeightsError(f"{VARIABLE} names {path}, which is no file: it must be {FILE} from {URL}")
     if not path.is_file():
@@ -96,6 +101,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} holds more than tensors, or is no weight file: replace it from {URL}"
         ) from error
     return weights
+
+
+def _kept() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / FILE
 
 
 def _download(path: Path) -> None:

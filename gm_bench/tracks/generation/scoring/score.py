@@ -1,6 +1,5 @@
 """Images of another program under the protocol of a dataset, or against real images of one's own."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,8 @@ from gm_bench.data.dataset import UNLABELLED
 from gm_bench.data.images import Foreign
 from gm_bench.data.split import keep_every_class, stratified_split
 from gm_bench.metrics.extractors import names
-from gm_bench.metrics.extractors.features import Extractor, WeightsError, extract
-from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, widths
-from gm_bench.metrics.extractors.loading import find, load_extractor
+from gm_bench.metrics.extractors.features import Extractor, extract
+from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.metrics.sharpness import ratio_spread
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
@@ -33,14 +31,17 @@ from gm_bench.tracks.generation.evaluation import (
     make_reference,
     missing_classes,
 )
+from gm_bench.tracks.generation.scoring.choice import (
+    LENET,
+    SEED,
+    ScoringError,
+    borrowed_extractor,
+    choose,
+    labels_of,
+    own_extractor,
+)
 
-SEED = 0
 SCHEMA = 1
-AUTO, LENET, INCEPTION = "auto", "lenet", "inception"
-
-
-class ScoringError(ValueError):
-    """Images that cannot be scored as asked; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -187,10 +188,10 @@ def own_standard(
         real: at least twice as many as are compared, four times where a classifier is trained.
         path: where they came from.
         n_fakes: how many images there are to be judged; so many are compared, or all held-out ones.
-        choice: "auto" (lenet for labelled images, inception for others), "lenet" (trained on the labels of
-            half of the images), "inception", or a dataset whose extractor is there.
+        choice: a file of gm_bench/metrics/extractors ("lenet" is trained on the labels of half of the
+            images), a dataset whose extractor is there, or "auto" (`choice.choose`).
         constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
-        say: told before a classifier is trained, which takes minutes.
+        say: told what "auto" comes to, and before a classifier is trained, which takes minutes.
         kept: where a classifier that was trained is kept.
 
     Raises:
@@ -199,7 +200,8 @@ def own_standard(
     """
     labels = real.labels
     strata = labels if labels is not None else torch.full((len(real.images),), UNLABELLED)
-    trains = choice == LENET or (choice == AUTO and labels is not None)
+    choice = choose(choice, shape_of(real.images)[0], labels is not None, say)
+    trains = choice == LENET
     parts = 4 if trains else 2
     reason, least = most_demanding(constants)
     if (n_held_out := _n_held_out(len(real.images), trains)) < least:
@@ -215,7 +217,7 @@ def own_standard(
     n = min(n_fakes, len(held_out))
     config = constants.model_copy(
         update={
-            "extractor": LENET if trains else choice if choice in names() else INCEPTION,
+            "extractor": choice if choice in names() else LENET,
             "n_samples": n,
             "n_train": len(train),
             "draws": 1,
@@ -227,10 +229,10 @@ def own_standard(
     held_out = held_out[torch.randperm(len(held_out), generator=generator)[:n]]
     train = train[torch.randperm(len(train), generator=generator)]
     images, seen_images = real.images[held_out], real.images[train]
-    if choice in (AUTO, *names()):
-        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say, kept)
+    if choice in names():
+        info, extractor = own_extractor(real, taught, compared, choice, path, device, say, kept)
     else:
-        info, extractor = _borrowed_extractor(choice, shape_of(images))
+        info, extractor = borrowed_extractor(choice, shape_of(images))
         config = config.model_copy(update={"extractor": info["name"]})
     reference = make_reference(
         images,
@@ -353,8 +355,8 @@ def _taught(real: Foreign, path: Path) -> tuple[Tensor, Tensor]:
         ScoringError: fewer than two classes.
         DataError: a class is too small to be in both.
     """
-    labels = _labels(real, path)
-    other = "give --extractor inception, or a dataset of the same images' shape whose extractor is there"
+    labels = labels_of(real, path)
+    other = "give --extractor efficientnet_lite0, or a dataset of such images whose extractor is there"
     if len(labels.unique()) < 2:
         raise ScoringError(
             f"the images of {path} are all of one class ({', '.join(real.classes)}), and a classifier needs "
@@ -365,70 +367,6 @@ def _taught(real: Foreign, path: Path) -> tuple[Tensor, Tensor]:
     keep_every_class(labels, taught, real.classes, f"{half} is compared", other, "to train a classifier with")
     keep_every_class(labels, compared, real.classes, f"{half} trains a classifier", other, "to compare")
     return compared, taught
-
-
-def _labels(real: Foreign, path: Path) -> Tensor:
-    if real.labels is None:
-        raise ScoringError(
-            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
-            "(or an array 'labels' beside them), or choose another --extractor"
-        )
-    return real.labels
-
-
-def _own_extractor(
-    real: Foreign,
-    taught: Tensor,
-    others: Tensor,
-    name: str,
-    path: Path,
-    device: torch.device,
-    say: Callable[[str], None],
-    kept: Path,
-) -> tuple[dict[str, Any], Extractor]:
-    """A published one, or a LeNet taught with some of the images, tested on others, kept under their hash."""
-    shape = shape_of(real.images)
-    if name != LENET:
-        try:
-            info = find(name).published()
-            return info, find(name).load(kept, info, shape)
-        except WeightsError as error:
-            hint = (
-                "" if real.labels is not None else ", or sort the real images into one sub-folder per class"
-            )
-            raise ScoringError(f"{error}; or give --extractor another value{hint}") from None
-    from gm_bench.metrics.extractors.classifier import train_classifier
-
-    labels = _labels(real, path)
-    split = [(real.images[places], labels[places]) for places in (taught, others)]
-    key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
-    folder = kept / f"own-{key[:16]}"
-    if not (folder / "extractor.json").exists():
-        say(f"training a small classifier on {len(taught):,} images of {path}, once: it is kept in {folder}")
-        trained = train_classifier(split[0], split[1], SEED, device)
-        io.write_tensors(folder / "weights.safetensors", trained.weights)
-        record = LeNetExtractor.describe(
-            io.sha256_file(folder / "weights.safetensors"),
-            *widths(trained.weights),
-            comparable="among themselves",
-            test_accuracy=trained.test_accuracy,
-            weights="weights.safetensors",
-        )
-        io.write_json(folder / "extractor.json", record)
-    return load_extractor(folder, shape)
-
-
-def _borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Extractor]:
-    folder = EXTRACTORS / dataset
-    if not (folder / "extractor.json").exists():
-        if dataset in pinned_datasets():
-            return LeNetExtractor.of_package(dataset, shape)
-        there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
-        raise ScoringError(
-            f"there is no extractor '{dataset}'; choose {', '.join((AUTO, *names()))}, one that is in "
-            f"{EXTRACTORS} ({', '.join(there) or 'none yet'}) or a pinned one: {', '.join(pinned_datasets())}"
-        )
-    return load_extractor(folder, shape)
 
 
 def _command(name: str, params: Params) -> str:
