@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import typer
 
@@ -29,6 +29,11 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
     part = runner.part_of(params, name, **axes)
     with runner.alone(typer.echo):
         runner.prepare(params, name, environ)
+        fetching = [runner.fetch_chain(params, name, dataset) for dataset in part.datasets]
+        if _bring_up_to_date("fetch", fetching, name, params, jobs, environ):
+            params = load_params()  # numbers may follow from what was fetched
+            runner.prepare(params, name, environ)
+        _refuse(params, name)
         cells = [
             cell
             for cell in params.cells(name)
@@ -78,29 +83,37 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
     params = load_params()
     name = board or params.default_board
     cell = parse_cell(words, name)
-    grid = params.board(name)
-    recipe = params.recipe(cell.variant, grid.recipe).model_dump(mode="json")
-    origins: Mapping[str, str] = params.origins(cell.variant, grid.recipe)
+    plan = params.plan(name, cell.dataset)
+    recipe = params.recipe(cell.variant, plan.recipe, plan.layers).model_dump(mode="json")
+    origins = {**params.origins(cell.variant, plan.recipe, plan.layers), "n_images": plan.origins["n_images"]}
     if cell in params.cells(name):
         runner.prepare(params, name, runner.environment())
         state = runner.cell_states(params, name, runner.stale_stages(params, name))[cell]
     else:
         state = f"not on the board {name}"
     file, stages = boards.file_of(params, name), boards.cell_stages(params, name)
-    screen().print(inspection.describe(cell, state, recipe, origins, grid.n_images, file, stages))
+    screen().print(inspection.describe(cell, state, recipe, origins, plan.n_images, file, stages))
+
+
+def _refuse(params: Params, board: str) -> None:
+    """Raise where the board's track says that something does not fit the fetched data."""
+    if params.board(board).track == "generation":
+        from gm_bench.tracks.generation.refusals import refuse
+
+        refuse(params, board)
 
 
 def _bring_up_to_date(
     title: str, chains: Sequence[Chain], board: str, params: Params, jobs: int, environ: dict[str, str]
-) -> None:
-    """Run those chains that have a stale stage, with a display and live curves."""
+) -> bool:
+    """Run those chains that have a stale stage, with a display and live curves; whether there were any."""
     from gm_bench.running.overview import RunDisplay
     from gm_bench.tracking.live import LiveCurves
 
     stale = runner.stale_stages(params, board, typer.echo)
     due = [chain for chain in chains if stale.keys() & set(chain.stages)]
     if not due:
-        return
+        return False
     with RunDisplay(title, due) as display, LiveCurves(due, display.say):
         runner.run_layer(due, jobs, environ)
     failed = [chain.name for chain in due if chain.state == "failed"]
@@ -109,3 +122,4 @@ def _bring_up_to_date(
             f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand above, "
             "what was finished is kept, and the same command goes on from there"
         )
+    return True

@@ -38,16 +38,15 @@ def describe(
         cell: which.
         state: fresh, stale, missing, or that it is not on the board.
         recipe: what params.yaml says now; what the cell was trained with is marked where it differs.
-        origins: where in params.yaml each value of the recipe stands, by dotted key.
+        origins: where each of these values stands in params.yaml or comes from, by dotted key.
         n_images: the budget that params.yaml says now.
         file: the dvc.yaml of the cell's stages.
         stages: their names, in order.
     """
     folder = cell.folder
-    places = {**origins, "n_images": f"boards.{cell.board}.n_images"}
     metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
     parts: list[RenderableType] = [Text(f"{cell}: {_state(state, metrics, cost)}", "bold")]
-    parts.append(_parameters({"n_images": n_images, **recipe}, places, cost))
+    parts.append(_parameters({"n_images": n_images, **recipe}, origins, cost))
     if metrics and metrics["values"]:
         parts.append(_metrics(metrics["values"]))
     if cost:
