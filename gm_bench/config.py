@@ -125,14 +125,25 @@ class Plan:
 
     Args:
         layers: (place, layer) over those of params.yaml.
-        origins: where each number comes from, by key.
+        values: recipe, n_images and n_snapshots, and width and batch_size where they are not the recipe's.
+        origins: where each of them comes from.
     """
 
-    recipe: str
-    n_images: int
-    n_snapshots: int
     layers: tuple[tuple[str, Layer], ...]
+    values: Mapping[str, Any]
     origins: Mapping[str, str]
+
+    @property
+    def recipe(self) -> str:
+        return str(self.values["recipe"])
+
+    @property
+    def n_images(self) -> int:
+        return int(self.values["n_images"])
+
+    @property
+    def n_snapshots(self) -> int:
+        return int(self.values["n_snapshots"])
 
 
 class Params(Frozen):
@@ -218,10 +229,8 @@ class Params(Frozen):
         if "width" in values:
             layers.append((values["width"].origin, {"network": {"width": values["width"].value}}))
         return Plan(
-            values["recipe"].value,
-            values["n_images"].value,
-            values["n_snapshots"].value,
             tuple(layers),
+            {key: each.value for key, each in values.items()},
             {key: each.origin for key, each in values.items()},
         )
 
@@ -341,15 +350,35 @@ def _same_name(over: Layer, base: Layer) -> bool:
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
-    """Read and check params.yaml.
+    """Read and check params.yaml, and the cards of the datasets that were fetched.
 
     Raises:
         ConfigError: the file is missing, is no YAML, or holds a wrong key or value.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} not found: run from the top of the repository") from None
+    params = parse_params(text, {}, path)
+    for dataset in params.datasets:
+        card = path.parent / DATA / dataset / "card.json"
+        if card.exists():
+            params._facts[dataset] = _read_facts(card)
+    return params
+
+
+def parse_params(text: str, facts: Mapping[str, Facts], path: Path = PARAMS_FILE) -> Params:
+    """The content of params.yaml, checked.
+
+    Args:
+        facts: what the splits of datasets are.
+        path: of the file, for sentences.
+
+    Raises:
+        ConfigError: it is no YAML, or holds a wrong key or value.
+    """
+    try:
+        raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
@@ -358,6 +387,13 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_sentence(error, Params)}") from None
+    _check_references(params, path)
+    params._facts.update(facts)
+    return params
+
+
+def _check_references(params: Params, path: Path) -> None:
+    """Refuse what boards and the audit name and is not there."""
     for name, board in params.boards.items():
         for axis in ("datasets", "variants", "seeds"):
             values = getattr(board, axis)
@@ -376,11 +412,6 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
             params.recipe(variant, recipe)
     for dataset in params.audit.datasets:
         _look_up(params.audit.sets, dataset, "audit.sets")
-    for dataset in params.datasets:
-        card = path.parent / DATA / dataset / "card.json"
-        if card.exists():
-            params._facts[dataset] = _read_facts(card)
-    return params
 
 
 def _read_facts(card: Path) -> Facts:
