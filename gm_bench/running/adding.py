@@ -145,8 +145,8 @@ def _facts(found: Look) -> Iterator[tuple[str, str]]:
         yield (
             "groups",
             (
-                f"{n_groups:,} by {rule!r}, in which {n_together:,} of these pairs lie: a group stays on one side "
-                "of the split"
+                f"{n_groups:,} by {rule!r}, in which {n_together:,} of these pairs lie: a group stays on one "
+                "side of the split"
             ),
         )
 
