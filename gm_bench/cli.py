@@ -20,6 +20,7 @@ BASELINE = "reports/digits/baseline.json"
 BoardName = Annotated[str | None, typer.Option(help="an entry of boards in params.yaml; else the first")]
 CellBoard = Annotated[str, typer.Option(help="the board that it was trained for")]
 CellWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or the three apart")]
+ShownWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or a board, or a dataset")]
 SearchSteps = Annotated[int, typer.Option(min=1, help="to find a code where there is no encoder")]
 SearchRate = Annotated[float, typer.Option(min=1e-6, help="learning rate of that search")]
 
@@ -150,8 +151,11 @@ def compare(
 
 @app.command()
 @guarded
-def show(cell: CellWords, board: BoardName = None) -> None:
-    """Show one cell: state, recipe and where it stands, metrics, cost, files and what makes it again."""
+def show(cell: ShownWords, board: BoardName = None) -> None:
+    """Show one cell: state, recipe and where it stands, metrics, cost, files and what makes it again.
+
+    Of a board or a dataset: every number, and where it stands or what it is derived from.
+    """
     from gm_bench.running import driver
 
     driver.show_cell(cell, board)

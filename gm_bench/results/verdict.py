@@ -96,6 +96,14 @@ def in_words(row: Row) -> list[str]:
     return [finding.sentence for finding in verdict(row)]
 
 
+def few_images(n: int, n_features: int) -> str:
+    """What fewer images than features do to the Fréchet distance, a sentence."""
+    return (
+        f"FID: N = {n:,} is below the {n_features:,} features, so both covariances are singular and the bias "
+        "is large: compare it at this N only, and trust KID and 1-NN more."
+    )
+
+
 def missing_in_all(draws: Iterable[Sequence[str]]) -> list[str]:
     """The classes that every one of several draws lacks, in the order of the first."""
     sets = [list(names) for names in draws]

@@ -22,6 +22,7 @@ from gm_bench.report.formatting import duration
 from gm_bench.running.boards import RESERVED
 from gm_bench.running.budget import budget, images_per_second
 from gm_bench.running.entries import with_entries
+from gm_bench.running.inspection import numbers
 from gm_bench.running.stage import screen
 
 VARIANTS = ("vae", "ns_gan", "wgan_gp")
@@ -77,7 +78,7 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     picture = sheet or Path(f"{name}-images.png")
     io.write_bytes(picture, png_bytes(_sheet(found)))
     io.write_bytes(Path("params.yaml"), text.encode("utf-8"))
-    console.print(numbers(planned, name))
+    console.print(numbers(planned, name, name))
     seconds = {variant: board["n_images"] / speed for variant, speed in speeds.items()}
     times = ", ".join(f"{variant} {duration(each)}" for variant, each in seconds.items())
     together = duration(max(max(seconds.values()), sum(seconds.values()) / (os.cpu_count() or 1)))
@@ -185,28 +186,6 @@ def facts_of(found: Look, of_test: Look | None, source: Mapping[str, Any]) -> Fa
     per_class = tuple(round(counts[each] * left) for each in found.listing.classes)
     n_train = n - n_test if of_test is None else n
     return Facts(n_train, n_test, (found.channels, side, side), per_class)
-
-
-def numbers(params: Params, name: str) -> Table:
-    """Every number of a dataset and of its board's training, and where it comes from."""
-    table = Table(
-        box=box.SIMPLE_HEAD, title=Text(f"{name}: numbers and where they come from"), title_justify="left"
-    )
-    table.add_column("key")
-    table.add_column("value", justify="right")
-    table.add_column("from", overflow="fold")
-    for key, each in params.numbers(name).items():
-        place = key if key == "n_validation" else f"protocol.{key}"
-        table.add_row(place, _shown(each.value), Text(each.origin))
-    if name in params.boards:
-        plan = params.plan(name, name)
-        for key, value in plan.values.items():
-            table.add_row(key, _shown(value), Text(plan.origins[key]))
-    return table
-
-
-def _shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _check_name(params: Params, name: str, variants: list[str]) -> None:

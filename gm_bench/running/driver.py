@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from gm_bench.cell import parse_cell
-from gm_bench.config import Params, load_params
+from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.running import boards, repository, runner
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
@@ -77,10 +77,14 @@ def show_inventory(board: str | None) -> None:
 
 
 def show_cell(words: Sequence[str], board: str | None) -> None:
-    """Print all that is known of one cell."""
+    """Print all that is known of one cell; of a board or a dataset its numbers and where they come from."""
     from gm_bench.running import inspection
 
     params = load_params()
+    if len(words) == 1 and (words[0] in params.boards or words[0] in params.datasets):
+        for name, dataset in _pairs(params, words[0], board):
+            screen().print(inspection.numbers(params, dataset, name))
+        return
     name = board or params.default_board
     cell = parse_cell(words, name)
     plan = params.plan(name, cell.dataset)
@@ -93,6 +97,16 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
         state = f"not on the board {name}"
     file, stages = boards.file_of(params, name), boards.cell_stages(params, name)
     screen().print(inspection.describe(cell, state, recipe, origins, plan.n_images, file, stages))
+
+
+def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]]:
+    """(board, dataset) that a name stands for: all of a board, or a dataset on the first board with it."""
+    if name in params.boards:
+        return [(name, dataset) for dataset in params.boards[name].datasets]
+    with_it = [board] if board else [each for each, grid in params.boards.items() if name in grid.datasets]
+    if not with_it:
+        raise ConfigError(f"no board of params.yaml has the dataset {name}: add it to one")
+    return [(with_it[0], name)]
 
 
 def _refuse(params: Params, board: str) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gm_bench import io
 from gm_bench.cell import Cell
+from gm_bench.config import Params
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report.formatting import duration, number
 from gm_bench.results.schema import divergence_place
@@ -54,6 +55,23 @@ def describe(
     parts.append(_files(folder))
     parts.append(_commands(cell, file, stages))
     return Group(*parts)
+
+
+def numbers(params: Params, dataset: str, board: str) -> Table:
+    """Every number of a dataset and of a board's training on it, and where it comes from."""
+    table = _table("key", "value", "from")
+    table.title, table.title_justify = Text(f"{dataset} on the board {board}"), "left"
+    for key, each in params.numbers(dataset).items():
+        place = key if key == "n_validation" else f"protocol.{key}"
+        table.add_row(place, _shown(each.value), Text(each.origin))
+    plan = params.plan(board, dataset)
+    for key, value in plan.values.items():
+        table.add_row(key, _shown(value), Text(plan.origins[key]))
+    return table
+
+
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _read(path: Path) -> Json | None:

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from gm_bench import io
-from gm_bench.cell import DATA
+from gm_bench.cell import DATA, REFERENCE
 from gm_bench.metrics.catalogue import LIKELIHOOD
+from gm_bench.metrics.memorisation import Leak
 from gm_bench.report.display import Samples
 from gm_bench.report.formatting import count
 from gm_bench.report.pictures import Figure, Gallery, exact_grid, grid_picture
 from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import FLOOR, OK, CellResult
-from gm_bench.results.verdict import Row, in_words, missing_in_all
+from gm_bench.results.verdict import Row, few_images, in_words, missing_in_all
 
 Json = Mapping[str, Any]
 MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ"
@@ -34,6 +35,8 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
     protocol, names = board.protocols[dataset], board.metrics(dataset)
     extractor, n, draws = protocol["extractor"], protocol["n_samples"], protocol["draws"]
     score = "Inception Score" if "inception_score" in names else "classifier score"
+    # Without the data's own classes the extractor's are those of what it was trained on.
+    classes = "" if "classes_hit" in names else f" and the classes of {extractor['name']}, not the data's"
     scope = (
         "comparable wherever this protocol is used"
         if extractor["comparable"] == "everywhere"
@@ -52,7 +55,7 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
         f"{extractor['features']} features, {scope}.",
         f"Preprocessing: {protocol['preprocessing']}; {protocol['dtype']}, "
         f"TF32 {'on' if protocol['tf32'] else 'off'}.",
-        f"Estimates: {score} over {count(protocol['score_splits'], 'split')}; "
+        f"Estimates: {score} over {count(protocol['score_splits'], 'split')}{classes}; "
         f"KID over {count(protocol['kid_subsets'], 'subset')} of {protocol['kid_subset_size']:,}; "
         f"precision, recall, density and coverage with {count(protocol['neighbours'], 'neighbour')}; "
         f"FID∞ through {count(protocol['fid_subsets'], 'size')} of subsets.",
@@ -64,7 +67,31 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
 
 
 def notes(board: Leaderboard, dataset: str) -> list[str]:
-    """Of which variants not the last model is reported."""
+    """What makes the numbers of a dataset less than they seem, and which rows are not of the last model."""
+    leaking = _leak(dataset)
+    return [
+        *([f"{FLOOR}: {leaking}."] if leaking else []),
+        *_few_images(board.protocols[dataset]),
+        *_of_snapshots(board, dataset),
+    ]
+
+
+def _leak(dataset: str) -> str:
+    """What is said of held-out images with a near duplicate among the training images; empty for none."""
+    path = REFERENCE / dataset / "floor.json"
+    record = io.read_json(path).get("leak") if path.exists() else None
+    return Leak(**record).sentence if record else ""
+
+
+def _few_images(protocol: Json) -> list[str]:
+    """What fewer images than features do to FID."""
+    n, n_features = protocol["n_samples"], protocol["extractor"]["features"]
+    if n >= n_features:
+        return []
+    return [few_images(n, n_features)]
+
+
+def _of_snapshots(board: Leaderboard, dataset: str) -> list[str]:
     return [
         f"{entry.variant}*: the snapshot with the least FID against validation images is reported, after "
         + ", ".join(f"{images:,} images (seed {seed})" for seed, images in picked(entry).items())

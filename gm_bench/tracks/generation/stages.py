@@ -3,15 +3,21 @@
 The modules named here are where a stage begins; what they import is followed (gm_bench/running/code.py).
 """
 
+from pathlib import Path
+
 from gm_bench.config import NotFetchedError, Params
+from gm_bench.data.fingerprint import of_source
 from gm_bench.tracks.needs import Needs
+
+SEEN = Path(".dvc", "tmp", "gm-bench")  # what source folders held last time
 
 
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
     """The stages that a dataset goes through once: fetch alone where others depend on what it finds."""
     source = params.entry(dataset).source
+    files = of_source(source.options, SEEN / f"{dataset}.json")
     fetch = Needs(
-        {"source": {"loader": source.loader, **source.options}},
+        {"source": {"loader": source.loader, **source.options}} | ({"files": files} if files else {}),
         ["gm_bench.data.dataset", f"gm_bench.data.loaders.{source.loader}"],
     )
     try:

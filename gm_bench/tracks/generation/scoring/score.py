@@ -18,12 +18,13 @@ from gm_bench.data.split import keep_every_class, stratified_split
 from gm_bench.metrics.extractors import names
 from gm_bench.metrics.extractors.features import Extractor, extract
 from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.metrics.memorisation import leak
 from gm_bench.metrics.sharpness import ratio_spread
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.protocol import Protocol, build_protocol, same_protocol
-from gm_bench.results.verdict import Finding, Row, missing_in_all, verdict
+from gm_bench.results.verdict import Finding, Row, few_images, missing_in_all, verdict
 from gm_bench.tracks.generation.evaluation import (
     Reference,
     all_metrics,
@@ -65,6 +66,20 @@ class Standard:
     floor: Mapping[str, float]
     floor_sd: Mapping[str, float]
     classes: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of numbers under it must know."""
+        n, extractor = self.config.n_samples, self.protocol["extractor"]
+        said = [leak(self.reference.held_out_to_train).sentence]
+        if n < extractor["features"]:
+            said.append(few_images(n, extractor["features"]))
+        if not self.extractor.own_classes:
+            said.append(
+                f"the classifier score is over the {self.extractor.n_logits:,} classes of {extractor['name']}, "
+                "which are not those of these images"
+            )
+        return [sentence.removesuffix(".") for sentence in said if sentence]
 
     @property
     def class_shares(self) -> dict[str, float] | None:
@@ -269,7 +284,7 @@ def score(found: Foreign, path: Path, standard: Standard, device: torch.device) 
             f"{n * config.draws:,} for all {config.draws} draws of the leaderboard"
         )
     draws = min(config.draws, n_images // n)
-    warnings = list(found.warnings)
+    warnings = [*found.warnings, *standard.warnings]
     if found.n_draws > 1 and n_images == found.n_draws * n:
         order = torch.arange(n_images)
     else:
