@@ -73,7 +73,7 @@ def evaluate(
     images: Annotated[
         Path, typer.Argument(metavar="PATH", help="a folder of PNG or JPEG files, a .npz or a .safetensors")
     ],
-    reference: Annotated[str, typer.Option(help="a dataset of params.yaml, or a path of real images")],
+    reference: Annotated[str, typer.Option(help="a dataset, an exported reference, or real images")],
     channels: Annotated[str | None, typer.Option(help="convert the images to grey or rgb")] = None,
     resize: Annotated[int | None, typer.Option(min=1, help="resize to so many pixels a side")] = None,
     key: Annotated[str | None, typer.Option(help="which array, where a file holds several")] = None,
@@ -84,6 +84,11 @@ def evaluate(
     allow_low_range: Annotated[
         bool, typer.Option("--allow-low-range", help="take images of hardly any contrast as they are")
     ] = False,
+    floats: Annotated[
+        str | None, typer.Option("--range", help="what floats span, 0,1 or -1,1; else only uint8 is taken")
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", min=2, help="of a reference path; else all images")] = None,
+    draws: Annotated[int | None, typer.Option(min=1, help="at most so many sets of N; else all")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the row to this file")] = None,
     device: Device = "auto",
 ) -> None:
@@ -99,9 +104,29 @@ def evaluate(
         reference_key=reference_key,
         extractor=extractor,
         allow_low_range=allow_low_range,
+        floats=floats,
+        n=n,
+        draws=draws,
         json_file=json_file,
         device=device,
     )
+
+
+reference_app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(reference_app, name="reference", help="The reference of a dataset as a file that travels.")
+
+
+@reference_app.command()
+@guarded
+def export(
+    dataset: Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")],
+    out: Annotated[Path | None, typer.Option(help="the file; else DATASET-reference.safetensors")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Write all that images are held against into one file, to score with it anywhere."""
+    from gm_bench.tracks.generation.scoring import command as evaluate_command
+
+    evaluate_command.export_reference(dataset, out or Path(f"{dataset}-reference.safetensors"), device)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What `gm-bench add` does: look at a folder of images, say what it holds, write it into params.yaml."""
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -189,6 +190,8 @@ def facts_of(found: Look, of_test: Look | None, source: Mapping[str, Any]) -> Fa
 
 
 def _check_name(params: Params, name: str, variants: list[str]) -> None:
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise ConfigError(f"--name is '{name}': write it with a-z, 0-9 and _ alone")
     if name in params.boards or name in params.datasets or name in RESERVED:
         kind = "boards" if name in params.boards or name in RESERVED else "datasets"
         raise ConfigError(f"--name is {name}, which {kind} of params.yaml has already: choose another one")

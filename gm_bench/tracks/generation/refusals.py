@@ -107,7 +107,7 @@ def of_extractor(config: DatasetConfig, facts: Facts, dataset: str) -> Iterator[
 
 
 def of_variant(params: Params, board: str, dataset: str, variant: str, facts: Facts) -> Iterator[str]:
-    """Whether a variant's recipe can be built for the images and filled from them; no weights are made."""
+    """Whether a variant's model can be built for the images by its recipe, and a batch be filled."""
     try:
         recipe = params.recipe_of(board, dataset, variant)
         _build(variant, recipe, facts)
@@ -123,7 +123,7 @@ def of_variant(params: Params, board: str, dataset: str, variant: str, facts: Fa
 
 
 def _build(variant: str, recipe: Recipe, facts: Facts) -> None:
-    with torch.device("meta"), torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         network = build_network(recipe.network.name, recipe.network.options, facts.shape, facts.n_classes)
         build_variant(variant, network, recipe.model)
 

@@ -43,6 +43,23 @@ from gm_bench.tracks.generation.scoring.choice import (
 )
 
 SCHEMA = 1
+# What images are compared under where no dataset's protocol is asked for: that of digits, with as many
+# images as there are. The extractor and the numbers of images are chosen by `own_standard`.
+STANDARD = Protocol(
+    extractor="lenet",
+    n_samples=2,
+    n_train=2,
+    draws=1,
+    score_splits=1,
+    kid_subsets=100,
+    kid_subset_size=400,
+    fid_subsets=5,
+    neighbours=3,
+    duplicate_quantile=0.01,
+    bound_images=800,
+    bound_codes=64,
+    floor_splits=10,
+)
 
 
 @dataclass(frozen=True)
@@ -76,8 +93,8 @@ class Standard:
             said.append(few_images(n, extractor["features"]))
         if not self.extractor.own_classes:
             said.append(
-                f"the classifier score is over the {self.extractor.n_logits:,} classes of {extractor['name']}, "
-                "which are not those of these images"
+                f"the classifier score is over the {self.extractor.n_logits:,} classes of "
+                f"{extractor['name']}, which are not those of these images"
             )
         return [sentence.removesuffix(".") for sentence in said if sentence]
 
@@ -192,6 +209,7 @@ def own_standard(
     device: torch.device,
     say: Callable[[str], None],
     kept: Path = EXTRACTORS,
+    n: int | None = None,
 ) -> Standard:
     """Real images of one's own as the standard: half of them held out, half in the place of training images.
 
@@ -208,6 +226,7 @@ def own_standard(
         constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
         say: told what "auto" comes to, and before a classifier is trained, which takes minutes.
         kept: where a classifier that was trained is kept.
+        n: images to compare; None for as many as there are on both sides.
 
     Raises:
         ScoringError: too few images, no labels to train on, or no such extractor.
@@ -229,13 +248,19 @@ def own_standard(
     if trains:
         compared, taught = _taught(real, path)
     train, held_out = (compared[p] for p in stratified_split(strata[compared], len(compared) // 2, SEED))
-    n = min(n_fakes, len(held_out))
+    most = min(n_fakes, len(held_out))
+    if n is not None and n > most:
+        raise ScoringError(
+            f"--n is {n:,} but {n_fakes:,} images stand against {len(held_out):,} held-out ones of {path}: "
+            f"at most {most:,}"
+        )
+    n = n or most
     config = constants.model_copy(
         update={
             "extractor": choice if choice in names() else LENET,
             "n_samples": n,
             "n_train": len(train),
-            "draws": 1,
+            "draws": max(1, n_fakes // n),
             "kid_subset_size": min(constants.kid_subset_size, n // 2),
         }
     )
@@ -265,11 +290,16 @@ def own_standard(
     return Standard(str(path), False, config, protocol, extractor, reference, values, spread, classes)
 
 
-def score(found: Foreign, path: Path, standard: Standard, device: torch.device) -> Scored:
+def score(
+    found: Foreign, path: Path, standard: Standard, device: torch.device, most_draws: int | None = None
+) -> Scored:
     """Every metric of the images, draw by draw.
 
     A plain set is dealt at random into as many draws as it suffices for, at most those of the protocol; draws
     that a file keeps apart are taken as they are where they have the protocol's size.
+
+    Args:
+        most_draws: another limit than the protocol's.
 
     Raises:
         ScoringError: fewer images than one draw needs.
@@ -283,7 +313,7 @@ def score(found: Foreign, path: Path, standard: Standard, device: torch.device) 
             f"many real ones, since every metric depends on the number: make at least {n:,}, or "
             f"{n * config.draws:,} for all {config.draws} draws of the leaderboard"
         )
-    draws = min(config.draws, n_images // n)
+    draws = min(most_draws or config.draws, n_images // n)
     warnings = [*found.warnings, *standard.warnings]
     if found.n_draws > 1 and n_images == found.n_draws * n:
         order = torch.arange(n_images)
