@@ -31,6 +31,7 @@ def to_markdown(board: Leaderboard, display: Display) -> str:
         said = (*notes(board, dataset, display), *in_words(board, dataset, display))
         parts = [
             _markdown_table(_text_table(board, dataset, main, display), n_left=3),
+            *_verdicts(board, dataset, display),
             "\n".join(f"- {_markdown(line)}" for line in said),
         ]
         if rest:
@@ -38,6 +39,15 @@ def to_markdown(board: Leaderboard, display: Display) -> str:
             parts.append(f"The other metrics:\n\n{table}")
         sections.append(f"## {dataset}\n\n" + "\n\n".join(parts) + "\n")
     return "# Leaderboard\n\n" + "\n".join(sections)
+
+
+def _verdicts(board: Leaderboard, dataset: str, display: Display) -> list[str]:
+    """Markdown of what each row says in words; nothing where the track says nothing."""
+    lines = [
+        f"- {_markdown(variant)}: {_markdown(' '.join(sentences))}"
+        for variant, sentences in display.verdicts(board, dataset).items()
+    ]
+    return ["In words, where beyond noise:\n\n" + "\n".join(lines)] if lines else []
 
 
 def main_table(board: Leaderboard, dataset: str, display: Display) -> list[list[str]]:

@@ -75,7 +75,7 @@ def build(job: Job, image_shape: tuple[int, ...], n_classes: int, device: torch.
                 f"its players are {', '.join(model.players) or 'nobody'}"
             )
     # Convolutions are faster with the channels of a place side by side; other layers stay as they are.
-    return model.to(device, memory_format=torch.channels_last)
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def start(job: Job, image_shape: tuple[int, ...], n_classes: int, device: torch.device) -> State:
