@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
@@ -465,6 +466,8 @@ def _type_at(path: list[int | str], model: type[BaseModel]) -> Any:
     """The type that a model has at a place."""
     kind: Any = model
     for part in path:
+        if isinstance(kind, UnionType):  # of a value and None
+            kind = next(each for each in get_args(kind) if each is not type(None))
         if _is_union(kind):
             kind = next(
                 m for m in get_args(get_args(kind)[0]) if part in get_args(m.model_fields["name"].annotation)
