@@ -185,14 +185,17 @@ FIRST_LAYER = {
 def test_what_reaches_the_first_layer(
     name: str, channels: int, extractor_of: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Every channel of a colour image has a level of its own; a grey one is repeated where three are read."""
     expected, size = FIRST_LAYER[name]
     extractor = extractor_of(name, (channels, 8, 8))
-    levels = torch.tensor(list(expected), dtype=torch.uint8).reshape(-1, 1, 1, 1)
-    seen = first_input(extractor, levels.expand(-1, channels, 8, 8).contiguous(), monkeypatch)
+    levels, values = (
+        torch.stack([torch.tensor(row).roll(-c) for c in range(channels)], dim=1)[:, :, None, None]
+        for row in (list(expected), list(expected.values()))
+    )
+    seen = first_input(extractor, levels.to(torch.uint8).expand(-1, -1, 8, 8).contiguous(), monkeypatch)
     assert seen.shape == (3, extractor.channels, *size)
-    for image, value in zip(seen, expected.values(), strict=True):
-        # float32; (x − 128) / 128 and x / 127.5 − 1 differ by 4e-3 at 128 and by 8e-3 at 255
-        torch.testing.assert_close(image, torch.full_like(image, value), rtol=0, atol=1e-6)
+    # float32; (x − 128) / 128 and x / 127.5 − 1 differ by 4e-3 at 128 and by 8e-3 at 255
+    torch.testing.assert_close(seen, values.expand_as(seen), rtol=0, atol=1e-6)
 
 
 def test_inception_enlarges_as_tensorflow_1_did(

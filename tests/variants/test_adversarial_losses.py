@@ -5,6 +5,7 @@ without its own targets is seen, not only a wrong formula. A new variant is test
 `CRITIC` and in `GENERATOR`. BiGAN judges pairs and has its test in test_gan.py.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -209,6 +210,22 @@ def test_codes_come_from_the_prior_that_is_asked_for(params: Params, name: str) 
         model = variants.build(name, network, recipe.model | {"prior": prior, "z_dim": 7})
         assert isinstance(model, Adversarial)
         assert torch.equal(model.latent(5, batch().generator), draw(batch().generator)), prior
+
+
+@pytest.mark.parametrize("name", [*NAMES, "bigan"])
+def test_every_draw_of_an_update_comes_from_its_generator(params: Params, name: str) -> None:
+    """Whatever torch's own generator has drawn before: labels flipped, points of penalties, codes."""
+    recipe = params.recipe(name, "tiny")
+    network = networks.build(recipe.network.name, recipe.network.options, (1, 8, 8), 10)
+    options = recipe.model | ({"flip": 0.5} if "flip" in recipe.model else {})
+    model = variants.build(name, network, options)
+    start = copy.deepcopy(model.state_dict())
+    seen = []
+    for seed in (0, 1):
+        model.load_state_dict(start)
+        torch.manual_seed(seed)
+        seen.append([model.loss(player, batch())["loss"].item() for player in model.players])
+    assert seen[0] == seen[1]
 
 
 def test_the_better_critic_has_the_lower_loss(params: Params) -> None:
