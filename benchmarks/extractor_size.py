@@ -1,6 +1,6 @@
 """At which size EfficientNet-Lite0 should see small colour images: what it tells, and what it costs.
 
-    GM_BENCH_CIFAR10_JPEG=FOLDER python -m benchmarks.extractor_size [--sizes 64,96,128] [--probe-only 224]
+    GM_BENCH_CIFAR10_JPEG=FOLDER python -m benchmarks.extractor_size [--sizes 32,64,96,128]
 
 FOLDER holds CIFAR-10 as JPEG files, train/CLASS/*.jpg and test/CLASS/*.jpg. For every size: the accuracy of
 a linear classifier of the features (5,000 training and 1,000 test images), how far small disturbances move
@@ -90,7 +90,7 @@ class Measured:
 
 
 def main(
-    sizes: Annotated[str, typer.Option(help="pixels a side, separated by commas")] = "64,96,128",
+    sizes: Annotated[str, typer.Option(help="pixels a side, separated by commas")] = "32,64,96,128",
     probe_only: Annotated[str, typer.Option(help="sizes of which only the probe is measured")] = "224",
     bilinear: Annotated[str, typer.Option(help="the same with bilinear interpolation")] = "96",
 ) -> None:
@@ -250,6 +250,7 @@ def report(
         f"features of {N_TRAIN:,} training images, its accuracy on {N_TEST:,} test images (standard error "
         "about 1.4 points). Images a second are of this machine, the relative seconds compare.",
         table(head, rows),
+        f"Pinned in the extractor, and so in every protocol: {lite.SIZE} pixels, bicubic with antialiasing.",
         f"How far a small disturbance moves a metric towards worse, in standard deviations of {CLEAN} clean "
         f"draws (N = {N:,}, mean over {DEALS} deals; below 3 it counts as unnoticed):",
     ]
