@@ -57,7 +57,7 @@ class ImageConvTranspose2d(nn.ConvTranspose2d):
         if maps.device.type != "cpu":
             return super().forward(maps, output_size)
         kernel, stride, padding = _numbers(self)
-        size = [(extent - 1) * stride - 2 * padding + kernel for extent in maps.shape[2:]]
+        size = tuple((extent - 1) * stride - 2 * padding + kernel for extent in maps.shape[2:])
         rows = maps.permute(0, 2, 3, 1).flatten(1, 2)
         patches = (rows @ self.weight.flatten(1)).transpose(1, 2)
         images = F.fold(patches, size, kernel, padding=padding, stride=stride)
