@@ -1,4 +1,4 @@
-"""What only a GPU can show: python -m pytest -m gpu. Every variant steps there, captured as eager, twice alike."""
+"""What only a GPU can show (pytest -m gpu): every variant steps there, captured as eager, twice alike."""
 
 import pytest
 import torch
