@@ -148,9 +148,8 @@ def main() -> None:
         share = told["flops_per_second"] / limits[tf32]
         rows.append({**what, "tf32": tf32, **told, "share_of_limit": share})
         words = " ".join(str(value) for value in what.values())
-        sys.stdout.write(
-            f"{words}{' tf32' if tf32 else ''}: {told['images_per_second']:,.0f} images/s, {share:.1%} of the card\n"
-        )
+        rate = f"{told['images_per_second']:,.0f} images/s, {share:.1%} of the card"
+        sys.stdout.write(f"{words}{' tf32' if tf32 else ''}: {rate}\n")
         sys.stdout.flush()
         if options.out:
             content = {"device": describe(device), "torch": torch.__version__, "limits": limits, "rows": rows}

@@ -3,7 +3,8 @@
     python benchmarks/gpu_day.py WORK OUT --seconds 540 --jobs 8 mnist fashion_mnist cifar10
 
 WORK becomes a folder in which the stages run as scripts; what is there is not made again. Shortly before the
-time is over cells in training are asked to save, and the next call goes on with them. Of every finished cell
+time is over cells in training are asked to save, and the next call goes on with them (its params.yaml is that
+of WORK, a copy of the first call, where another budget may be set). Of every finished cell
 OUT/BOARD.tar has what the leaderboard's stage reads; of its datasets the card, the floor and the extractor's
 record. The first seeds of the board come first.
 """
@@ -45,7 +46,7 @@ class Day:
         return time.monotonic() > self.end
 
     def stage(self, name: str, *arguments: object) -> bool:
-        """Run one stage; whether it ended well in time. A cell in training saves its state when time is over."""
+        """Run one stage; whether it ended well in time. When time is over training saves its state."""
         words = [str(argument) for argument in arguments]
         if self.is_over:
             return False

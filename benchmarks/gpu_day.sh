@@ -7,7 +7,7 @@
 #   GPU_DAY_WHEELS  a folder of wheels for what is missing (pydantic, typer, safetensors, torch-fidelity, …)
 #   GM_BENCH_MIRROR originals of the datasets (docs/datasets.md)
 # GPU_DAY_WORK (~/gpu_day) keeps everything between calls, and $OUT (GPU_DAY_WORK/out) gets few files to bring back.
-# More: GPU_DAY_JOBS (8) cells side by side, GPU_DAY_DEVICE (cuda), GPU_DAY_EXTRA (a YAML merged into params.yaml).
+# More: GPU_DAY_JOBS (8) cells side by side, GPU_DAY_DEVICE (cuda); GPU_DAY_WORK/boards/params.yaml has the budgets.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 began=$SECONDS
