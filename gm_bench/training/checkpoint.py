@@ -124,8 +124,8 @@ def _unpack(state: State, tensors: dict[str, Tensor], plain: dict[str, Any]) -> 
             if owner == player:
                 entries.setdefault(int(index), {})[name] = tensor
         for place, parameter in enumerate(optimiser.param_groups[0]["params"]):
-            entry = entries.get(place, {})
-            entry.update({name: laid_out_as(parameter, value) for name, value in entry.items()})
+            if place in entries:
+                entries[place] = {n: laid_out_as(parameter, value) for n, value in entries[place].items()}
         optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
     for key, tensor in kinds["pending"].items():
         player, _, term = key.partition(".")
