@@ -363,8 +363,9 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     params = parse_params(text, {}, path)
     for dataset in params.datasets:
         card = path.parent / DATA / dataset / "card.json"
-        if card.exists():
-            params._facts[dataset] = _read_facts(card)
+        facts = _read_facts(card) if card.exists() else None
+        if facts is not None:
+            params._facts[dataset] = facts
     return params
 
 
@@ -415,11 +416,12 @@ def _check_references(params: Params, path: Path) -> None:
         _look_up(params.audit.sets, dataset, "audit.sets")
 
 
-def _read_facts(card: Path) -> Facts:
+def _read_facts(card: Path) -> Facts | None:
+    """What a card says; None where it is damaged or of another version, as if nothing had been fetched."""
     try:
         return Facts.of_card(json.loads(card.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError(f"{card} is damaged: delete it and run the fetch stage again") from None
+        return None
 
 
 def _look_up(table: Mapping[str, Entry], name: str, where: str) -> Entry:

@@ -21,6 +21,8 @@ from gm_bench.report.formatting import (
 from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import FLOOR, REAL, divergence_place
 
+COMPARABLE = "Extractor: "  # how the sentence of a protocol begins that says so
+
 
 def to_markdown(board: Leaderboard, display: Display) -> str:
     """A section per dataset: main table, which seeds diverged, the protocol in words, other metrics."""
@@ -67,7 +69,10 @@ def rich_tables(board: Leaderboard, display: Display) -> list[Table]:
     tables = []
     for dataset in board.datasets:
         header, *lines = main_table(board, dataset, display)
-        caption = "\n".join((*notes(board, dataset, display), *in_words(board, dataset, display)[:3]))
+        said = in_words(board, dataset, display)
+        of_variants = [f"{v}: {' '.join(each)}" for v, each in display.verdicts(board, dataset).items()]
+        scope = [line for line in said[3:] if line.startswith(COMPARABLE)]  # with what it may be compared
+        caption = "\n".join((*of_variants, *notes(board, dataset, display), *said[:3], *scope))
         table = Table(
             title=Text(dataset),
             caption=Text(caption),

@@ -56,7 +56,7 @@ def test_only_lines_are_added_and_they_say_what_was_given() -> None:
     assert [line for line in after if line not in before] == [
         "  signs: {datasets: [signs], variants: [vae, wgan_gp], seeds: [0], n_images: 1000}",
         "  signs:",
-        r"    source: {loader: folder, path: my é, test_fraction: 0.25, split_seed: 0, groups: ^(\d+)_}",
+        r"    source: {loader: folder, path: signs/é, test_fraction: 0.25, split_seed: 0, groups: ^(\d+)_}",
     ]
     rest = iter(after)
     assert all(line in rest for line in before), "the lines that were there are there in their order"

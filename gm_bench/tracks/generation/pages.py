@@ -123,7 +123,7 @@ def verdicts(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
 
 def cell_verdict(result: CellResult, floor: Mapping[str, float], floor_sd: Mapping[str, float]) -> list[str]:
     """What the metrics of one cell say in words, over its draws together."""
-    n, missing = result.protocol.get("n_samples", 0), result.details.get("missing_classes", ())
+    n, missing = result.protocol["n_samples"], result.details.get("missing_classes", ())
     values = {name: result.mean(name) for name in result.values}
     shares = _class_shares(result.dataset)
     return in_words(Row(values, floor, floor_sd, n, missing_in_all(missing), shares, n * len(missing)))
@@ -134,7 +134,7 @@ def _class_shares(dataset: str) -> dict[str, float] | None:
     path = DATA / dataset / "card.json"
     if not path.exists():
         return None
-    counts = io.read_json(path)["counts_per_class"]["train"]
+    counts = io.read_json(path).get("counts_per_class", {}).get("train", {})
     total = sum(counts.values())
     return {name: count / total for name, count in counts.items()} if total else None
 
