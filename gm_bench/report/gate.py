@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.formatting import number
-from gm_bench.results.regression import Comparison, Verdict
+from gm_bench.results.comparing import Comparison, Verdict
 
 HEADER = ("dataset", "variant", "metric", "before", "after", "difference", "noise (sd)", "limit", "")
 SIGNS = {"worse": "✗ worse", "better": "✓ better", "same": ""}
