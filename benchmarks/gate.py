@@ -4,14 +4,12 @@
 
 Each simulated run draws a baseline and a candidate and asks `regression.check` or, where more seeds may be
 run, `regression.judge`: the code behind `gm-bench check` and `gm-bench check --resolve`. Means and spreads
-between seeds are those of reports/digits/leaderboard.json; its variants are repeated until there are 8. What a
-spread of three seeds says of the truth is uncertain, so three truths are simulated: every variant has the
+between seeds are those of reports/digits/leaderboard.json; its variants are repeated until there are 8. What
+a spread of three seeds says of the truth is uncertain, so three truths are simulated: every variant has the
 pooled spread; every variant has the spread that was observed for it (which exaggerates how much they differ);
 halfway between the two.
 """
 
-import argparse
-import json
 import math
 import statistics
 import sys
@@ -26,10 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gm_bench.metrics.catalogue import IMAGES  # noqa: E402
-from gm_bench.results import regression  # noqa: E402
 from gm_bench.results.baseline import of_board  # noqa: E402
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score  # noqa: E402
-from gm_bench.results.regression import MOST_SEEDS, Wanted, check, judge  # noqa: E402
+from gm_bench.results.regression import Wanted, check, judge  # noqa: E402
 
 GATED = IMAGES.gated()
 N_VARIANTS = 8

@@ -4,16 +4,19 @@ A baseline may hold more seeds of every variant than its board has: a candidate 
 where these cannot tell, it is given more (`results/sequential.py`); nothing old has to be run again for that.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.results.comparing import NotComparable, SpreadKey, count, spreads_of
 from gm_bench.results.leaderboard import SCHEMA as LEADERBOARD_SCHEMA
-from gm_bench.results.leaderboard import Entry, Leaderboard, LeaderboardError, from_json
+from gm_bench.results.leaderboard import Entry, Leaderboard, LeaderboardError, Score, from_json
 from gm_bench.results.moderation import Spread
 from gm_bench.results.protocol import same_protocol
+from gm_bench.results.schema import OK, CellResult
 
 SCHEMA = 1
 
@@ -104,6 +107,46 @@ def of_board(
         same = metric in before and set(before[metric].values) & set(after[metric].values)
         spreads[key] = max(old, new, key=lambda spread: spread.degrees) if same else old + new
     return Baseline(board, revision, spreads, seeds)
+
+
+def with_seeds(board: Leaderboard, results: Sequence[CellResult]) -> Leaderboard:
+    """A leaderboard with more seeds of its variants.
+
+    Raises:
+        NotComparable: a cell was measured under another protocol.
+    """
+    entries = board.by_key
+    for result in results:
+        key = result.dataset, result.variant
+        difference = same_protocol(dict(board.protocols[result.dataset]), dict(result.protocol))
+        if difference:
+            raise NotComparable(f"cell {result.cell} cannot stand in the leaderboard: {difference}")
+        entries[key] = _with_seed(entries[key], result)
+    rows = {d: [entries[d, entry.variant] for entry in of_d] for d, of_d in board.entries.items()}
+    return replace(board, entries=rows)
+
+
+def _with_seed(entry: Entry, result: CellResult) -> Entry:
+    """An entry with one seed more; its costs stay what they were."""
+    seeds = tuple(sorted((*entry.seeds, result.seed)))
+    if result.status != OK:
+        divergences = {**entry.divergences, result.seed: dict(result.divergence or {})}
+        return replace(entry, seeds=seeds, divergences=divergences)
+    place = sorted((*entry.finished, result.seed)).index(result.seed)
+    metrics = dict(entry.metrics)
+    for metric, draws in result.values.items():
+        old = metrics.get(metric, Score(()))
+        values = (*old.values[:place], statistics.fmean(draws), *old.values[place:])
+        metrics[metric] = Score(values, _pooled(old, draws))
+    return replace(entry, seeds=seeds, n_finished=entry.n_finished + 1, metrics=metrics)
+
+
+def _pooled(old: Score, draws: Sequence[float]) -> float | None:
+    """Standard deviation between draws, of the seeds that a score has and one more."""
+    if len(draws) < 2:
+        return old.draw_sd
+    of_old = old.n * (old.draw_sd or 0.0) ** 2
+    return math.sqrt((of_old + statistics.variance(draws)) / (old.n + 1))
 
 
 def to_json(baseline: Baseline) -> dict[str, Any]:

@@ -12,8 +12,9 @@ Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing dif
     s_v² ~ s0² F(d_v, d0),   s̃_v² = (d0 s0² + Σ squares) / (d0 + d_v),   t = shift / (s̃_v √(1/n + 1/m))
 
 A shift is a regression where t exceeds the quantile of Student's t at a chance that is shared out among all
-comparisons of the run (Bonferroni), and where the shift also exceeds the metric's margin: a difference that
-is certain may still be too small to matter. The mean shift of all variants of a dataset is one comparison
+comparisons of the run (Bonferroni with weights: half for the metric that tables are ordered by), and where the
+shift also exceeds the metric's margin: a difference that is certain may still be too small to matter. The mean
+shift of all variants of a dataset is one comparison
 more, which sees a small harm that is done to every variant.
 
 Where a run is looked at again with more seeds, the share of a comparison is spent over its looks
@@ -162,13 +163,31 @@ def compare(
             if count(before, metric) and count(after, metric):
                 side = Side(variant, before.metrics[metric], after.metrics[metric])
                 groups.setdefault((dataset, metric), []).append(side)
-    n_comparisons = sum(len(group) + (len(group) > 1) for group in groups.values())
+    shares = _shares({key: len(group) + (len(group) > 1) for key, group in groups.items()}, catalogue)
     found = []
     for (dataset, metric), group in groups.items():
         known = {v: s for (d, v, m), s in spreads.items() if d == dataset and m == metric}
-        chance = false_alarm_rate / n_comparisons
+        chance = false_alarm_rate * shares[dataset, metric]
         found += _Group(dataset, metric, group, known, catalogue, margins, chance, looks).comparisons()
     return found
+
+
+def _shares(sizes: Mapping[tuple[str, str], int], catalogue: Catalogue) -> dict[tuple[str, str], float]:
+    """The share of the chance that each comparison has, by dataset and metric; over all they sum to 1.
+
+    Half of it goes to the metric that tables are ordered by, where there are others to share the other half.
+
+    Args:
+        sizes: how many comparisons are made of a dataset in a metric.
+    """
+    first = sum(n for (_, metric), n in sizes.items() if metric == catalogue.order_by)
+    others = sum(sizes.values()) - first
+    of_first = 0.5 if others else 1.0
+    of_others = 1 - of_first if first else 1.0
+    return {
+        (dataset, metric): of_first / first if metric == catalogue.order_by else of_others / others
+        for dataset, metric in sizes
+    }
 
 
 @dataclass(frozen=True)
