@@ -77,7 +77,7 @@ def _line(comparison: Comparison, catalogue: Catalogue) -> list[str]:
         catalogue.title(comparison.metric),
         number(comparison.before, digits),
         number(comparison.after, digits),
-        _difference(comparison, ratio, digits),
+        difference(comparison, catalogue),
         _amount(comparison.noise, ratio, digits),
         _amount(comparison.limit, ratio, digits),
         f"{comparison.seeds[0]}, {comparison.seeds[1]}",
@@ -97,13 +97,14 @@ def decimals(comparison: Comparison, ratio: bool) -> int:
     return min(max(1 - math.floor(math.log10(noise)), 0), 6) if noise > 0 else 3
 
 
-def _difference(comparison: Comparison, ratio: bool, digits: int) -> str:
+def difference(comparison: Comparison, catalogue: Catalogue) -> str:
     """After less before; in percent where the metric is compared by ratio."""
+    ratio = catalogue.is_relative(comparison.metric)
     if ratio:
         change = math.expm1(comparison.shift)
         return f"{'+' if change > 0 else ''}{number(100 * change, 1)} %"
     change = comparison.after - comparison.before
-    return f"{'+' if change > 0 else ''}{number(change, digits)}"
+    return f"{'+' if change > 0 else ''}{number(change, decimals(comparison, ratio))}"
 
 
 def _amount(value: float, ratio: bool, digits: int) -> str:

@@ -12,10 +12,10 @@ Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing dif
     s_v² ~ s0² F(d_v, d0),   s̃_v² = (d0 s0² + Σ squares) / (d0 + d_v),   t = shift / (s̃_v √(1/n + 1/m))
 
 A shift is a regression where t exceeds the quantile of Student's t at a chance that is shared out among all
-comparisons of the run (Bonferroni with weights: half for the metric that tables are ordered by), and where the
-shift also exceeds the metric's margin: a difference that is certain may still be too small to matter. The mean
-shift of all variants of a dataset is one comparison
-more, which sees a small harm that is done to every variant.
+comparisons of the run (Bonferroni with weights: half is for the metric that tables are ordered by), and where
+the shift also exceeds the metric's margin: a difference that is certain may still be too small to matter. The
+mean shift of all variants of a dataset is one comparison more, which sees a small harm that is done to every
+variant.
 
 Where a run is looked at again with more seeds, the share of a comparison is spent over its looks
 (`results/spending.py`).
