@@ -2,21 +2,19 @@
 
     python benchmarks/gate.py [--runs N] [--output FILE]
 
-Each simulated run draws a baseline and a candidate and asks `regression.check`, the code behind
-`gm-bench check`. Means and spreads between seeds are those of reports/digits/leaderboard.json; its variants
-are repeated until there are 8. What a spread of three seeds says of the truth is uncertain, so three truths
-are simulated: every variant has the pooled spread; every variant has the spread that was observed for it
-(which exaggerates how much they differ); halfway between the two.
+Each simulated run draws a baseline and a candidate and asks `regression.check` or, where more seeds may be
+run, `regression.judge`: the code behind `gm-bench check` and `gm-bench check --resolve`. Means and spreads
+between seeds are those of reports/digits/leaderboard.json; its variants are repeated until there are 8. What
+a spread of three seeds says of the truth is uncertain, so three truths are simulated: every variant has the
+pooled spread; every variant has the spread that was observed for it (which exaggerates how much they differ);
+halfway between the two.
 """
 
-import argparse
-import functools
-import json
 import math
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +24,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gm_bench.metrics.catalogue import IMAGES  # noqa: E402
-from gm_bench.results import regression  # noqa: E402
+from gm_bench.results.baseline import of_board  # noqa: E402
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score  # noqa: E402
-from gm_bench.results.regression import ALL_VARIANTS, of_board  # noqa: E402
+from gm_bench.results.regression import Wanted, check, judge  # noqa: E402
 
 GATED = IMAGES.gated()
 N_VARIANTS = 8
+N_FIRST = 3  # seeds of the board digits
 DATASET = "digits"
 TRUTHS = {"alike": 0.0, "halfway": 0.5, "as observed": 1.0}
+FLOOR = dict.fromkeys(GATED, 1.0)
 
 
 @dataclass(frozen=True)
@@ -67,146 +67,114 @@ def value(metric: str, bad: float) -> float:
     return math.exp(bad) if IMAGES.is_relative(metric) else -bad
 
 
-def draw(rng: np.random.Generator, of: Truth, n_seeds: int, shift: np.ndarray) -> Leaderboard:
-    """A board whose FID is worse by `shift` (n_variants,), in badness."""
-    entries = []
-    for i in range(N_VARIANTS):
+@dataclass(frozen=True)
+class Case:
+    """What a candidate is.
+
+    Args:
+        changed: places of the variants whose values are not the baseline's.
+        worse: places of those whose FID is worse.
+        factor: by which it is.
+    """
+
+    changed: Sequence[int]
+    worse: Sequence[int] = ()
+    factor: float = 1.0
+
+
+EVERY = tuple(range(N_VARIANTS))
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Draws leaderboards of one truth."""
+
+    rng: np.random.Generator
+    of: Truth
+
+    def entry(self, i: int, seeds: Sequence[int], case: Case) -> Entry:
+        """Fresh seeds of a variant."""
         scores = {}
         for metric in GATED:
-            bad = of.means[metric][i] + of.spreads[metric][i] * rng.standard_normal(n_seeds)
-            worse = shift[i] if metric == "fid" else 0
-            scores[metric] = Score(tuple(value(metric, b + worse) for b in bad))
-        seeds = tuple(range(n_seeds))
-        entries.append(Entry(DATASET, f"v{i}", "", "", seeds, n_seeds, scores, {"budget": 1}))
-    floor = dict.fromkeys(GATED, 1.0)
-    return Leaderboard("", "", IMAGES, {DATASET: {}}, {DATASET: floor}, {}, {DATASET: entries})
+            bad = self.of.means[metric][i] + self.of.spreads[metric][i] * self.rng.standard_normal(len(seeds))
+            shift = math.log(case.factor) if metric == "fid" and i in case.worse else 0.0
+            scores[metric] = Score(tuple(value(metric, b + shift) for b in bad))
+        return Entry(DATASET, f"v{i}", "", "", tuple(seeds), len(seeds), scores, {"budget": 1})
+
+    def baseline(self, n_seeds: int) -> Leaderboard:
+        return board([self.entry(i, range(n_seeds), Case(())) for i in EVERY])
+
+    def candidate(self, before: Leaderboard, n_seeds: int, case: Case) -> Leaderboard:
+        """Fresh seeds of what changed, the baseline's own of the rest."""
+        return board(
+            [
+                self.entry(i, range(n_seeds), case)
+                if i in case.changed
+                else shortened(before.entries[DATASET][i], n_seeds)
+                for i in EVERY
+            ]
+        )
+
+    def with_more(self, after: Leaderboard, wanted: Wanted, case: Case) -> Leaderboard:
+        """The candidate with more seeds of some variants."""
+        entries = []
+        for i, old in enumerate(after.entries[DATASET]):
+            seeds = wanted.get((DATASET, old.variant), ())
+            entries.append(joined(old, self.entry(i, seeds, case)) if seeds else old)
+        return board(entries)
+
+
+def board(entries: list[Entry]) -> Leaderboard:
+    return Leaderboard("", "", IMAGES, {DATASET: {}}, {DATASET: FLOOR}, {}, {DATASET: entries})
+
+
+def shortened(entry: Entry, n: int) -> Entry:
+    """The first seeds of an entry."""
+    metrics = {name: Score(score.values[:n]) for name, score in entry.metrics.items()}
+    return replace(entry, seeds=entry.seeds[:n], n_finished=n, metrics=metrics)
+
+
+def joined(one: Entry, other: Entry) -> Entry:
+    """An entry with the seeds of two."""
+    seeds = (*one.seeds, *other.seeds)
+    metrics = {m: Score((*one.metrics[m].values, *other.metrics[m].values)) for m in one.metrics}
+    return replace(one, seeds=seeds, n_finished=len(seeds), metrics=metrics)
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares of runs that failed for any reason, for a variant's comparison, and for the suite-wide one."""
+    """Share of runs that failed, mean number of cells beyond those of the board, and number of runs."""
 
-    any: float
-    variant: float
-    suite: float
+    failed: float
+    n_more: float
     n: int
 
 
 def rates(
-    of: Truth,
-    n_runs: int,
-    *,
-    shift: np.ndarray,
-    n_seeds: int = 3,
-    n_baseline: int = 3,
-    n_earlier: int = 0,
-    gated: Sequence[str] = GATED,
+    of: Truth, n_runs: int, case: Case, n_before: int, n_first: int = N_FIRST, most: int | None = None
 ) -> Rates:
-    """What the gate says of `n_runs` runs with `n_earlier` accepted baselines behind them."""
-    rng = np.random.default_rng(0)
-    nothing = np.zeros(N_VARIANTS)
-    counts = np.zeros(3)
+    """What the gate says of `n_runs` runs.
+
+    Args:
+        n_before: seeds of the baseline.
+        n_first: seeds of the candidate's board.
+        most: of which it may be given more, up to this; None for a single look.
+    """
+    simulation = Simulation(np.random.default_rng(0), of)
+    n_failed, n_more = 0, 0
     for _ in range(n_runs):
-        baseline = of_board(draw(rng, of, n_baseline, nothing), "simulated")
-        for _ in range(n_earlier):
-            baseline = of_board(draw(rng, of, n_baseline, nothing), "simulated", baseline)
-        # More seeds in the baseline than in the candidate: no fault of the candidate here.
-        candidate = draw(rng, of, n_seeds, shift)
-        worse = regression.check(baseline, candidate, gated).worse
-        suite = [c for c in worse if c.variant == ALL_VARIANTS]
-        counts += [bool(worse), len(suite) < len(worse), bool(suite)]
-    return Rates(*(float(c) / n_runs for c in counts), n_runs)
+        before = simulation.baseline(n_before)
+        accepted = of_board(before, "simulated", seeds=tuple(range(n_first)))
+        after = [simulation.candidate(before, n_first, case)]
+        if most is None:
+            verdict = check(accepted, after[0])
+        else:
 
+            def run(wanted: Wanted, after: list[Leaderboard] = after) -> Leaderboard:
+                after.append(simulation.with_more(after[-1], wanted, case))
+                return after[-1]
 
-def percent(rate: float, n: int) -> str:
-    """A rate with its standard error."""
-    return f"{100 * rate:.1f} ± {100 * math.sqrt(rate * (1 - rate) / n):.1f} %"
-
-
-def report(rows: list[dict[str, Any]], n_runs: int) -> str:
-    truths = {name: truth(rows, share) for name, share in TRUTHS.items()}
-    nothing = np.zeros(N_VARIANTS)
-    lines = [
-        "# What the regression gate sees",
-        "",
-        f"`python benchmarks/gate.py --runs {n_runs}` wrote this file.",
-        "",
-        f"Simulated runs of the board digits, {N_VARIANTS} variants on {DATASET}: means and spreads between "
-        f"seeds are those of `reports/digits/leaderboard.json` ({len(rows)} variants there, repeated); "
-        f"judged are {', '.join(GATED)}; the gate's own chance of a false alarm is set to "
-        f"{100 * regression.FALSE_ALARM_RATE:g} % per run. *alike*: all variants have the pooled spread. "
-        "*as observed*: each has the spread that its three seeds happened to show, which exaggerates how "
-        "different they are. Every rate ± its standard error.",
-        "",
-        "Spread between seeds (standard deviation; of FID relative): "
-        + "; ".join(f"{m} {_range(truths['as observed'].spreads[m])}" for m in GATED)
-        + ".",
-        "",
-        "## False alarms: nothing has changed, the gate fails all the same",
-        "",
-        "| baseline | " + " | ".join(truths) + " |",
-        "| --- |" + " ---: |" * len(truths),
-    ]
-    for label, n_earlier in (("3 seeds, the first baseline", 0), ("3 seeds, 4 earlier ones pooled", 4)):
-        found = [rates(t, n_runs, shift=nothing, n_earlier=n_earlier) for t in truths.values()]
-        lines.append(f"| {label} | " + " | ".join(percent(r.any, r.n) for r in found) + " |")
-    lines += [
-        "",
-        "## Power: FID is worse, the gate fails",
-        "",
-        "Truth: halfway. *One*: in one variant alone (each in turn). *All*: in every variant.",
-        "",
-        "| seeds | baseline | FID worse by | one variant | all variants |",
-        "| ---: | --- | ---: | ---: | ---: |",
-    ]
-    half = truths["halfway"]
-    for n_seeds, n_baseline, n_earlier in ((3, 3, 0), (3, 3, 4), (3, 10, 0), (10, 10, 0)):
-        for worse in (1.1, 1.2, 1.5, 2.0):
-            run = functools.partial(rates, half, n_seeds=n_seeds, n_baseline=n_baseline, n_earlier=n_earlier)
-            n = max(n_runs // 8, N_VARIANTS)
-            each = [
-                run(n // N_VARIANTS, shift=math.log(worse) * (np.arange(N_VARIANTS) == i)).any
-                for i in range(N_VARIANTS)
-            ]
-            everywhere = run(n, shift=np.full(N_VARIANTS, math.log(worse)))
-            earlier = f", {n_earlier} earlier" if n_earlier else ""
-            lines.append(
-                f"| {n_seeds} | {n_baseline} seeds{earlier} | {100 * (worse - 1):.0f} % | "
-                f"{percent(statistics.fmean(each), n)} | {percent(everywhere.any, n)} |"
-            )
-    lines += ["", "## The same with other sets of judged metrics", "", *_metric_sets(half, n_runs // 8)]
-    return "\n".join(lines) + "\n"
-
-
-def _range(spreads: np.ndarray) -> str:
-    return f"{spreads.min():.2g} to {spreads.max():.2g}"
-
-
-def _metric_sets(of: Truth, n_runs: int) -> list[str]:
-    """False alarms and power where fewer metrics are judged: what each one costs."""
-    lines = ["| judged | false alarms | FID 20 % worse in all |", "| --- | ---: | ---: |"]
-    for names in (["fid"], ["fid", "one_nn"], GATED):
-        null, power = (
-            rates(of, n_runs, shift=np.full(N_VARIANTS, math.log(worse)), gated=names) for worse in (1.0, 1.2)
-        )
-        lines.append(f"| {', '.join(names)} | {percent(null.any, n_runs)} | {percent(power.any, n_runs)} |")
-    return lines
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--runs", type=int, default=4000, help="simulated runs per figure")
-    parser.add_argument("--leaderboard", type=Path, default=ROOT / "reports/digits/leaderboard.json")
-    parser.add_argument("--output", type=Path, default=ROOT / "reports/gate/simulation.md")
-    options = parser.parse_args()
-    rows = json.loads(options.leaderboard.read_text(encoding="utf-8"))["rows"]
-    text = report([row for row in rows if row["dataset"] == DATASET], options.runs)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
-    print(text)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
+            verdict = judge(accepted, after[0], run, most)
+        n_failed += not verdict.passed
+        n_more += sum(len(entry.seeds) - n_first for entry in after[-1].entries[DATASET])
+    return Rates(n_failed / n_runs, n_more / n_runs, n_runs)

@@ -155,11 +155,20 @@ def check(
     leaderboard: Annotated[Path, typer.Option(help="what is judged")] = LEADERBOARD,
     update: Annotated[bool, typer.Option("--update", help="accept it as the new baseline")] = False,
     summary: Annotated[Path | None, typer.Option(help="write the verdict there as Markdown")] = None,
+    resolve: Annotated[
+        bool, typer.Option("--resolve", help="run more seeds of what looks worse until it can be told")
+    ] = False,
+    most_seeds: Annotated[int, typer.Option(min=2, help="of a variant, with --resolve")] = 12,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = N_CORES,
 ) -> None:
-    """Compare the leaderboard with the baseline: exit 1 where samples got worse, 2 where none can tell."""
+    """Compare the leaderboard with the baseline: exit 1 where samples got worse, 2 where none can tell.
+
+    With --update --resolve the baseline is given so many seeds of every variant.
+    """
     from gm_bench.running import gate
 
-    sys.exit(gate.check(baseline, leaderboard, update, summary))
+    resolving = gate.Resolving(most_seeds, jobs) if resolve else None
+    sys.exit(gate.check(baseline, leaderboard, update, summary, resolving))
 
 
 @app.command()

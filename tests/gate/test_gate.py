@@ -15,7 +15,7 @@ from gm_bench import cli
 from gm_bench.cell import Cell, parse_cell
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report import gate as comparison
-from gm_bench.results.regression import Comparison, Verdict
+from gm_bench.results.comparing import Comparison, Verdict
 from gm_bench.running import runner
 
 
