@@ -226,11 +226,3 @@ def test_every_draw_of_an_update_comes_from_its_generator(params: Params, name: 
         torch.manual_seed(seed)
         seen.append([model.loss(player, batch())["loss"].item() for player in model.players])
     assert seen[0] == seen[1]
-
-
-def test_the_better_critic_has_the_lower_loss(params: Params) -> None:
-    """Real images above fake ones: whatever the formula, moving them apart lowers it, except where fake and
-    real errors are compared (BEGAN), and the generator wants its own scores the other way."""
-    for name in sorted(set(NAMES) - {"began", "acgan"}):
-        assert CRITIC[name]((0.9, 0.8), (-0.9, -0.8)) < CRITIC[name]((0.1, 0.2), (-0.1, -0.2)), name
-        assert GENERATOR[name]((-0.2,)) > GENERATOR[name]((-0.1,)), name
