@@ -258,3 +258,12 @@ def test_a_leaderboard_takes_no_seeds_of_another_protocol() -> None:
     other = replace(result(3, {}), protocol=PROTOCOL | {"n_samples": 10})
     with pytest.raises(NotComparable, match="cell digits/vae/3 cannot stand in the leaderboard: n_samples"):
         with_seeds(board(), [other])
+
+
+def test_a_regression_that_is_certain_ends_the_run() -> None:
+    """The VAE is worse by a factor e; the GAN looks worse, but the run fails either way."""
+    run = Runs(0.12)
+    verdict = judge(twelve(), board(seeds_of("vae", 4, 1.0), seeds_of("gan", 4, 0.12)), run)
+    assert run.asked == []
+    assert [c.variant for c in verdict.worse] == ["vae", ALL_VARIANTS]
+    assert verdict.unclear == [("digits", "gan")]
