@@ -10,6 +10,8 @@ pooled spread; every variant has the spread that was observed for it (which exag
 halfway between the two.
 """
 
+import argparse
+import json
 import math
 import statistics
 import sys
@@ -24,9 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gm_bench.metrics.catalogue import IMAGES  # noqa: E402
+from gm_bench.results import regression  # noqa: E402
 from gm_bench.results.baseline import of_board  # noqa: E402
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score  # noqa: E402
-from gm_bench.results.regression import Wanted, check, judge  # noqa: E402
+from gm_bench.results.regression import MOST_SEEDS, Wanted, check, judge  # noqa: E402
 
 GATED = IMAGES.gated()
 N_VARIANTS = 8
@@ -178,3 +181,136 @@ def rates(
         n_failed += not verdict.passed
         n_more += sum(len(entry.seeds) - n_first for entry in after[-1].entries[DATASET])
     return Rates(n_failed / n_runs, n_more / n_runs, n_runs)
+
+
+def percent(rate: float, n: int) -> str:
+    """A rate with its standard error."""
+    return f"{100 * rate:.1f} ± {100 * math.sqrt(rate * (1 - rate) / n):.1f} %"
+
+
+def in_turn(
+    of: Truth, n_runs: int, factor: float, everywhere: bool, n_before: int, most: int | None
+) -> Rates:
+    """FID is worse in one variant, each in turn; the others are unchanged, or all are run anew."""
+    each = [
+        rates(of, n_runs // N_VARIANTS, Case(EVERY if everywhere else [i], [i], factor), n_before, most=most)
+        for i in EVERY
+    ]
+    failed, n_more = (statistics.fmean(getattr(r, name) for r in each) for name in ("failed", "n_more"))
+    return Rates(failed, n_more, sum(r.n for r in each))
+
+
+def report(rows: list[dict[str, Any]], n_runs: int) -> str:
+    truths = {name: truth(rows, share) for name, share in TRUTHS.items()}
+    return "\n".join([*_introduction(rows, truths, n_runs), *_false_alarms(truths, n_runs),
+                      *_power(truths, n_runs), *_bounds(truths["halfway"], n_runs)]) + "\n"  # fmt: skip
+
+
+def _introduction(rows: list[dict[str, Any]], truths: dict[str, Truth], n_runs: int) -> list[str]:
+    spreads = truths["as observed"].spreads
+    return [
+        "# What the regression gate sees",
+        "",
+        f"`python benchmarks/gate.py --runs {n_runs}` wrote this file.",
+        "",
+        f"Simulated runs of the board digits, {N_VARIANTS} variants on {DATASET} with {N_FIRST} seeds: means "
+        f"and spreads between seeds are those of `reports/digits/leaderboard.json` ({len(rows)} variants "
+        f"there, repeated); judged are {', '.join(GATED)}. The gate's own chance of a false alarm is set to "
+        f"{100 * regression.FALSE_ALARM_RATE:g} % a run, of which half is for {IMAGES.order_by}. *alike*: "
+        "all variants have the pooled spread. *as observed*: each has the spread that its three seeds "
+        "happened to show, which exaggerates how different they are. Rates ± their standard error; in "
+        "brackets the mean number of cells beyond those of the board that a run takes. `--resolve` goes up "
+        f"to {MOST_SEEDS} seeds of a variant.",
+        "",
+        "Spread between seeds (standard deviation; of FID relative): "
+        + "; ".join(f"{m} {spreads[m].min():.2g} to {spreads[m].max():.2g}" for m in GATED)
+        + ".",
+        "",
+    ]
+
+
+def _table(truths: dict[str, Truth], first: str, lines: Sequence[tuple[str, Any]]) -> list[str]:
+    """One column a truth: what each line's function says of it."""
+    head = ["", f"| {first} | " + " | ".join(truths) + " |", "| --- |" + " ---: |" * len(truths)]
+    for label, ask in lines:
+        found = [ask(of) for of in truths.values()]
+        cells = [percent(r.failed, r.n) + (f" ({r.n_more:.1f})" if r.n_more else "") for r in found]
+        head.append(f"| {label} | " + " | ".join(cells) + " |")
+    return [*head, ""]
+
+
+def _false_alarms(truths: dict[str, Truth], n_runs: int) -> list[str]:
+    every, one, n = Case(EVERY), Case([0]), MOST_SEEDS
+    return [
+        "## False alarms: nothing is worse, the gate fails all the same",
+        "",
+        "A variant that did not change is not tested. So chance has most room where a change touches every "
+        "variant without making any worse.",
+        *_table(
+            truths,
+            "what changed, how it is checked",
+            [
+                (
+                    "every variant, `--resolve`",
+                    lambda of: rates(of, n_runs, every, n, most=n),
+                ),
+                ("one variant, `--resolve`", lambda of: rates(of, n_runs, one, n, most=n)),
+                ("every variant, one look", lambda of: rates(of, n_runs, every, n)),
+                ("every variant, one look, 3 seeds in the baseline", lambda of: rates(of, n_runs, every, 3)),
+            ],
+        ),
+    ]
+
+
+def _power(truths: dict[str, Truth], n_runs: int) -> list[str]:
+    lines: list[tuple[str, Any]] = []
+    for everywhere, others in ((False, "the others unchanged"), (True, "the others changed")):
+        for factor in (1.1, 1.2, 1.5):
+            for most, how in ((MOST_SEEDS, "`--resolve`"), (None, "one look")):
+
+                def ask(of: Truth, f: float = factor, e: bool = everywhere, m: int | None = most) -> Rates:
+                    return in_turn(of, n_runs, f, e, MOST_SEEDS, m)
+
+                lines.append((f"{100 * (factor - 1):.0f} %, {others}, {how}", ask))
+    return [
+        f"## Power: FID is worse in one variant of {N_VARIANTS}, the gate fails",
+        "",
+        f"Each variant in turn; {MOST_SEEDS} seeds in the baseline.",
+        *_table(truths, "FID worse by", lines),
+    ]
+
+
+def _bounds(of: Truth, n_runs: int) -> list[str]:
+    """What other bounds would reach, with as many seeds in the baseline."""
+    lines = [
+        "## Other bounds",
+        "",
+        "Truth: halfway; the others unchanged, as many seeds in the baseline as the bound.",
+        "",
+        "| seeds of a variant at most | FID worse by 10 % | by 20 % |",
+        "| ---: | ---: | ---: |",
+    ]
+    for most in (6, 12, 18, 24):
+        found = [in_turn(of, n_runs // 2, factor, False, most, most) for factor in (1.1, 1.2)]
+        cells = [f"{percent(r.failed, r.n)} ({r.n_more:.1f})" for r in found]
+        lines.append(f"| {most} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=2000, help="simulated runs per figure")
+    parser.add_argument("--leaderboard", type=Path, default=ROOT / "reports/digits/leaderboard.json")
+    parser.add_argument("--output", type=Path, default=ROOT / "reports/gate/simulation.md")
+    options = parser.parse_args()
+    rows = json.loads(options.leaderboard.read_text(encoding="utf-8"))["rows"]
+    text = report([row for row in rows if row["dataset"] == DATASET], options.runs)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(text, encoding="utf-8")
+    print(text)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

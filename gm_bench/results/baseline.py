@@ -82,7 +82,7 @@ def of_board(
 ) -> Baseline:
     """A baseline from a leaderboard; spreads of an earlier one are added where they were measured alike.
 
-    What has values of before is the same measurement and adds nothing: the larger of the two stands.
+    Where seeds have the values of before, it is the same measurement: the larger of the two stands alone.
 
     Args:
         seeds: the board's own, where the leaderboard has more.
@@ -102,11 +102,16 @@ def of_board(
         dataset, variant, metric = key
         if earlier is None or key not in spreads or set_up_differs(earlier.board, board, dataset, variant):
             continue
-        before, after = (each.by_key[dataset, variant].metrics for each in (earlier.board, board))
-        new = spreads[key]
-        same = metric in before and set(before[metric].values) & set(after[metric].values)
+        before, after = (_by_seed(each.by_key[dataset, variant], metric) for each in (earlier.board, board))
+        new, same = spreads[key], before.items() & after.items()
         spreads[key] = max(old, new, key=lambda spread: spread.degrees) if same else old + new
     return Baseline(board, revision, spreads, seeds)
+
+
+def _by_seed(entry: Entry, metric: str) -> dict[int, float]:
+    """Seed → value."""
+    score = entry.metrics.get(metric)
+    return dict(zip(entry.finished, score.values, strict=False)) if score else {}
 
 
 def with_seeds(board: Leaderboard, results: Sequence[CellResult]) -> Leaderboard:

@@ -313,6 +313,8 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     try:
         outcomes = try_all(chosen, work)
+    except ValueError as error:
+        sys.exit(str(error))
     finally:
         if options.work is None:
             shutil.rmtree(work)
