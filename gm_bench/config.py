@@ -7,15 +7,19 @@ Boards name what is compared; recipes are composed, later wins:
 A wrong key or value raises `ConfigError` with one sentence that names the key, the value and what is allowed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
 
-from gm_bench.cell import Cell
+from gm_bench import derived
+from gm_bench.cell import DATA, Cell
+from gm_bench.derived import Facts, Value
 from gm_bench.options import Name, PositiveInt, Seed
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.audit.settings import Audit
@@ -26,10 +30,15 @@ KINDS = ("adversarial", "single", "fitted")
 EVERY = "all"  # the layer of a variant or a base that every recipe, or every kind, starts from
 Entry = TypeVar("Entry")
 Layer = dict[str, Any]
+Layers = Sequence[tuple[str, Layer]]
 
 
 class ConfigError(ValueError):
     """params.yaml says something that cannot be run."""
+
+
+class NotFetchedError(ConfigError):
+    """A number follows from a dataset that was not fetched yet."""
 
 
 class Board(Frozen):
@@ -37,16 +46,18 @@ class Board(Frozen):
 
     `track` is a folder of gm_bench/tracks, or a dotted module of another package; `recipe` says which recipe
     of each variant is used, `n_images` the budget in real images shown, `n_snapshots` how many times in a
-    training run samples are drawn to be judged against validation images.
+    training run samples are drawn to be judged against validation images. These three are derived from the
+    data where they are not given; `width` replaces that of the networks.
     """
 
     track: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] = "generation"
     datasets: list[Name] = Field(min_length=1)
     variants: list[Name] = Field(min_length=1)
     seeds: list[Seed] = Field(min_length=1)
-    recipe: Name
-    n_images: PositiveInt
-    n_snapshots: PositiveInt
+    recipe: Name | None = None
+    n_images: PositiveInt | None = None
+    n_snapshots: PositiveInt | None = None
+    width: PositiveInt | None = None
 
 
 class Source(Frozen):
@@ -60,24 +71,89 @@ class Source(Frozen):
         return dict(self.model_extra or {})
 
 
-class DatasetConfig(Frozen):
-    """A dataset, its protocol, and how many training images are held back for learning curves.
+_OPEN: Any = {
+    key: (kind | None, None) for key, kind in Protocol.__annotations__.items() if key != "model_config"
+}
+GivenProtocol: Any = create_model("GivenProtocol", __base__=Frozen, **_OPEN)  # each key may be left open
+
+
+class DatasetEntry(Frozen):
+    """What params.yaml says of a dataset; what it leaves open of the numbers is derived from the splits.
 
     `note` is a sentence that stands on every board of it.
     """
 
     source: Source
     note: str = ""
-    n_validation: Annotated[int, Field(ge=2, strict=True)]
+    n_validation: Annotated[int, Field(ge=2, strict=True)] | None = None
+    protocol: GivenProtocol = GivenProtocol()
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The keys of the protocol that are given."""
+        return {key: value for key, value in self.protocol if value is not None}
+
+    @property
+    def complete(self) -> bool:
+        return self.n_validation is not None and len(self.given) == len(Protocol.model_fields)
+
+
+class DatasetConfig(Frozen):
+    """A dataset, its protocol, and how many training images are held back for learning curves."""
+
+    source: Source
+    note: str
+    n_validation: int
     protocol: Protocol
+
+
+class Base(Frozen):
+    """What variants share under a recipe: all of them, and those of each kind.
+
+    `like` names a recipe whose layers, of bases and of variants, come before these.
+    """
+
+    like: Name | None = None
+    all: Layer = Field(default_factory=dict)
+    adversarial: Layer = Field(default_factory=dict)
+    single: Layer = Field(default_factory=dict)
+    fitted: Layer = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a board trains on a dataset.
+
+    Args:
+        layers: (place, layer) over those of params.yaml.
+        values: recipe, n_images and n_snapshots, and width and batch_size where they are not the recipe's.
+        origins: where each of them comes from.
+    """
+
+    layers: tuple[tuple[str, Layer], ...]
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+
+    @property
+    def recipe(self) -> str:
+        return str(self.values["recipe"])
+
+    @property
+    def n_images(self) -> int:
+        return int(self.values["n_images"])
+
+    @property
+    def n_snapshots(self) -> int:
+        return int(self.values["n_snapshots"])
 
 
 class Params(Frozen):
     boards: dict[Name, Board] = Field(min_length=1)
-    datasets: dict[Name, DatasetConfig]
-    bases: dict[Name, dict[Literal["all", "adversarial", "single", "fitted"], dict[str, Any]]]
+    datasets: dict[Name, DatasetEntry]
+    bases: dict[Name, Base]
     variants: dict[Name, dict[str, Any]]
     audit: Audit
+    _facts: dict[str, Facts] = PrivateAttr(default_factory=dict)
 
     @property
     def default_board(self) -> str:
@@ -88,33 +164,118 @@ class Params(Frozen):
         """The entry of one board; `ConfigError` lists the known ones."""
         return _look_up(self.boards, name, "boards")
 
-    def dataset(self, name: str) -> DatasetConfig:
-        """The entry of one dataset; `ConfigError` lists the known ones."""
+    def entry(self, name: str) -> DatasetEntry:
+        """What params.yaml says of one dataset; `ConfigError` lists the known ones."""
         return _look_up(self.datasets, name, "datasets")
+
+    def facts(self, name: str) -> Facts | None:
+        """What the fetched splits of a dataset are; None where they were not fetched yet."""
+        self.entry(name)
+        return self._facts.get(name)
+
+    def dataset(self, name: str) -> DatasetConfig:
+        """One dataset with all its numbers, given or derived.
+
+        Raises:
+            ConfigError: there is none of that name, or a number is derived and the dataset not fetched yet.
+        """
+        entry = self.entry(name)
+        values = {key: each.value for key, each in self.numbers(name).items()}
+        n_validation = values.pop("n_validation")
+        return DatasetConfig(
+            source=entry.source,
+            note=entry.note,
+            n_validation=n_validation,
+            protocol=Protocol.model_construct(**values) if not entry.complete else Protocol(**values),
+        )
+
+    def numbers(self, name: str) -> dict[str, Value]:
+        """n_validation and every key of a dataset's protocol, and where in params.yaml it stands or what it
+        is derived from."""
+        entry, place = self.entry(name), f"datasets.{name}"
+        found = {key: Value(value, f"{place}.protocol.{key}") for key, value in entry.given.items()}
+        if entry.n_validation is not None:
+            held_back = Value(entry.n_validation, f"{place}.n_validation")
+        else:
+            held_back = derived.n_validation(self._fetched(name))
+        if not entry.complete:
+            found |= derived.protocol(self._fetched(name), held_back.value, entry.given)
+        return {"n_validation": held_back} | {key: found[key] for key in Protocol.model_fields}
+
+    def plan(self, board: str, dataset: str) -> Plan:
+        """How a board trains on a dataset.
+
+        Raises:
+            ConfigError: a number is derived and the dataset not fetched yet.
+        """
+        grid, place = self.board(board), f"boards.{board}"
+        given = {
+            key: Value(getattr(grid, key), f"{place}.{key}")
+            for key in ("recipe", "n_images", "n_snapshots", "width")
+            if getattr(grid, key) is not None
+        }
+        values = {"n_snapshots": derived.n_snapshots()} | given
+        if "recipe" not in given:
+            values["recipe"] = derived.recipe(self._fetched(dataset))
+        if "n_images" not in given:
+            n_held_back = self.numbers(dataset)["n_validation"].value
+            values["n_images"] = derived.n_images(self._fetched(dataset), n_held_back)
+        if values["recipe"].value == derived.SCALED:
+            facts, n_held_back = self._fetched(dataset), self.numbers(dataset)["n_validation"].value
+            values = {
+                "width": derived.width(facts),
+                "batch_size": derived.batch_size(facts, n_held_back),
+            } | values
+        layers = [(values[key].origin, {key: values[key].value}) for key in ("batch_size",) if key in values]
+        if "width" in values:
+            layers.append((values["width"].origin, {"network": {"width": values["width"].value}}))
+        return Plan(
+            tuple(layers),
+            {key: each.value for key, each in values.items()},
+            {key: each.origin for key, each in values.items()},
+        )
+
+    def recipe_of(self, board: str, dataset: str, variant: str) -> Recipe:
+        """The recipe that a cell is trained by."""
+        plan = self.plan(board, dataset)
+        return self.recipe(variant, plan.recipe, plan.layers)
+
+    def _fetched(self, name: str) -> Facts:
+        if name not in self._facts:
+            raise NotFetchedError(
+                f"params.yaml leaves numbers of datasets.{name} open, which follow from the sizes of its "
+                f"splits: fetch it first (gm-bench run --board NAME does), or give them"
+            )
+        return self._facts[name]
 
     def recipes_of(self, variant: str) -> list[str]:
         """Names of the recipes that a variant has: those of the bases and its own."""
         own = [name for name in _look_up(self.variants, variant, "variants") if name not in ("kind", EVERY)]
         return list(dict.fromkeys([*self.bases, *own]))
 
-    def recipe(self, variant: str, name: str) -> Recipe:
-        """The effective recipe of a variant under a name."""
-        composed = self._composed(variant, name)
+    def recipe(self, variant: str, name: str, over: Layers = ()) -> Recipe:
+        """The effective recipe of a variant under a name.
+
+        Args:
+            over: (place, layer) that come after those of params.yaml.
+        """
+        composed = self._composed(variant, name, over)
         try:
             return Recipe.model_validate(composed)
         except ValidationError as error:
-            places = self.origins(variant, name)
+            places = self.origins(variant, name, over)
             said = _sentence(error, Recipe, lambda key: places.get(key, f"variants.{variant}.{name}.{key}"))
             raise ConfigError(f"params.yaml: {said}") from None
 
-    def origins(self, variant: str, name: str) -> dict[str, str]:
+    def origins(self, variant: str, name: str, over: Layers = ()) -> dict[str, str]:
         """Where in params.yaml each value of the effective recipe stands, by dotted key."""
         found: dict[str, str] = {}
         shared: dict[str, str] = {}
         for place, layer in self._layers(variant, name):
             for key in _leaves(layer):
                 (shared if key.startswith("optimiser.") else found)[key] = f"{place}.{key}"
-        recipe = self._composed(variant, name)
+        found |= {key: place for place, layer in over for key in _leaves(layer)}
+        recipe = self._composed(variant, name, over)
         for key in _leaves(recipe):
             if key not in found and key.startswith("optimisers."):
                 found[key] = shared[f"optimiser.{key.split('.', 2)[2]}"]
@@ -137,15 +298,32 @@ class Params(Frozen):
                 f"params.yaml: variants.{variant} has no entry '{name}'; "
                 f"known: {', '.join(self.recipes_of(variant))}"
             )
-        base: Mapping[Any, Layer] = self.bases.get(name, {})
-        yield f"bases.{name}.{EVERY}", base.get(EVERY, {})
-        yield f"bases.{name}.{kind}", base.get(kind, {})
+        names = [*self._ancestors(name), name]
+        for each in names:
+            if each in self.bases:
+                yield f"bases.{each}.{EVERY}", self.bases[each].all
+                yield f"bases.{each}.{kind}", getattr(self.bases[each], kind)
         yield f"variants.{variant}.{EVERY}", entry.get(EVERY) or {}
-        yield f"variants.{variant}.{name}", entry.get(name) or {}
+        for each in names:
+            yield f"variants.{variant}.{each}", entry.get(each) or {}
 
-    def _composed(self, variant: str, name: str) -> Layer:
+    def _ancestors(self, name: str) -> list[str]:
+        """The recipes that one is like, the first before all."""
+        found: list[str] = []
+        like = self.bases[name].like if name in self.bases else None
+        while like is not None:
+            if like in found or like not in self.bases:
+                raise ConfigError(
+                    f"params.yaml: bases.{name}.like leads to '{like}', which is none of "
+                    f"{', '.join(self.bases)} or leads back"
+                )
+            found.insert(0, like)
+            like = self.bases[like].like
+        return found
+
+    def _composed(self, variant: str, name: str, over: Layers = ()) -> Layer:
         recipe: Layer = {}
-        for place, layer in self._layers(variant, name):
+        for place, layer in [*self._layers(variant, name), *over]:
             if not isinstance(layer, dict):
                 raise ConfigError(f"params.yaml: {place} is {layer!r}: it must be a mapping")
             recipe = merged(recipe, layer)
@@ -173,15 +351,36 @@ def _same_name(over: Layer, base: Layer) -> bool:
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
-    """Read and check params.yaml.
+    """Read and check params.yaml, and the cards of the datasets that were fetched.
 
     Raises:
         ConfigError: the file is missing, is no YAML, or holds a wrong key or value.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path} not found: run from the top of the repository") from None
+    params = parse_params(text, {}, path)
+    for dataset in params.datasets:
+        card = path.parent / DATA / dataset / "card.json"
+        facts = _read_facts(card) if card.exists() else None
+        if facts is not None:
+            params._facts[dataset] = facts
+    return params
+
+
+def parse_params(text: str, facts: Mapping[str, Facts], path: Path = PARAMS_FILE) -> Params:
+    """The content of params.yaml, checked.
+
+    Args:
+        facts: what the splits of datasets are.
+        path: of the file, for sentences.
+
+    Raises:
+        ConfigError: it is no YAML, or holds a wrong key or value.
+    """
+    try:
+        raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
@@ -190,6 +389,13 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_sentence(error, Params)}") from None
+    _check_references(params, path)
+    params._facts.update(facts)
+    return params
+
+
+def _check_references(params: Params, path: Path) -> None:
+    """Refuse what boards and the audit name and is not there."""
     for name, board in params.boards.items():
         for axis in ("datasets", "variants", "seeds"):
             values = getattr(board, axis)
@@ -198,15 +404,24 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         if "." in board.track:  # a track from outside may bring datasets and models of its own
             continue
         for dataset in board.datasets:
-            params.dataset(dataset)
+            params.entry(dataset)
         for variant in board.variants:
-            params.recipe(variant, board.recipe)
+            _look_up(params.variants, variant, "variants")
+            if board.recipe is not None:
+                params.recipe(variant, board.recipe)
     for variant in params.variants:
         for recipe in params.recipes_of(variant):
             params.recipe(variant, recipe)
     for dataset in params.audit.datasets:
         _look_up(params.audit.sets, dataset, "audit.sets")
-    return params
+
+
+def _read_facts(card: Path) -> Facts | None:
+    """What a card says; None where it is damaged or of another version, as if nothing had been fetched."""
+    try:
+        return Facts.of_card(json.loads(card.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _look_up(table: Mapping[str, Entry], name: str, where: str) -> Entry:

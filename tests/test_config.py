@@ -32,7 +32,7 @@ def test_the_repositorys_own_file_is_valid(params: Params) -> None:
 
 def test_every_variant_has_every_recipe(params: Params) -> None:
     for variant in params.variants:
-        assert params.recipes_of(variant) == ["tiny", "grey", "grey_cpu", "colour"]
+        assert params.recipes_of(variant) == ["tiny", "grey", "grey_cpu", "scaled", "colour"]
         for recipe in params.recipes_of(variant):
             assert params.recipe(variant, recipe).batch_size > 1
 
@@ -100,8 +100,8 @@ WRONG = {
         "'variants.gan.tiny.optimisers.critic' is .*'lion'",
     ),
     "missing key": (
-        lambda p: p["datasets"]["digits"]["protocol"].pop("draws"),
-        "'datasets.digits.protocol.draws' is missing",
+        lambda p: p["boards"]["digits"].pop("seeds"),
+        "'boards.digits.seeds' is missing",
     ),
     "zero budget": (
         lambda p: p["boards"]["digits"].update(n_images=0),
@@ -126,6 +126,14 @@ WRONG = {
     "unknown variant on a board": (
         lambda p: p["boards"]["digits"].update(variants=["vqgan"]),
         "variants has no entry 'vqgan'; known: acgan",
+    ),
+    "a recipe like none": (
+        lambda p: p["bases"]["scaled"].update(like="huge"),
+        "bases.scaled.like leads to 'huge', which is none of colour, grey",
+    ),
+    "a recipe like itself": (
+        lambda p: p["bases"]["grey_cpu"].update(like="scaled"),
+        "bases.grey_cpu.like leads to 'scaled', which is none of .* or leads back",
     ),
     "unknown recipe": (
         lambda p: p["boards"]["digits"].update(recipe="huge"),

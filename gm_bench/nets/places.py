@@ -1,8 +1,8 @@
 """Layers of convolutional networks that keep the channels of a place side by side in memory.
 
-torch calls that format channels_last; on a CPU its convolutions are faster in it. What flattens maps, or
-makes maps of a row, must keep to it, or everything is copied there and back. Convolutions between an image
-and many channels are written as products of matrices where torch's own kernel is slow on a CPU.
+torch calls that format channels_last; its convolutions are faster in it on a CPU. What flattens maps or makes
+maps of a row, must keep to it, or everything is copied there and back. Convolutions between an image and many
+channels are written as products of matrices where torch's own kernel is slow on a CPU.
 """
 
 import torch

@@ -23,17 +23,21 @@ def dataset(params: Params, name: str, track: str = "generation") -> None:
     _write(RESOLVED / "datasets" / name, {resolved_of_dataset(name, s): n for s, n in stages.items()})
 
 
-def board(params: Params, name: str) -> None:
-    """Write the files of all cells of a board; those of cells that it no longer has go away."""
+def board(params: Params, name: str, under: str | None = None) -> None:
+    """Write the files of all cells of a board; those of cells that it no longer has go away.
+
+    Args:
+        under: another name to write them under, for cells that are made like those of the board.
+    """
     grid = params.board(name)
     stages = stages_of(grid.track)
     needs = {
-        Cell(name, d, v, 0).resolved(stage): each
+        Cell(under or name, d, v, 0).resolved(stage): each
         for d in grid.datasets
         for v in grid.variants
         for stage, each in stages.of_cell(params, name, d, v).items()
     }
-    _write(RESOLVED / "boards" / name, needs)
+    _write(RESOLVED / "boards" / (under or name), needs)
 
 
 def audit(params: Params) -> None:

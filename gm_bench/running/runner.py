@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from gm_bench.cell import Cell
-from gm_bench.config import Board, ConfigError, Params
+from gm_bench.config import Board, ConfigError, NotFetchedError, Params
 from gm_bench.running import boards, repository, warm
 
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
@@ -66,25 +66,51 @@ def board_chain(params: Params, board: str, stage: str) -> Chain:
     return Chain(stage, (boards.address(boards.file_of(params, board), stage),))
 
 
-def prepare(params: Params, board: str, environ: dict[str, str]) -> None:
+def prepare(params: Params, board: str, environ: dict[str, str]) -> bool:
     """Write the board's stages and let DVC run those that say what the others depend on.
+
+    Returns:
+        Whether all of that is known: what a dataset's numbers are derived from, fetch finds.
 
     Raises:
         ValueError: DVC cannot work here, or failed; its own words are passed on.
     """
     repository.check()
     boards.write(params, board)
-    resolving = board_chain(params, board, "resolve")
-    data = [
-        stage
-        for dataset in params.board(board).datasets
-        for stage in boards.dataset_stages(params, board, dataset)
-        if boards.RESOLVE_DATA in stage
-    ]
-    chain = Chain("resolve", (*data, *resolving.stages))
-    _run_chain(chain, environ, threading.Event())
-    if chain.state != "done":
+    datasets = params.board(board).datasets
+    known = all(is_known(params, board, dataset) for dataset in datasets)
+    stages = [each for name in datasets for each in _of_dataset(params, board, name, boards.RESOLVE_DATA)]
+    if known:
+        stages += board_chain(params, board, "resolve").stages
+    chain = Chain("resolve", tuple(stages))
+    if stages:
+        _run_chain(chain, environ, threading.Event())
+    if stages and chain.state != "done":
         raise ValueError("\n".join(chain.output[-LINES_OF_A_FAILURE:]))
+    return known
+
+
+def fetch_chain(params: Params, board: str, dataset: str) -> Chain:
+    """The first stage of a dataset alone; of no stages where its track has no such stage."""
+    return Chain(dataset, tuple(_of_dataset(params, board, dataset, "fetch")))
+
+
+def is_known(params: Params, board: str, dataset: str) -> bool:
+    """Whether every number of a dataset and of its training is given, or can be derived by now."""
+    if params.board(board).track != "generation":
+        return True
+    try:
+        params.dataset(dataset)
+        params.plan(board, dataset)
+    except NotFetchedError:
+        return False
+    return True
+
+
+def _of_dataset(params: Params, board: str, dataset: str, stage: str) -> list[str]:
+    """The stage of that name of a dataset, as DVC addresses it; empty where its track has none."""
+    stages = boards.dataset_stages(params, board, dataset)
+    return [each for each in stages if each.rpartition(":")[2].partition("@")[0] == stage]
 
 
 def part_of(params: Params, name: str, **axes: str | None) -> Board:

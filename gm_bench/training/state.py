@@ -90,7 +90,10 @@ def start(job: Job, image_shape: tuple[int, ...], n_classes: int, device: torch.
             f"params.yaml: variants.{job.variant} asks for checkpoint best, but it is fitted, not trained: "
             "there is only one model, set last"
         )
-    optimisers = {p: _optimiser(job.recipe.optimisers[p], getattr(model, p)) for p in model.players}
+    is_captured = job.recipe.capture and device.type == "cuda"
+    optimisers = {
+        p: _optimiser(job.recipe.optimisers[p], getattr(model, p), is_captured) for p in model.players
+    }
     average = copy.deepcopy(model) if job.recipe.ema is not None else None
     return State(model, optimisers, average, updates=dict.fromkeys(model.players, 0))
 
@@ -102,7 +105,10 @@ def laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
     return torch.empty_like(parameter).copy_(tensor)
 
 
-def _optimiser(choice: Optimiser, player: nn.Module) -> torch.optim.Optimizer:
+def _optimiser(choice: Optimiser, player: nn.Module, is_captured: bool) -> torch.optim.Optimizer:
+    parameters = list(player.parameters())
+    # A graph reads the rate from the device each time it is replayed, a number it would keep.
+    lr = torch.tensor(choice.lr, device=parameters[0].device) if is_captured else choice.lr
     if isinstance(choice, Adam):
-        return torch.optim.Adam(player.parameters(), lr=choice.lr, betas=choice.betas, fused=True)
-    return torch.optim.RMSprop(player.parameters(), lr=choice.lr, alpha=choice.alpha, foreach=True)
+        return torch.optim.Adam(parameters, lr, choice.betas, fused=True, capturable=is_captured)
+    return torch.optim.RMSprop(parameters, lr, choice.alpha, foreach=True, capturable=is_captured)

@@ -170,7 +170,7 @@ def test_what_cannot_be_scored_is_one_sentence(draws: Tensor, tmp_path: Path, pa
         "reference/mnist/features.safetensors is missing: python -m pipelines.resolve dataset mnist"
         in refused(str(few), "--reference", "mnist")
     )
-    assert "--extractor and --reference-key are for a path" in refused(
+    assert "--extractor, --reference-key and --n are for a path" in refused(
         str(few), "--reference", "digits", "--extractor", "lenet"
     )
     unknown = CliRunner().invoke(cli.app, ["evaluate", str(few), "--reference", "digits", "--colour", "grey"])

@@ -1,6 +1,7 @@
 """Which extractor sees real images of one's own, and how it is had."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,13 @@ def borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[
             f"{EXTRACTORS} ({', '.join(there) or 'none yet'}) or a pinned one: {', '.join(pinned_datasets())}"
         )
     return load_extractor(folder, shape)
+
+
+def kept_extractors() -> Path:
+    """Where classifiers trained on one's own images are kept: in the repository, else in the user's cache."""
+    from gm_bench.config import PARAMS_FILE
+
+    if PARAMS_FILE.exists():
+        return EXTRACTORS
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "gm-bench" / "extractors"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -17,10 +18,13 @@ from gm_bench.data.split import keep_every_class, stratified_split
 from gm_bench.metrics.extractors import names
 from gm_bench.metrics.extractors.features import Extractor, extract
 from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.metrics.memorisation import leak
+from gm_bench.metrics.sharpness import ratio_spread
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.protocol import Protocol, build_protocol, same_protocol
+from gm_bench.results.verdict import Finding, Row, few_images, missing_in_all, verdict
 from gm_bench.tracks.generation.evaluation import (
     Reference,
     all_metrics,
@@ -39,6 +43,23 @@ from gm_bench.tracks.generation.scoring.choice import (
 )
 
 SCHEMA = 1
+# What images are compared under where no dataset's protocol is asked for: that of digits, with as many
+# images as there are. The extractor and the numbers of images are chosen by `own_standard`.
+STANDARD = Protocol(
+    extractor="lenet",
+    n_samples=2,
+    n_train=2,
+    draws=1,
+    score_splits=1,
+    kid_subsets=100,
+    kid_subset_size=400,
+    fid_subsets=5,
+    neighbours=3,
+    duplicate_quantile=0.01,
+    bound_images=800,
+    bound_codes=64,
+    floor_splits=10,
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +70,7 @@ class Standard:
         name: of the dataset, or the path of the real images.
         known: whether it is a dataset of params.yaml, with a leaderboard perhaps.
         floor: every metric of real images in the place of generated ones.
+        floor_sd: its standard deviation, of the metrics whose is known.
         classes: names of the extractor's classes; empty where they are not those of the real images.
     """
 
@@ -59,7 +81,30 @@ class Standard:
     extractor: Extractor
     reference: Reference
     floor: Mapping[str, float]
+    floor_sd: Mapping[str, float]
     classes: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of numbers under it must know."""
+        n, extractor = self.config.n_samples, self.protocol["extractor"]
+        said = [leak(self.reference.held_out_to_train).sentence]
+        if n < extractor["features"]:
+            said.append(few_images(n, extractor["features"]))
+        if not self.extractor.own_classes:
+            said.append(
+                f"the classifier score is over the {self.extractor.n_logits:,} classes of "
+                f"{extractor['name']}, which are not those of these images"
+            )
+        return [sentence.removesuffix(".") for sentence in said if sentence]
+
+    @property
+    def class_shares(self) -> dict[str, float] | None:
+        """Class → its share of the training images; None where classes are not known."""
+        counts = self.reference.class_counts
+        if counts is None or not self.classes:
+            return None
+        return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -82,6 +127,21 @@ class Scored:
     conversions: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def verdict(self) -> list[Finding]:
+        """What the numbers say together, in words."""
+        n, draws = self.protocol["n_samples"], self.protocol["draws"]
+        row = Row(
+            values={name: fmean(values) for name, values in self.values.items()},
+            floor=self.standard.floor,
+            floor_sd=self.standard.floor_sd,
+            n=n,
+            missing=missing_in_all(self.missing),
+            shares=self.standard.class_shares,
+            n_drawn=n * draws,
+        )
+        return verdict(row)
+
     def to_json(self, difference: str | None) -> dict[str, Any]:
         """The record for machines; `difference` is why it is not comparable with the leaderboard, if so."""
         return {
@@ -94,6 +154,7 @@ class Scored:
             "warnings": list(self.warnings),
             "values": {name: list(values) for name, values in self.values.items()},
             "missing_classes": self.missing,
+            "verdict": [{"kind": found.kind, "sentence": found.sentence} for found in self.verdict],
             "floor": dict(self.standard.floor),
             "protocol": dict(self.protocol),
             "comparable_with_leaderboard": difference is None,
@@ -134,6 +195,7 @@ def known_standard(name: str, params: Params, device: torch.device) -> Standard:
         extractor,
         Reference.from_tensors(tensors),
         recorded["values"],
+        recorded["sd"],
         tuple(made.get("classes", ())),
     )
 
@@ -147,6 +209,7 @@ def own_standard(
     device: torch.device,
     say: Callable[[str], None],
     kept: Path = EXTRACTORS,
+    n: int | None = None,
 ) -> Standard:
     """Real images of one's own as the standard: half of them held out, half in the place of training images.
 
@@ -163,6 +226,7 @@ def own_standard(
         constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
         say: told what "auto" comes to, and before a classifier is trained, which takes minutes.
         kept: where a classifier that was trained is kept.
+        n: images to compare; None for as many as there are on both sides.
 
     Raises:
         ScoringError: too few images, no labels to train on, or no such extractor.
@@ -184,13 +248,19 @@ def own_standard(
     if trains:
         compared, taught = _taught(real, path)
     train, held_out = (compared[p] for p in stratified_split(strata[compared], len(compared) // 2, SEED))
-    n = min(n_fakes, len(held_out))
+    most = min(n_fakes, len(held_out))
+    if n is not None and n > most:
+        raise ScoringError(
+            f"--n is {n:,} but {n_fakes:,} images stand against {len(held_out):,} held-out ones of {path}: "
+            f"at most {most:,}"
+        )
+    n = n or most
     config = constants.model_copy(
         update={
             "extractor": choice if choice in names() else LENET,
             "n_samples": n,
             "n_train": len(train),
-            "draws": 1,
+            "draws": max(1, n_fakes // n),
             "kid_subset_size": min(constants.kid_subset_size, n // 2),
         }
     )
@@ -216,14 +286,20 @@ def own_standard(
     protocol = build_protocol(str(path), config, info, extractor.preprocessing, hashes)
     values = floor(seen_images, reference, config, device)
     classes = real.classes if trains else ()
-    return Standard(str(path), False, config, protocol, extractor, reference, values, classes)
+    spread = {"sharpness": ratio_spread(images)}
+    return Standard(str(path), False, config, protocol, extractor, reference, values, spread, classes)
 
 
-def score(found: Foreign, path: Path, standard: Standard, device: torch.device) -> Scored:
+def score(
+    found: Foreign, path: Path, standard: Standard, device: torch.device, most_draws: int | None = None
+) -> Scored:
     """Every metric of the images, draw by draw.
 
     A plain set is dealt at random into as many draws as it suffices for, at most those of the protocol; draws
     that a file keeps apart are taken as they are where they have the protocol's size.
+
+    Args:
+        most_draws: another limit than the protocol's.
 
     Raises:
         ScoringError: fewer images than one draw needs.
@@ -237,8 +313,8 @@ def score(found: Foreign, path: Path, standard: Standard, device: torch.device) 
             f"many real ones, since every metric depends on the number: make at least {n:,}, or "
             f"{n * config.draws:,} for all {config.draws} draws of the leaderboard"
         )
-    draws = min(config.draws, n_images // n)
-    warnings = list(found.warnings)
+    draws = min(most_draws or config.draws, n_images // n)
+    warnings = [*found.warnings, *standard.warnings]
     if found.n_draws > 1 and n_images == found.n_draws * n:
         order = torch.arange(n_images)
     else:
