@@ -276,7 +276,8 @@ def evidence(verdict: Verdict) -> str:
 
 
 def report(outcomes: Sequence[Outcome]) -> str:
-    n_caught = sum(not each.verdict.passed for each in outcomes[1:])
+    damages = [each for each in outcomes if each.name != CHANCE]
+    n_caught = sum(not each.verdict.passed for each in damages)
     lines = [
         "# Planted damage",
         "",
@@ -284,7 +285,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
         "",
         f"The grid of CI ({', '.join(ci.GRID['variants'])}, seeds {', '.join(map(str, ci.GRID['seeds']))}, "
         f"{ci.N_IMAGES:,} images each) after the code was broken, judged as `gm-bench check --resolve` does "
-        f"against {MOST_SEEDS} seeds a variant of the undamaged code: {n_caught} of {len(outcomes) - 1} "
+        f"against {MOST_SEEDS} seeds a variant of the undamaged code: {n_caught} of {len(damages)} "
         "caught. More seeds: cells beyond those of the grid. Minutes: CPU time of all cells that ran; what "
         "does not run the broken code is taken from the undamaged code, as DVC does.",
         "",
@@ -306,13 +307,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, help="keep the copies there; cells that are there are not run")
-    parser.add_argument("--only", nargs="*", help="words of the damages to try; the report is printed only")
+    parser.add_argument("--only", nargs="*", help="words of the rows to try; the report is printed only")
     options = parser.parse_args()
     work = (options.work or Path(tempfile.mkdtemp(prefix="planted-"))).resolve()
-    chosen = [d for d in DAMAGES if not options.only or any(word in d.name for word in options.only)]
+    tried = [CHANCE, *DAMAGES]
+    if options.only:
+        tried = [each for each in tried if any(word in name_of(each) for word in options.only)]
     work.mkdir(parents=True, exist_ok=True)
     try:
-        outcomes = try_all(chosen, work)
+        outcomes = try_all(tried, work)
     except ValueError as error:
         sys.exit(str(error))
     finally:
@@ -322,19 +325,25 @@ def main() -> None:
     print(text)  # noqa: T201
     if not options.only:
         io.write_text(REPORT, text)
-    sys.exit(0 if [o.verdict.passed for o in outcomes] == [True] + [False] * len(chosen) else 1)
+    sys.exit(0 if all(o.verdict.passed == (o.name == CHANCE) for o in outcomes) else 1)
 
 
-def try_all(damages: Sequence[Damage], work: Path) -> list[Outcome]:
-    """What the gate says of chance, then of each damage."""
+def name_of(tried: Damage | str) -> str:
+    return tried if isinstance(tried, str) else tried.name
+
+
+def try_all(tried: Sequence[Damage | str], work: Path) -> list[Outcome]:
+    """What the gate says of chance, where it is among these, and of damages."""
     undamaged = Copy(made(work / UNDAMAGED), None)
     undamaged.prepare()
     accepted = of_board(undamaged.run(every(MOST_SEEDS)), UNDAMAGED, seeds=tuple(ci.GRID["seeds"]))
-    others = Copy(made(work / "other-seeds"), undamaged.folder, OTHER_SEEDS)
-    outcomes = [try_one(CHANCE, others, accepted)]
-    for damage in damages:
-        folder = work / damage.name.partition(" (")[0].replace(" ", "-")
-        outcomes.append(try_one(damage.name, Copy(made(folder, damage), undamaged.folder), accepted))
+    outcomes = []
+    for each in tried:
+        name = name_of(each)
+        folder = work / name.partition(" (")[0].replace(" ", "-").replace(",", "")
+        damage, by = (None, OTHER_SEEDS) if isinstance(each, str) else (each, 0)
+        copy = Copy(made(folder, damage), undamaged.folder, by)
+        outcomes.append(try_one(name, copy, accepted))
     return outcomes
 
 
