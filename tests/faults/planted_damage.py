@@ -1,8 +1,8 @@
 """Does the gate see real damage? python tests/faults/planted_damage.py [--work FOLDER] [--only WORD …]
 
 The grid of CI (tests/ci.py) is run as it is, with the seeds of its baseline; then again under other seeds, to
-see that chance alone does not fail; and then once for each way to break the code below. Every damage is an
-edit of a copy; this repository is never touched. What does not run the broken code is taken from the
+see that chance alone does not fail; and then once for each way to break the code that broken_code.py has. Each
+is an edit of a copy: this repository is never touched. What does not run the broken code is taken from the
 undamaged copy, as DVC would take it from its cache: what `resolve` writes tells. The verdicts are those of
 `regression.judge`, the code behind `gm-bench check --resolve`. They stand in reports/gate/planted.md.
 """
@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/faults")]
 
 import ci  # noqa: E402
+from broken_code import DAMAGES, Damage, plant  # noqa: E402
 
 from gm_bench import io  # noqa: E402
 from gm_bench.cell import REFERENCE, Cell  # noqa: E402
@@ -36,7 +37,7 @@ BOARD, DATASET = "digits", "digits"
 OTHER_SEEDS = 100  # added to those of the baseline
 REPORT = ROOT / "reports/gate/planted.md"
 UNDAMAGED, CHANCE = "undamaged", "none, other seeds"
-# Files of the stages of a dataset: no damage below touches what makes them.
+# Files of the stages of a dataset: no damage touches what makes them.
 OF_DATASET = ("data", "extractors", "reference")
 PREPARES = """
 import sys
@@ -68,115 +69,6 @@ for words in sys.argv[2:]:
         stage.main(board, dataset, variant, int(seed), device="cpu")
     (cell.folder / "seconds.txt").write_text(str(time.process_time() - began))
 """
-
-
-@dataclass(frozen=True)
-class Damage:
-    """An edit that makes the code wrong: `old`, which stands in `file` exactly once, becomes `new`."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-
-
-DAMAGES = [
-    Damage(
-        "wrong sign in a loss (wgan_gp, generator)",
-        "gm_bench/variants/wgan.py",
-        "return -fake.mean()\n",
-        "return fake.mean()\n",
-    ),
-    Damage(
-        "no critic updates",
-        "gm_bench/training/loop.py",
-        "                    state.optimisers[player].step()\n",
-        '                    _ = player == "critic" or state.optimisers[player].step()\n',
-    ),
-    Damage(
-        "half the learning-rate decay",
-        "gm_bench/training/loop.py",
-        "choice.lr * (1 - progress)",
-        "choice.lr * (1 - progress / 2)",
-    ),
-    Damage(
-        "shifted normalisation (real images 0.1 brighter)",
-        "gm_bench/variants/base/contract.py",
-        "values = from_uint8(values)",
-        "values = 0.1 + from_uint8(values)",
-    ),
-    Damage(
-        "frozen input layer (of every player)",
-        "gm_bench/training/loop.py",
-        "                        parameter.grad = gradient\n",
-        "                        parameter.grad = gradient * (parameter is not parameters[player][0])\n",
-    ),
-    Damage(
-        "frozen output layer (of every player)",
-        "gm_bench/training/loop.py",
-        "                        parameter.grad = gradient\n",
-        "                        of_output = any(parameter is last for last in parameters[player][-2:])\n"
-        "                        parameter.grad = gradient * (not of_output)\n",
-    ),
-    Damage(
-        "sampling at the wrong scale (pixels up to 230)",
-        "gm_bench/training/sampling.py",
-        "to_uint8(samples)",
-        "to_uint8((samples + 1) * 115 / 127.5 - 1)",
-    ),
-    Damage(
-        "codes at the wrong scale (0.8 of the prior, GANs)",
-        "gm_bench/variants/base/adversarial.py",
-        "return self.decode(self.latent(n, generator), labels)",
-        "return self.decode(0.8 * self.latent(n, generator), labels)",
-    ),
-    Damage(
-        "always the same batch",
-        "gm_bench/training/loop.py",
-        "rows = order[state.images // recipe.batch_size]",
-        "rows = order[0]",
-    ),
-    Damage(
-        "same seed for every draw",
-        "gm_bench/tracks/generation/drawing.py",
-        'derive(seed, "sample", i)',
-        'derive(seed, "sample", 0)',
-    ),
-    Damage(
-        "decay counted in rounds",
-        "gm_bench/training/loop.py",
-        "_set_learning_rates(state.optimisers, recipe, state.images / job.n_images)",
-        "_set_learning_rates(state.optimisers, recipe, state.rounds * recipe.batch_size / job.n_images)",
-    ),
-    Damage(
-        "generator without decay",
-        "gm_bench/training/loop.py",
-        'if choice.decay == "linear":',
-        'if choice.decay == "linear" and player != "generator":',
-    ),
-    Damage(
-        "KL divided by the number of pixels",
-        "gm_bench/variants/vae.py",
-        "kl = kl_divergence(mu, log_variance)\n",
-        "kl = kl_divergence(mu, log_variance) / x[0].numel()\n",
-    ),
-]  # fmt: skip
-
-
-def plant(damage: Damage, folder: Path) -> None:
-    """Break a copy.
-
-    Raises:
-        ValueError: the code that is to be broken is no longer what it was.
-    """
-    file = folder / damage.file
-    text = file.read_text(encoding="utf-8")
-    if text.count(damage.old) != 1:
-        raise ValueError(
-            f"{damage.name}: {damage.file} has {text.count(damage.old)} times {damage.old.strip()!r}, "
-            "not once: adapt the damage to the code"
-        )
-    file.write_text(text.replace(damage.old, damage.new), encoding="utf-8")
 
 
 @dataclass
