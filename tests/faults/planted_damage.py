@@ -1,8 +1,8 @@
 """Does the gate see real damage? python tests/faults/planted_damage.py [--work FOLDER] [--only WORD …]
 
 The grid of CI (tests/ci.py) is run as it is, with the seeds of its baseline; then again under other seeds, to
-see that chance alone does not fail; and then once for each way to break the code that broken_code.py has. Each
-is an edit of a copy: this repository is never touched. What does not run the broken code is taken from the
+see that chance alone does not fail; and then once for each way to break the code in broken_code.py. Each is
+an edit of a copy: this repository is never touched. What does not run the broken code is taken from the
 undamaged copy, as DVC would take it from its cache: what `resolve` writes tells. The verdicts are those of
 `regression.judge`, the code behind `gm-bench check --resolve`. They stand in reports/gate/planted.md.
 """
