@@ -1,8 +1,8 @@
 """Does the gate see real damage? python tests/faults/planted_damage.py [--work FOLDER] [--only WORD …]
 
 The grid of CI (tests/ci.py) is run as it is, with the seeds of its baseline; then again under other seeds, to
-see that chance alone does not fail; and then once for each way to break the code below. Every damage is an
-edit of a copy; this repository is never touched. What does not run the broken code is taken from the
+see that chance alone does not fail; and then once for each way to break the code in broken_code.py. Each is
+an edit of a copy: this repository is never touched. What does not run the broken code is taken from the
 undamaged copy, as DVC would take it from its cache: what `resolve` writes tells. The verdicts are those of
 `regression.judge`, the code behind `gm-bench check --resolve`. They stand in reports/gate/planted.md.
 """
@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/faults")]
 
 import ci  # noqa: E402
+from broken_code import DAMAGES, Damage, plant  # noqa: E402
 
 from gm_bench import io  # noqa: E402
 from gm_bench.cell import REFERENCE, Cell  # noqa: E402
@@ -36,7 +37,7 @@ BOARD, DATASET = "digits", "digits"
 OTHER_SEEDS = 100  # added to those of the baseline
 REPORT = ROOT / "reports/gate/planted.md"
 UNDAMAGED, CHANCE = "undamaged", "none, other seeds"
-# Files of the stages of a dataset: no damage below touches what makes them.
+# Files of the stages of a dataset: no damage touches what makes them.
 OF_DATASET = ("data", "extractors", "reference")
 PREPARES = """
 import sys
@@ -68,116 +69,6 @@ for words in sys.argv[2:]:
         stage.main(board, dataset, variant, int(seed), device="cpu")
     (cell.folder / "seconds.txt").write_text(str(time.process_time() - began))
 """
-
-
-@dataclass(frozen=True)
-class Damage:
-    """An edit that makes the code wrong: `old`, which stands in `file` exactly once, becomes `new`."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-
-
-DAMAGES = [
-    Damage(
-        "wrong sign in a loss (wgan_gp, generator)",
-        "gm_bench/variants/wgan.py",
-        "return -fake.mean()\n",
-        "return fake.mean()\n",
-    ),
-    Damage(
-        "no critic updates",
-        "gm_bench/training/loop.py",
-        "                    state.optimisers[player].step()\n",
-        '                    _ = player == "critic" or state.optimisers[player].step()\n',
-    ),
-    Damage(
-        "half the learning-rate decay",
-        "gm_bench/training/loop.py",
-        "choice.lr * (1 - progress)",
-        "choice.lr * (1 - progress / 2)",
-    ),
-    Damage(
-        "shifted normalisation (real images 0.1 brighter)",
-        "gm_bench/variants/base/contract.py",
-        "values = from_uint8(values)",
-        "values = 0.1 + from_uint8(values)",
-    ),
-    Damage(
-        "frozen input layer (of every player)",
-        "gm_bench/training/loop.py",
-        "                        parameter.grad = laid_out_as(parameter, gradient)\n",
-        "                        kept = parameter is not parameters[player][0]\n"
-        "                        parameter.grad = laid_out_as(parameter, gradient) * kept\n",
-    ),
-    Damage(
-        "frozen output layer (of every player)",
-        "gm_bench/training/loop.py",
-        "                        parameter.grad = laid_out_as(parameter, gradient)\n",
-        "                        of_output = any(parameter is last for last in parameters[player][-2:])\n"
-        "                        parameter.grad = laid_out_as(parameter, gradient) * (not of_output)\n",
-    ),
-    Damage(
-        "sampling at the wrong scale (pixels up to 230)",
-        "gm_bench/training/sampling.py",
-        "to_uint8(samples)",
-        "to_uint8((samples + 1) * 115 / 127.5 - 1)",
-    ),
-    Damage(
-        "codes at the wrong scale (0.8 of the prior, GANs)",
-        "gm_bench/variants/base/adversarial.py",
-        "return self.decode(self.latent(n, generator), labels)",
-        "return self.decode(0.8 * self.latent(n, generator), labels)",
-    ),
-    Damage(
-        "always the same batch",
-        "gm_bench/training/loop.py",
-        "rows = order[state.images // recipe.batch_size]",
-        "rows = order[0]",
-    ),
-    Damage(
-        "same seed for every draw",
-        "gm_bench/tracks/generation/drawing.py",
-        'derive(seed, "sample", i)',
-        'derive(seed, "sample", 0)',
-    ),
-    Damage(
-        "decay counted in rounds",
-        "gm_bench/training/loop.py",
-        "_set_learning_rates(state.optimisers, recipe, state.images / job.n_images)",
-        "_set_learning_rates(state.optimisers, recipe, state.rounds * recipe.batch_size / job.n_images)",
-    ),
-    Damage(
-        "generator without decay",
-        "gm_bench/training/loop.py",
-        'if choice.decay == "linear":',
-        'if choice.decay == "linear" and player != "generator":',
-    ),
-    Damage(
-        "KL divided by the number of pixels",
-        "gm_bench/variants/vae.py",
-        "kl = kl_divergence(mu, log_variance)\n",
-        "kl = kl_divergence(mu, log_variance) / x[0].numel()\n",
-    ),
-]  # fmt: skip
-
-
-def plant(damage: Damage, folder: Path) -> None:
-    """Break a copy.
-
-    Raises:
-        ValueError: the code that is to be broken is no longer what it was.
-    """
-    file = folder / damage.file
-    text = file.read_text(encoding="utf-8")
-    if text.count(damage.old) != 1:
-        raise ValueError(
-            f"{damage.name}: {damage.file} has {text.count(damage.old)} times {damage.old.strip()!r}, "
-            "not once: adapt the damage to the code"
-        )
-    file.write_text(text.replace(damage.old, damage.new), encoding="utf-8")
 
 
 @dataclass
@@ -277,7 +168,8 @@ def evidence(verdict: Verdict) -> str:
 
 
 def report(outcomes: Sequence[Outcome]) -> str:
-    n_caught = sum(not each.verdict.passed for each in outcomes[1:])
+    damages = [each for each in outcomes if each.name != CHANCE]
+    n_caught = sum(not each.verdict.passed for each in damages)
     lines = [
         "# Planted damage",
         "",
@@ -285,7 +177,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
         "",
         f"The grid of CI ({', '.join(ci.GRID['variants'])}, seeds {', '.join(map(str, ci.GRID['seeds']))}, "
         f"{ci.N_IMAGES:,} images each) after the code was broken, judged as `gm-bench check --resolve` does "
-        f"against {MOST_SEEDS} seeds a variant of the undamaged code: {n_caught} of {len(outcomes) - 1} "
+        f"against {MOST_SEEDS} seeds a variant of the undamaged code: {n_caught} of {len(damages)} "
         "caught. More seeds: cells beyond those of the grid. Minutes: CPU time of all cells that ran; what "
         "does not run the broken code is taken from the undamaged code, as DVC does.",
         "",
@@ -307,13 +199,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, help="keep the copies there; cells that are there are not run")
-    parser.add_argument("--only", nargs="*", help="words of the damages to try; the report is printed only")
+    parser.add_argument("--only", nargs="*", help="words of the rows to try; the report is printed only")
     options = parser.parse_args()
     work = (options.work or Path(tempfile.mkdtemp(prefix="planted-"))).resolve()
-    chosen = [d for d in DAMAGES if not options.only or any(word in d.name for word in options.only)]
+    tried = [CHANCE, *DAMAGES]
+    if options.only:
+        tried = [each for each in tried if any(word in name_of(each) for word in options.only)]
     work.mkdir(parents=True, exist_ok=True)
     try:
-        outcomes = try_all(chosen, work)
+        outcomes = try_all(tried, work)
     except ValueError as error:
         sys.exit(str(error))
     finally:
@@ -323,19 +217,25 @@ def main() -> None:
     print(text)  # noqa: T201
     if not options.only:
         io.write_text(REPORT, text)
-    sys.exit(0 if [o.verdict.passed for o in outcomes] == [True] + [False] * len(chosen) else 1)
+    sys.exit(0 if all(o.verdict.passed == (o.name == CHANCE) for o in outcomes) else 1)
 
 
-def try_all(damages: Sequence[Damage], work: Path) -> list[Outcome]:
-    """What the gate says of chance, then of each damage."""
+def name_of(tried: Damage | str) -> str:
+    return tried if isinstance(tried, str) else tried.name
+
+
+def try_all(tried: Sequence[Damage | str], work: Path) -> list[Outcome]:
+    """What the gate says of chance, where it is among these, and of damages."""
     undamaged = Copy(made(work / UNDAMAGED), None)
     undamaged.prepare()
     accepted = of_board(undamaged.run(every(MOST_SEEDS)), UNDAMAGED, seeds=tuple(ci.GRID["seeds"]))
-    others = Copy(made(work / "other-seeds"), undamaged.folder, OTHER_SEEDS)
-    outcomes = [try_one(CHANCE, others, accepted)]
-    for damage in damages:
-        folder = work / damage.name.partition(" (")[0].replace(" ", "-")
-        outcomes.append(try_one(damage.name, Copy(made(folder, damage), undamaged.folder), accepted))
+    outcomes = []
+    for each in tried:
+        name = name_of(each)
+        folder = work / name.partition(" (")[0].replace(" ", "-").replace(",", "")
+        damage, by = (None, OTHER_SEEDS) if isinstance(each, str) else (each, 0)
+        copy = Copy(made(folder, damage), undamaged.folder, by)
+        outcomes.append(try_one(name, copy, accepted))
     return outcomes
 
 

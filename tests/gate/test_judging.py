@@ -16,8 +16,10 @@ from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.leaderboard import to_json as leaderboard_json
 from gm_bench.results.regression import (
     FALSE_ALARM_RATE,
+    FALSE_ALARM_RATE_OF_FEW_SEEDS,
     Wanted,
     check,
+    false_alarm_rate,
     judge,
     looks,
     more_seeds,
@@ -178,6 +180,13 @@ def test_half_of_the_chance_is_for_the_metric_that_tables_are_ordered_by() -> No
         expected = max(stats.t.isf(FALSE_ALARM_RATE * share, degrees) * by_metric[metric].noise,
                        by_metric[metric].margin)  # fmt: skip
         assert by_metric[metric].limit == pytest.approx(expected), metric
+
+
+def test_the_chance_follows_from_how_many_seeds_tell_the_noise() -> None:
+    """One variant of eleven seeds is enough to call the noise known badly."""
+    assert false_alarm_rate(twelve().board) == FALSE_ALARM_RATE == 0.01
+    fewer = board(seeds_of("vae", 12), seeds_of("gan", 11))
+    assert false_alarm_rate(fewer) == FALSE_ALARM_RATE_OF_FEW_SEEDS == 0.0025
 
 
 def test_what_is_clear_at_once_takes_no_more_seeds() -> None:

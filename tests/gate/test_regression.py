@@ -13,7 +13,12 @@ from gm_bench.results.baseline import Baseline, of_board, read_baseline, read_bo
 from gm_bench.results.comparing import ALL_VARIANTS, NotComparable, compare
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score
 from gm_bench.results.moderation import Prior, Spread, fit_prior, inverse_trigamma, quantile
-from gm_bench.results.regression import FALSE_ALARM_RATE, check, contrast, contrast_variants
+from gm_bench.results.regression import (
+    FALSE_ALARM_RATE_OF_FEW_SEEDS,
+    check,
+    contrast,
+    contrast_variants,
+)
 
 GATED = IMAGES.gated()
 # Precision without a margin.
@@ -179,7 +184,7 @@ def test_the_margin_does_not_add_to_the_noise() -> None:
     limits = {c.variant: c.limit for c in check(before, after).comparisons if c.metric == "recall"}
     # Two variants and both together: 3 comparisons of FID have half of the chance, 9 others the other half.
     # 8 degrees, sd 0.2.
-    per_noise = stats.t.isf(FALSE_ALARM_RATE / 2 / 9, 8)
+    per_noise = stats.t.isf(FALSE_ALARM_RATE_OF_FEW_SEEDS / 2 / 9, 8)
     assert limits["a"] == pytest.approx(per_noise * 0.2 * math.sqrt(2 / 3))
     assert limits[ALL_VARIANTS] == pytest.approx(per_noise * 0.2 * math.sqrt(1 / 3))
 
@@ -330,7 +335,7 @@ def test_noise_alone_seldom_fails() -> None:
         return board(*rows)
 
     n_failed = sum(not check(of_board(drawn(), "x"), drawn()).passed for _ in range(300))
-    assert FALSE_ALARM_RATE == 0.0025
+    assert FALSE_ALARM_RATE_OF_FEW_SEEDS == 0.0025
     assert n_failed <= 4
     assert set(GATED) == spreads.keys()
 
