@@ -187,9 +187,9 @@ def test_a_dataset_of_the_grid_is_made_by_its_stage(
 
 
 def test_a_reference_of_another_protocol_is_refused(params: Params) -> None:
-    digits = params.dataset("digits")
+    digits = params.entry("digits")
     protocol = digits.protocol.model_copy(update={"neighbours": digits.protocol.neighbours + 1})
-    changed = {"digits": digits.model_copy(update={"protocol": protocol})}
+    changed = {**params.datasets, "digits": digits.model_copy(update={"protocol": protocol})}
     with pytest.raises(ValueError, match="made under another protocol \\(neighbours is"):
         known_standard("digits", params.model_copy(update={"datasets": changed}), CPU)
 
