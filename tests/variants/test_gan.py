@@ -323,6 +323,8 @@ def test_bigan_judges_image_and_code_together(digits_network: MLP) -> None:
         by_hand = -sum(log_sigmoid(sign * s) for s in real_scores) / 6
         by_hand -= sum(log_sigmoid(-sign * s) for s in fake_scores) / 6
         assert terms["loss"].item() == pytest.approx(by_hand, rel=1e-5)
+        assert terms["real_score"].item() == pytest.approx(sum(real_scores) / 6, rel=1e-5)
+        assert terms["fake_score"].item() == pytest.approx(sum(fake_scores) / 6, rel=1e-5)
         assert fake.requires_grad == code.requires_grad == (player == "generator")
 
 

@@ -32,11 +32,13 @@ MU = torch.linspace(-3, 3, N * Z).view(N, Z).roll(5)
 LOG_VARIANCE = torch.linspace(-3, 2, N * Z).view(N, Z).flip(0)
 
 
+IMAGES = torch.arange(N * 64).mul(7).remainder(256).to(torch.uint8).view(N, 1, 8, 8)
+
+
 def batch() -> Batch:
-    images = torch.arange(N * 64).mul(7).remainder(256).to(torch.uint8).view(N, 1, 8, 8)
     labels = torch.tensor([3, 0, 7, 7, 1, 9])
     generator = torch.Generator().manual_seed(4)
-    return Batch(generator, 0.0, {"images": images, "labels": labels}, torch.arange(N))
+    return Batch(generator, 0.0, {"images": IMAGES, "labels": labels}, torch.arange(N))
 
 
 class Given(nn.Module):
@@ -143,6 +145,13 @@ def test_weights_of_the_bounds_are_the_densities(name: str, digits_network: MLP)
 def test_the_code_of_an_image_is_the_posteriors_mean(name: str, digits_network: MLP) -> None:
     model, given = model_of(name, digits_network), batch()
     assert torch.equal(model.encode(given.images, given.labels if model.conditional else None), MU)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not variants.find(name).conditional])
+def test_what_knows_no_classes_needs_no_labels(name: str, digits_network: MLP) -> None:
+    unlabelled = Batch(batch().generator, 0.0, {"images": IMAGES}, torch.arange(N))
+    model = model_of(name, digits_network)
+    assert torch.equal(model.loss("model", unlabelled)["loss"], model.loss("model", batch())["loss"])
 
 
 @pytest.mark.parametrize("name", NAMES)
