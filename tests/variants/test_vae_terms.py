@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid, one_hot, softplus
 
 from gm_bench.nets.dcgan import DCGAN
 from gm_bench.nets.mlp import MLP
@@ -42,7 +42,7 @@ def batch() -> Batch:
 
 
 class Given(nn.Module):
-    """An encoder that answers what it is told, whatever the images."""
+    """An encoder that answers what it is told, whatever the images, which it keeps."""
 
     def __init__(self, output: Tensor) -> None:
         super().__init__()
@@ -50,6 +50,7 @@ class Given(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         assert len(images) == len(self.output)
+        self.images = images
         return self.output
 
 
@@ -139,6 +140,18 @@ def test_weights_of_the_bounds_are_the_densities(name: str, digits_network: MLP)
     torch.testing.assert_close(elbo.double(), torch.stack(expected).mean(0), rtol=1e-5, atol=1e-4)
     by_hand = torch.stack(expected).logsumexp(0) - math.log(3)
     torch.testing.assert_close(weighted.double(), by_hand, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_encoder_sees_the_images_and_where_it_is_conditional_their_classes(
+    name: str, digits_network: MLP
+) -> None:
+    model, given = model_of(name, digits_network), batch()
+    model.loss("model", batch())
+    seen = model.model["encoder"].images
+    assert torch.equal(seen[:, :1], given.images)
+    planes = one_hot(given.labels, 10).float()[:, :, None, None].expand(-1, -1, 8, 8)
+    assert torch.equal(seen[:, 1:], planes if model.conditional else planes[:, :0])
 
 
 @pytest.mark.parametrize("name", NAMES)
