@@ -34,7 +34,7 @@ def test_a_single_dot_by_hand() -> None:
     assert laplacian_variance(image) == pytest.approx((1600 + 4 * 100) / 9, rel=1e-12)
 
 
-@pytest.mark.parametrize("shape", [(5, 1, 8, 8), (4, 3, 6, 9)])
+@pytest.mark.parametrize("shape", [(5, 1, 8, 8), (4, 3, 6, 9), (3, 2, 3, 5), (2, 1, 4, 3)])
 def test_it_is_a_loop_in_batches_too(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]) -> None:
     monkeypatch.setattr(sharpness, "BATCH_SIZE", 2)
     given = images(*shape)

@@ -123,9 +123,11 @@ GENERATOR: dict[str, Callable[[Scores], float]] = {
 }
 
 
+IMAGES = torch.arange(4 * 64).mul(11).remainder(251).to(torch.uint8).view(4, 1, 8, 8)
+
+
 def batch() -> Batch:
-    images = torch.arange(4 * 64).mul(11).remainder(251).to(torch.uint8).view(4, 1, 8, 8)
-    data = {"images": images, "labels": torch.tensor(LABELS)}
+    data = {"images": IMAGES, "labels": torch.tensor(LABELS)}
     return Batch(torch.Generator().manual_seed(6), 0.0, data, torch.arange(4))
 
 
@@ -210,6 +212,14 @@ def test_codes_come_from_the_prior_that_is_asked_for(params: Params, name: str) 
         model = variants.build(name, network, recipe.model | {"prior": prior, "z_dim": 7})
         assert isinstance(model, Adversarial)
         assert torch.equal(model.latent(5, batch().generator), draw(batch().generator)), prior
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if not variants.find(n).conditional])
+def test_what_knows_no_classes_needs_no_labels(params: Params, name: str) -> None:
+    unlabelled = Batch(batch().generator, 0.0, {"images": IMAGES}, torch.arange(4))
+    model = model_of(params, name, unlabelled)
+    for player in model.players:
+        assert model.loss(player, unlabelled)["loss"].isfinite()
 
 
 @pytest.mark.parametrize("name", [*NAMES, "bigan"])

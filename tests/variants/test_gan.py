@@ -292,6 +292,12 @@ def test_cgan_critic_reads_the_class(digits_network: MLP) -> None:
     torch.testing.assert_close(seen[0], expected)
 
 
+def test_two_classes_are_enough_to_tell_apart_and_one_is_not() -> None:
+    assert build("cgan", MLP((1, 8, 8), n_classes=2, width=4, critic_norm="none")).n_classes == 2
+    with pytest.raises(ValueError, match="cgan learns a distribution for each class, but these images have"):
+        build("cgan", MLP((1, 8, 8), n_classes=1, width=4, critic_norm="none"))
+
+
 # --- BiGAN
 
 
@@ -323,6 +329,8 @@ def test_bigan_judges_image_and_code_together(digits_network: MLP) -> None:
         by_hand = -sum(log_sigmoid(sign * s) for s in real_scores) / 6
         by_hand -= sum(log_sigmoid(-sign * s) for s in fake_scores) / 6
         assert terms["loss"].item() == pytest.approx(by_hand, rel=1e-5)
+        assert terms["real_score"].item() == pytest.approx(sum(real_scores) / 6, rel=1e-5)
+        assert terms["fake_score"].item() == pytest.approx(sum(fake_scores) / 6, rel=1e-5)
         assert fake.requires_grad == code.requires_grad == (player == "generator")
 
 

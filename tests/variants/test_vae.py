@@ -94,10 +94,10 @@ def test_gaussian_decoder_by_hand() -> None:
     output = torch.tensor([0.0, 0.0]).view(1, 2, 1, 1)
     mean, sigma = vae_gaussian.mean_and_sigma(output, sigma_min=0.1)
     assert (mean.item(), sigma.item()) == (0.0, exactly(0.1 + math.log(2)))
-    output = torch.tensor([50.0, -0.5, -90.0, 90.0]).view(1, 4, 1, 1)
+    output = torch.tensor([50.0, -0.5, 0.25, -90.0, 90.0, 0.0]).view(1, 6, 1, 1)  # three colours
     mean, sigma = vae_gaussian.mean_and_sigma(output, sigma_min=0.1)
-    assert mean.flatten().tolist() == [exactly(1.0), exactly(math.tanh(-0.5))]
-    assert sigma.flatten().tolist() == [exactly(0.1), exactly(90.1)]
+    assert mean.flatten().tolist() == [exactly(1.0), exactly(math.tanh(-0.5)), exactly(math.tanh(0.25))]
+    assert sigma.flatten().tolist() == [exactly(0.1), exactly(90.1), exactly(0.1 + math.log(2))]
 
 
 def test_gaussian_decoder_learns_a_pixels_spread(digits_network: MLP) -> None:

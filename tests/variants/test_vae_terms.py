@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid, one_hot, softplus
 
 from gm_bench.nets.dcgan import DCGAN
 from gm_bench.nets.mlp import MLP
@@ -32,15 +32,17 @@ MU = torch.linspace(-3, 3, N * Z).view(N, Z).roll(5)
 LOG_VARIANCE = torch.linspace(-3, 2, N * Z).view(N, Z).flip(0)
 
 
+IMAGES = torch.arange(N * 64).mul(7).remainder(256).to(torch.uint8).view(N, 1, 8, 8)
+
+
 def batch() -> Batch:
-    images = torch.arange(N * 64).mul(7).remainder(256).to(torch.uint8).view(N, 1, 8, 8)
     labels = torch.tensor([3, 0, 7, 7, 1, 9])
     generator = torch.Generator().manual_seed(4)
-    return Batch(generator, 0.0, {"images": images, "labels": labels}, torch.arange(N))
+    return Batch(generator, 0.0, {"images": IMAGES, "labels": labels}, torch.arange(N))
 
 
 class Given(nn.Module):
-    """An encoder that answers what it is told, whatever the images."""
+    """An encoder that answers what it is told, whatever the images, which it keeps."""
 
     def __init__(self, output: Tensor) -> None:
         super().__init__()
@@ -48,6 +50,7 @@ class Given(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         assert len(images) == len(self.output)
+        self.images = images
         return self.output
 
 
@@ -140,9 +143,28 @@ def test_weights_of_the_bounds_are_the_densities(name: str, digits_network: MLP)
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_encoder_sees_the_images_and_where_it_is_conditional_their_classes(
+    name: str, digits_network: MLP
+) -> None:
+    model, given = model_of(name, digits_network), batch()
+    model.loss("model", batch())
+    seen = model.model["encoder"].images
+    assert torch.equal(seen[:, :1], given.images)
+    planes = one_hot(given.labels, 10).float()[:, :, None, None].expand(-1, -1, 8, 8)
+    assert torch.equal(seen[:, 1:], planes if model.conditional else planes[:, :0])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_code_of_an_image_is_the_posteriors_mean(name: str, digits_network: MLP) -> None:
     model, given = model_of(name, digits_network), batch()
     assert torch.equal(model.encode(given.images, given.labels if model.conditional else None), MU)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not variants.find(name).conditional])
+def test_what_knows_no_classes_needs_no_labels(name: str, digits_network: MLP) -> None:
+    unlabelled = Batch(batch().generator, 0.0, {"images": IMAGES}, torch.arange(N))
+    model = model_of(name, digits_network)
+    assert torch.equal(model.loss("model", unlabelled)["loss"], model.loss("model", batch())["loss"])
 
 
 @pytest.mark.parametrize("name", NAMES)
