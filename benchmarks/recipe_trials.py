@@ -26,7 +26,8 @@ import yaml
 from torch import Tensor
 
 from gm_bench.cell import Cell
-from gm_bench.config import Params, load_params, merged
+from gm_bench.composition import merged
+from gm_bench.config import Params, load_params
 from gm_bench.data.dataset import load
 from gm_bench.data.split import hold_out
 from gm_bench.metrics.extractors.features import Extractor, extract

@@ -1,24 +1,22 @@
 """params.yaml as frozen models: the only reader of it.
 
-Boards name what is compared; recipes are composed, later wins:
-
-    bases.<recipe>.all ⊕ bases.<recipe>.<kind> ⊕ variants.<variant>.all ⊕ variants.<variant>.<recipe>
-
+Boards name what is compared; bases and variants compose to the recipes of it (gm_bench/composition.py).
 A wrong key or value raises `ConfigError` with one sentence that names the key, the value and what is allowed.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
+from pydantic import ConfigDict, Field, PrivateAttr, create_model
 
 from gm_bench import derived
 from gm_bench.cell import DATA, Cell
+from gm_bench.checking import ConfigError, checked, look_up
+from gm_bench.composition import Base, Layer, Layers, Recipes
 from gm_bench.derived import Facts, Value
 from gm_bench.options import Name, PositiveInt, Seed
 from gm_bench.results.protocol import Protocol
@@ -26,15 +24,6 @@ from gm_bench.tracks.audit.settings import Audit
 from gm_bench.training.recipe import Frozen, Recipe
 
 PARAMS_FILE = Path("params.yaml")
-KINDS = ("adversarial", "single", "fitted")
-EVERY = "all"  # the layer of a variant or a base that every recipe, or every kind, starts from
-Entry = TypeVar("Entry")
-Layer = dict[str, Any]
-Layers = Sequence[tuple[str, Layer]]
-
-
-class ConfigError(ValueError):
-    """params.yaml says something that cannot be run."""
 
 
 class NotFetchedError(ConfigError):
@@ -107,19 +96,6 @@ class DatasetConfig(Frozen):
     protocol: Protocol
 
 
-class Base(Frozen):
-    """What variants share under a recipe: all of them, and those of each kind.
-
-    `like` names a recipe whose layers, of bases and of variants, come before these.
-    """
-
-    like: Name | None = None
-    all: Layer = Field(default_factory=dict)
-    adversarial: Layer = Field(default_factory=dict)
-    single: Layer = Field(default_factory=dict)
-    fitted: Layer = Field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Plan:
     """How a board trains on a dataset.
@@ -162,11 +138,11 @@ class Params(Frozen):
 
     def board(self, name: str) -> Board:
         """The entry of one board; `ConfigError` lists the known ones."""
-        return _look_up(self.boards, name, "boards")
+        return look_up(self.boards, name, "boards")
 
     def entry(self, name: str) -> DatasetEntry:
         """What params.yaml says of one dataset; `ConfigError` lists the known ones."""
-        return _look_up(self.datasets, name, "datasets")
+        return look_up(self.datasets, name, "datasets")
 
     def facts(self, name: str) -> Facts | None:
         """What the fetched splits of a dataset are; None where they were not fetched yet."""
@@ -250,8 +226,7 @@ class Params(Frozen):
 
     def recipes_of(self, variant: str) -> list[str]:
         """Names of the recipes that a variant has: those of the bases and its own."""
-        own = [name for name in _look_up(self.variants, variant, "variants") if name not in ("kind", EVERY)]
-        return list(dict.fromkeys([*self.bases, *own]))
+        return self._recipes.names(variant)
 
     def recipe(self, variant: str, name: str, over: Layers = ()) -> Recipe:
         """The effective recipe of a variant under a name.
@@ -259,95 +234,20 @@ class Params(Frozen):
         Args:
             over: (place, layer) that come after those of params.yaml.
         """
-        composed = self._composed(variant, name, over)
-        try:
-            return Recipe.model_validate(composed)
-        except ValidationError as error:
-            places = self.origins(variant, name, over)
-            said = _sentence(error, Recipe, lambda key: places.get(key, f"variants.{variant}.{name}.{key}"))
-            raise ConfigError(f"params.yaml: {said}") from None
+        return self._recipes.compose(variant, name, over)
 
     def origins(self, variant: str, name: str, over: Layers = ()) -> dict[str, str]:
         """Where in params.yaml each value of the effective recipe stands, by dotted key."""
-        found: dict[str, str] = {}
-        shared: dict[str, str] = {}
-        for place, layer in self._layers(variant, name):
-            for key in _leaves(layer):
-                (shared if key.startswith("optimiser.") else found)[key] = f"{place}.{key}"
-        found |= {key: place for place, layer in over for key in _leaves(layer)}
-        recipe = self._composed(variant, name, over)
-        for key in _leaves(recipe):
-            if key not in found and key.startswith("optimisers."):
-                found[key] = shared[f"optimiser.{key.split('.', 2)[2]}"]
-        return {key: found[key] for key in _leaves(recipe) if key in found}
+        return self._recipes.origins(variant, name, over)
 
     def cells(self, board: str) -> list[Cell]:
         """The cells of a board in the order of its axes."""
         grid = self.board(board)
         return [Cell(board, d, v, s) for d in grid.datasets for v in grid.variants for s in grid.seeds]
 
-    def _layers(self, variant: str, name: str) -> Iterator[tuple[str, Layer]]:
-        entry = _look_up(self.variants, variant, "variants")
-        kind = entry.get("kind")
-        if kind not in KINDS:
-            raise ConfigError(
-                f"params.yaml: variants.{variant}.kind is {kind!r}: choose one of {', '.join(KINDS)}"
-            )
-        if name not in self.recipes_of(variant):
-            raise ConfigError(
-                f"params.yaml: variants.{variant} has no entry '{name}'; "
-                f"known: {', '.join(self.recipes_of(variant))}"
-            )
-        names = [*self._ancestors(name), name]
-        for each in names:
-            if each in self.bases:
-                yield f"bases.{each}.{EVERY}", self.bases[each].all
-                yield f"bases.{each}.{kind}", getattr(self.bases[each], kind)
-        yield f"variants.{variant}.{EVERY}", entry.get(EVERY) or {}
-        for each in names:
-            yield f"variants.{variant}.{each}", entry.get(each) or {}
-
-    def _ancestors(self, name: str) -> list[str]:
-        """The recipes that one is like, the first before all."""
-        found: list[str] = []
-        like = self.bases[name].like if name in self.bases else None
-        while like is not None:
-            if like in found or like not in self.bases:
-                raise ConfigError(
-                    f"params.yaml: bases.{name}.like leads to '{like}', which is none of "
-                    f"{', '.join(self.bases)} or leads back"
-                )
-            found.insert(0, like)
-            like = self.bases[like].like
-        return found
-
-    def _composed(self, variant: str, name: str, over: Layers = ()) -> Layer:
-        recipe: Layer = {}
-        for place, layer in [*self._layers(variant, name), *over]:
-            if not isinstance(layer, dict):
-                raise ConfigError(f"params.yaml: {place} is {layer!r}: it must be a mapping")
-            recipe = merged(recipe, layer)
-        shared, own = recipe.pop("optimiser", {}), recipe.get("optimisers", {})
-        players = [*recipe.get("updates", {}), *(p for p in own if p not in recipe.get("updates", {}))]
-        return recipe | {"optimisers": {player: merged(shared, own.get(player, {})) for player in players}}
-
-
-def merged(base: Layer, over: Layer) -> Layer:
-    """Two layers as one; `over` wins, key by key.
-
-    A mapping that has a `name` of its own (another optimiser, another network) replaces the one below it.
-    """
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        if isinstance(value, dict) and isinstance(below, dict) and _same_name(value, below):
-            value = merged(below, value)
-        result[key] = value
-    return result
-
-
-def _same_name(over: Layer, base: Layer) -> bool:
-    return "name" not in over or over["name"] == base.get("name", over["name"])
+    @property
+    def _recipes(self) -> Recipes:
+        return Recipes(self.bases, self.variants)
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -385,10 +285,7 @@ def parse_params(text: str, facts: Mapping[str, Facts], path: Path = PARAMS_FILE
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping with the keys {', '.join(Params.model_fields)}")
-    try:
-        params = Params.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_sentence(error, Params)}") from None
+    params = checked(Params, raw, file=path)
     _check_references(params, path)
     params._facts.update(facts)
     return params
@@ -406,14 +303,14 @@ def _check_references(params: Params, path: Path) -> None:
         for dataset in board.datasets:
             params.entry(dataset)
         for variant in board.variants:
-            _look_up(params.variants, variant, "variants")
+            look_up(params.variants, variant, "variants")
             if board.recipe is not None:
                 params.recipe(variant, board.recipe)
     for variant in params.variants:
         for recipe in params.recipes_of(variant):
             params.recipe(variant, recipe)
     for dataset in params.audit.datasets:
-        _look_up(params.audit.sets, dataset, "audit.sets")
+        look_up(params.audit.sets, dataset, "audit.sets")
 
 
 def _read_facts(card: Path) -> Facts | None:
@@ -422,64 +319,3 @@ def _read_facts(card: Path) -> Facts | None:
         return Facts.of_card(json.loads(card.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _look_up(table: Mapping[str, Entry], name: str, where: str) -> Entry:
-    if name not in table:
-        raise ConfigError(f"params.yaml: {where} has no entry '{name}'; known: {', '.join(table)}")
-    return table[name]
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
-
-
-def _sentence(
-    error: ValidationError, model: type[BaseModel], place: Callable[[str], str] = lambda key: key
-) -> str:
-    """The first complaint of pydantic as one sentence: key, what was given, what is allowed.
-
-    Args:
-        place: where a dotted key of the model stands in params.yaml.
-    """
-    first = error.errors()[0]
-    path = [part for part in first["loc"] if part != "[key]"]
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        allowed = ", ".join(_type_at(path[:-1], model).model_fields)
-        return f"unknown key '{place(_dotted(path, model))}'; allowed here: {allowed}{more}"
-    if first["type"] == "missing":
-        return f"key '{place(_dotted(path, model))}' is missing{more}"
-    said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
-    return f"'{place(_dotted(path, model))}' is {first['input']!r}: {said}{more}"
-
-
-def _dotted(path: list[int | str], model: type[BaseModel]) -> str:
-    """The place in params.yaml, less the tags that pydantic puts after the entry of a union."""
-    parts = [p for i, p in enumerate(path) if not _is_union(_type_at(path[:i], model))]
-    return ".".join(str(part) for part in parts)
-
-
-def _type_at(path: list[int | str], model: type[BaseModel]) -> Any:
-    """The type that a model has at a place."""
-    kind: Any = model
-    for part in path:
-        if isinstance(kind, UnionType):  # of a value and None
-            kind = next(each for each in get_args(kind) if each is not type(None))
-        if _is_union(kind):
-            kind = next(
-                m for m in get_args(get_args(kind)[0]) if part in get_args(m.model_fields["name"].annotation)
-            )
-        elif get_origin(kind) in (dict, list, tuple):
-            kind = get_args(kind)[-1]
-        else:
-            kind = kind.model_fields[part].annotation
-    return kind
-
-
-def _is_union(kind: Any) -> bool:
-    return get_origin(kind) is Annotated and len(get_args(get_args(kind)[0])) > 1

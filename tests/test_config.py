@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gm_bench.cell import Cell
-from gm_bench.config import ConfigError, Params, load_params, merged
+from gm_bench.config import ConfigError, Params, load_params
 
 RAW = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
 
@@ -28,50 +28,6 @@ def test_the_repositorys_own_file_is_valid(params: Params) -> None:
         assert cells[0] == Cell(name, grid.datasets[0], grid.variants[0], grid.seeds[0])
     assert params.default_board == "digits"
     assert params.boards["all"].variants == list(params.variants)
-
-
-def test_every_variant_has_every_recipe(params: Params) -> None:
-    for variant in params.variants:
-        assert params.recipes_of(variant) == ["tiny", "grey", "grey_cpu", "scaled", "colour"]
-        for recipe in params.recipes_of(variant):
-            assert params.recipe(variant, recipe).batch_size > 1
-
-
-def test_layers_are_joined_key_by_key_and_what_has_another_name_is_replaced() -> None:
-    adam = {"name": "adam", "lr": 1.0, "betas": [0.5, 0.9]}
-    assert merged({"o": adam, "n": 1}, {"o": {"lr": 2.0}}) == {"o": adam | {"lr": 2.0}, "n": 1}
-    assert merged({"o": adam}, {"o": {"name": "adam", "lr": 2.0}}) == {"o": adam | {"lr": 2.0}}
-    other = {"name": "rmsprop", "lr": 3.0}
-    assert merged({"o": adam}, {"o": other}) == {"o": other}
-    assert adam["lr"] == 1.0, "a layer is not changed"
-
-
-def test_a_recipe_is_composed_and_says_where_each_value_stands(params: Params) -> None:
-    recipe = params.recipe("wgan_gp", "tiny").model_dump(mode="json")
-    critic = {"name": "adam", "lr": 5.0e-4, "betas": [0.5, 0.9], "decay": "none"}
-    assert recipe["optimisers"] == {"critic": critic, "generator": critic}
-    assert list(recipe["updates"].items()) == [("critic", 5), ("generator", 1)]
-    assert recipe["network"] == {"name": "mlp", "width": 256, "critic_norm": "none"}
-    places = params.origins("wgan_gp", "tiny")
-    assert places["optimisers.critic.lr"] == "variants.wgan_gp.tiny.optimiser.lr"
-    assert places["optimisers.generator.decay"] == "bases.tiny.adversarial.optimiser.decay"
-    assert places["network.critic_norm"] == "variants.wgan_gp.all.network.critic_norm"
-    assert places["network.width"] == "bases.tiny.all.network.width"
-    own = params.origins("gan", "grey_cpu")
-    assert own["optimisers.critic.lr"] == "variants.gan.grey_cpu.optimisers.critic.lr"
-    assert own["optimisers.generator.lr"] == "bases.grey_cpu.adversarial.optimiser.lr"
-
-
-def test_a_rate_set_for_one_variant_changes_that_variant_alone(tmp_path: Path, params: Params) -> None:
-    changed = load(tmp_path, lambda p: p["variants"]["lsgan"].update(tiny={"optimiser": {"lr": 9.0e-4}}))
-    differing = [
-        (variant, recipe)
-        for variant in params.variants
-        for recipe in params.recipes_of(variant)
-        if params.recipe(variant, recipe) != changed.recipe(variant, recipe)
-    ]
-    assert differing == [("lsgan", "tiny")]
-    assert changed.recipe("lsgan", "tiny").optimisers["critic"].lr == 9.0e-4
 
 
 WRONG = {
