@@ -20,10 +20,10 @@ from gm_bench.composition import Base, Layer, Layers, Recipes
 from gm_bench.derived import Facts, Value
 from gm_bench.options import Name, PositiveInt, Seed
 from gm_bench.results.protocol import Protocol
-from gm_bench.tracks.audit.settings import Audit
 from gm_bench.training.recipe import Frozen, Recipe
 
 PARAMS_FILE = Path("params.yaml")
+TrackName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")]
 
 
 class NotFetchedError(ConfigError):
@@ -39,7 +39,7 @@ class Board(Frozen):
     data where they are not given; `width` replaces that of the networks.
     """
 
-    track: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] = "generation"
+    track: TrackName = "generation"
     datasets: list[Name] = Field(min_length=1)
     variants: list[Name] = Field(min_length=1)
     seeds: list[Seed] = Field(min_length=1)
@@ -124,11 +124,17 @@ class Plan:
 
 
 class Params(Frozen):
+    """The whole of params.yaml.
+
+    `tracks` has settings of tracks. They are checked where tracks are known, as is what boards name
+    (gm_bench/tracks/settings.py).
+    """
+
     boards: dict[Name, Board] = Field(min_length=1)
     datasets: dict[Name, DatasetEntry]
     bases: dict[Name, Base]
     variants: dict[Name, dict[str, Any]]
-    audit: Audit
+    tracks: dict[TrackName, dict[str, Any]] = Field(default_factory=dict)
     _facts: dict[str, Facts] = PrivateAttr(default_factory=dict)
 
     @property
@@ -286,31 +292,21 @@ def parse_params(text: str, facts: Mapping[str, Facts], path: Path = PARAMS_FILE
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping with the keys {', '.join(Params.model_fields)}")
     params = checked(Params, raw, file=path)
-    _check_references(params, path)
+    _check(params, path)
     params._facts.update(facts)
     return params
 
 
-def _check_references(params: Params, path: Path) -> None:
-    """Refuse what boards and the audit name and is not there."""
+def _check(params: Params, path: Path) -> None:
+    """Refuse a value twice on an axis of a board, and recipes that cannot be composed."""
     for name, board in params.boards.items():
         for axis in ("datasets", "variants", "seeds"):
             values = getattr(board, axis)
             if len(set(values)) < len(values):
                 raise ConfigError(f"{path}: boards.{name}.{axis} names a value twice: {values}")
-        if "." in board.track:  # a track from outside may bring datasets and models of its own
-            continue
-        for dataset in board.datasets:
-            params.entry(dataset)
-        for variant in board.variants:
-            look_up(params.variants, variant, "variants")
-            if board.recipe is not None:
-                params.recipe(variant, board.recipe)
     for variant in params.variants:
         for recipe in params.recipes_of(variant):
             params.recipe(variant, recipe)
-    for dataset in params.audit.datasets:
-        look_up(params.audit.sets, dataset, "audit.sets")
 
 
 def _read_facts(card: Path) -> Facts | None:

@@ -9,6 +9,7 @@ import yaml
 
 from gm_bench.cell import Cell
 from gm_bench.config import ConfigError, Params, load_params
+from gm_bench.tracks.settings import check_boards
 
 RAW = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
 
@@ -55,6 +56,10 @@ WRONG = {
         lambda p: p["variants"]["gan"].update(tiny={"optimisers": {"critic": {"name": "lion"}}}),
         "'variants.gan.tiny.optimisers.critic' is .*'lion'",
     ),
+    "a track that is no mapping": (
+        lambda p: p.update(tracks={"audit": 3}),
+        "'tracks.audit' is 3: input should",
+    ),
     "missing key": (
         lambda p: p["boards"]["digits"].pop("seeds"),
         "'boards.digits.seeds' is missing",
@@ -75,14 +80,6 @@ WRONG = {
         lambda p: p["variants"]["gan"].update(tiny={"optimiser": {"lr": -1.0}}),
         "'variants.gan.tiny.optimiser.lr' is -1.0: input should be greater than 0",
     ),
-    "unknown dataset on a board": (
-        lambda p: p["boards"]["digits"].update(datasets=["minst"]),
-        "datasets has no entry 'minst'; known: celeba, cifar10, cifar10_jpeg, digits",
-    ),
-    "unknown variant on a board": (
-        lambda p: p["boards"]["digits"].update(variants=["vqgan"]),
-        "variants has no entry 'vqgan'; known: acgan",
-    ),
     "a recipe like none": (
         lambda p: p["bases"]["scaled"].update(like="huge"),
         "bases.scaled.like leads to 'huge', which is none of colour, grey",
@@ -90,10 +87,6 @@ WRONG = {
     "a recipe like itself": (
         lambda p: p["bases"]["grey_cpu"].update(like="scaled"),
         "bases.grey_cpu.like leads to 'scaled', which is none of .* or leads back",
-    ),
-    "unknown recipe": (
-        lambda p: p["boards"]["digits"].update(recipe="huge"),
-        "variants.vae has no entry 'huge'; known: ",
     ),
     "unknown kind": (
         lambda p: p["variants"]["gan"].update(kind="duel"),
@@ -146,7 +139,7 @@ def numbers(tree: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 def kind_of(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """The same for keys that differ only in the board, dataset, recipe, variant or place in a list."""
     named = tuple(key for key in path if isinstance(key, str))
-    return (named[0], *named[2:]) if named[0] != "audit" else named
+    return (named[0], *named[2:]) if named[0] != "tracks" else named
 
 
 # Those of constructors (source, model, network) are checked by who constructs, and tested there.
@@ -162,7 +155,7 @@ def test_a_text_for_any_number_is_one_sentence_that_names_its_key(tmp_path: Path
         raw[last] = "many"
 
     with pytest.raises(ConfigError) as caught:
-        load(tmp_path, spoil)
+        check_boards(load(tmp_path, spoil))
     said = str(caught.value)
     assert "'many'" in said
     assert "\n" not in said

@@ -14,6 +14,7 @@ import yaml
 
 from gm_bench.config import ConfigError, Params
 from gm_bench.running.code import find
+from gm_bench.tracks.audit.stages import audit_settings
 
 MAIN = Path("dvc.yaml")
 FOLDER = Path("boards")
@@ -120,7 +121,7 @@ def write(params: Params, board: str) -> None:
 def write_audit(params: Params) -> Path:
     """Write the dvc.yaml of the audit and those of its datasets; which file it is."""
     main = _read(MAIN)
-    for dataset in params.audit.datasets:
+    for dataset in audit_settings(params).datasets:
         _write_dataset(params, main, dataset)
     file = FOLDER / "audit" / MAIN.name
     _write(file, _read(template_of("audit"))["stages"], [])

@@ -12,6 +12,7 @@ from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.running import boards, repository, runner, warm
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
+from gm_bench.tracks.settings import check_board, check_boards
 
 
 def run(board: str | None, jobs: int, device: str | None, **axes: str | None) -> None:
@@ -70,6 +71,7 @@ def show_inventory(board: str | None) -> None:
     from gm_bench.variants.base.contract import find
 
     params = load_params()
+    check_boards(params)
     name = board or params.default_board
     runner.prepare(params, name, runner.environment())
     descriptions = {variant: (find(variant).family, find(variant).source) for variant in params.variants}
@@ -84,9 +86,11 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
     params = load_params()
     if len(words) == 1 and (words[0] in params.boards or words[0] in params.datasets):
         for name, dataset in _pairs(params, words[0], board):
+            check_board(params, name)
             screen().print(inspection.numbers(params, dataset, name))
         return
     name = board or params.default_board
+    check_board(params, name)
     cell = parse_cell(words, name)
     plan = params.plan(name, cell.dataset)
     recipe = params.recipe(cell.variant, plan.recipe, plan.layers).model_dump(mode="json")

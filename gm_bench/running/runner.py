@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from gm_bench.cell import Cell
 from gm_bench.config import Board, ConfigError, NotFetchedError, Params
 from gm_bench.running import boards, repository, warm
+from gm_bench.tracks.settings import check_board
 
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
@@ -73,8 +74,10 @@ def prepare(params: Params, board: str, environ: dict[str, str]) -> bool:
         Whether all of that is known: what a dataset's numbers are derived from, fetch finds.
 
     Raises:
+        ConfigError: the board cannot be run.
         ValueError: DVC cannot work here, or failed; its own words are passed on.
     """
+    check_board(params, board)
     repository.check()
     boards.write(params, board)
     datasets = params.board(board).datasets

@@ -196,7 +196,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Params:
         ),
         (lambda p: p["boards"]["quick"].update(n_images=64), set()),
         (lambda p: p["boards"]["all"].update(seeds=[7, 8]), set()),
-        (lambda p: p["audit"].update(noise_multiple=4.0), {"audit/digits/report.json"}),
+        (lambda p: p["tracks"]["audit"].update(noise_multiple=4.0), {"audit/digits/report.json"}),
         (lambda p: p["datasets"]["mnist"]["source"].update(folder="else"), {"datasets/mnist/fetch.json"}),
     ],
     ids=["rate", "neighbours", "another board", "seeds", "audit", "source"],

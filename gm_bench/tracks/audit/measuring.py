@@ -145,10 +145,12 @@ def check_strengths(strengths: Mapping[str, Sequence[float]]) -> None:
     for name, values in strengths.items():
         if name not in FAILURES:
             raise ValueError(
-                f"params.yaml: audit.strengths has no failure '{name}'; known: {', '.join(FAILURES)}"
+                f"params.yaml: tracks.audit.strengths has no failure '{name}'; known: {', '.join(FAILURES)}"
             )
         if list(values) != sorted(set(values)):
-            raise ValueError(f"params.yaml: audit.strengths.{name} must grow from value to value: {values}")
+            raise ValueError(
+                f"params.yaml: tracks.audit.strengths.{name} must grow from value to value: {values}"
+            )
 
 
 def measure(subject: Subject, plan: Audit, size: AuditSet, say: Say) -> dict[str, Any]:

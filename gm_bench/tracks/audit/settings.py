@@ -1,4 +1,4 @@
-"""What params.yaml says of the audit."""
+"""What params.yaml says of the audit, under `tracks.audit`."""
 
 from typing import Annotated
 

@@ -5,11 +5,27 @@ The modules named here are where a stage begins; what they import is followed (g
 
 from pathlib import Path
 
+from gm_bench.checking import look_up
 from gm_bench.config import NotFetchedError, Params
 from gm_bench.data.fingerprint import of_source
 from gm_bench.tracks.needs import Needs
 
 SEEN = Path(".dvc", "tmp", "gm-bench")  # what source folders held last time
+
+
+def check(params: Params, board: str) -> None:
+    """Refuse datasets, variants and a recipe of a board that params.yaml does not have.
+
+    Raises:
+        ConfigError: one that it does not have; the message lists those that it has.
+    """
+    grid = params.board(board)
+    for dataset in grid.datasets:
+        params.entry(dataset)
+    for variant in grid.variants:
+        look_up(params.variants, variant, "variants")
+        if grid.recipe is not None:
+            params.recipe(variant, grid.recipe)
 
 
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
