@@ -23,10 +23,12 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
         axes: datasets, variants, seeds: comma-separated values that cut the board down, or None.
 
     Raises:
+        ConfigError: the board cannot be run.
         ValueError: a dataset or a cell failed; what was finished is kept.
     """
     params = load_params()
     name = board or params.default_board
+    check_board(params, name)
     environ = runner.environment(device)
     part = runner.part_of(params, name, **axes)
     with runner.alone(typer.echo), ExitStack() as stack:
