@@ -133,7 +133,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
 ) -> None:
     """Stopped between two rows of the history, too: losses not yet averaged are part of the state."""
     make_deterministic()
-    job = job_of(params, variant, 64 * 250)
+    job = job_of(params, variant, 64 * 150)
     whole, _ = run(job, blobs)
     checkpoint = Checkpoint(tmp_path, "key")
     rounds = iter(range(10_000))
