@@ -48,7 +48,7 @@ def reduce(params: dict[str, Any]) -> None:
     params["boards"]["digits"].update(n_images=N_IMAGES, n_snapshots=1)
     digits["protocol"].update(PROTOCOL)
     optimiser = {"lr": 2.0e-2, "betas": [0.0, 0.9], "decay": "linear"}
-    params["variants"]["wgan_gp"]["tiny"] = {"updates": {"critic": 1}, "optimiser": optimiser}
+    params["variants"]["wgan_gp"]["tiny"] = {"updates": {"critic": 2}, "optimiser": optimiser}
 
 
 def gm_bench(folder: Path, *arguments: str) -> int:

@@ -16,9 +16,8 @@ from pipelines.readme import BEGIN, between_markers, main_tables
 PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").glob("*.md"))]
 REPORTS = sorted(Path("reports").glob("*/README.md"))
 COMMAND = typer.main.get_command(cli.app)
-ADDING, DATASETS, METHODS, METRICS = (
-    Path("docs", f"{name}.md").read_text(encoding="utf-8")
-    for name in ("adding", "datasets", "methods", "metrics")
+ADDING, METHODS, METRICS = (
+    Path("docs", f"{name}.md").read_text(encoding="utf-8") for name in ("adding", "methods", "metrics")
 )
 
 
@@ -65,19 +64,6 @@ def test_every_metric_is_explained() -> None:
     for metric in IMAGES:
         words = metric.title.lower().split()
         assert words[0] in told, metric.title
-
-
-def test_the_dataset_that_is_shown_can_be_written_into_params(tmp_path: Path) -> None:
-    shown = re.search(r"```yaml\n(.*?)```", DATASETS, re.DOTALL)
-    assert shown
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    for section, entries in yaml.safe_load(shown[1]).items():
-        params[section].update(entries)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    read = load_params(tmp_path / "params.yaml")
-    assert len(read.cells("flowers")) == 9
-    assert read.dataset("flowers").source.options["path"] == "data/flowers"
-    assert read.default_board == "digits"
 
 
 def test_readme_is_short_and_the_first_result_comes_first() -> None:
@@ -127,7 +113,9 @@ def test_commands_and_options_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", [*PAGES, *REPORTS], ids=str)
 def test_boards_scripts_and_paths_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    boards = {*load_params().boards, "flowers", "BOARD", "NAME"}
+    shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    added = {board for block in shown for board in block.get("boards", {})}
+    boards = {*load_params().boards, *added, "BOARD", "NAME"}
     assert {*re.findall(r"--board (\w+)", text)} <= boards
     modules = re.findall(r"python -m (pipelines|benchmarks)\.(\w+)", text)
     scripts = [f"{folder}/{name}.py" for folder, name in modules]

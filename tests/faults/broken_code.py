@@ -24,8 +24,8 @@ DAMAGES = [
     Damage(
         "no critic updates",
         "gm_bench/training/loop.py",
-        "                    state.optimisers[player].step()\n",
-        '                    _ = player == "critic" or state.optimisers[player].step()\n',
+        "        state.optimisers[player].step()\n",
+        '        _ = player == "critic" or state.optimisers[player].step()\n',
     ),
     Damage(
         "half the learning-rate decay",
@@ -42,15 +42,16 @@ DAMAGES = [
     Damage(
         "frozen input layer (of every player)",
         "gm_bench/training/loop.py",
-        "                        parameter.grad = gradient\n",
-        "                        parameter.grad = gradient * (parameter is not parameters[player][0])\n",
+        "            parameter.grad = laid_out_as(parameter, gradient)\n",
+        "            kept = parameter is not parameters[player][0]\n"
+        "            parameter.grad = laid_out_as(parameter, gradient) * kept\n",
     ),
     Damage(
         "frozen output layer (of every player)",
         "gm_bench/training/loop.py",
-        "                        parameter.grad = gradient\n",
-        "                        of_output = any(parameter is last for last in parameters[player][-2:])\n"
-        "                        parameter.grad = gradient * (not of_output)\n",
+        "            parameter.grad = laid_out_as(parameter, gradient)\n",
+        "            of_output = any(parameter is last for last in parameters[player][-2:])\n"
+        "            parameter.grad = laid_out_as(parameter, gradient) * (not of_output)\n",
     ),
     Damage(
         "sampling at the wrong scale (pixels up to 230)",
@@ -67,8 +68,8 @@ DAMAGES = [
     Damage(
         "always the same batch",
         "gm_bench/training/loop.py",
-        "rows = order[state.images // recipe.batch_size]",
-        "rows = order[0]",
+        "rows, progress = order[state.images // recipe.batch_size], ",
+        "rows, progress = order[0], ",
     ),
     Damage(
         "same seed for every draw",

@@ -134,5 +134,5 @@ def _lost_class(config: DatasetConfig, facts: Facts, place: str) -> Iterator[str
     labels = torch.arange(len(counts)).repeat_interleave(counts)
     try:
         hold_out(labels, config.n_validation)
-    except DataError as error:
+    except ValueError as error:
         yield f"{place}.n_validation is {config.n_validation:,}: {error}"
