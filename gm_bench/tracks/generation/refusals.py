@@ -6,7 +6,6 @@ import torch
 
 from gm_bench.cell import EXTRACTORS
 from gm_bench.config import ConfigError, DatasetConfig, Params
-from gm_bench.data.dataset import DataError
 from gm_bench.data.split import hold_out
 from gm_bench.derived import Facts
 from gm_bench.metrics.extractors.features import WeightsError
