@@ -54,7 +54,7 @@ def dataset_stages(params: Params, board: str, dataset: str) -> list[str]:
 
 
 def _own_dataset_stages(params: Params, board: str) -> list[str]:
-    if params.board(board).track == "generation":
+    if _is_main(params, board):
         return []
     stages = _template(params, board)["stages"]
     return [name for name, stage in stages.items() if list(stage.get("matrix", {})) == ["dataset"]]
@@ -63,7 +63,7 @@ def _own_dataset_stages(params: Params, board: str) -> list[str]:
 def _template(params: Params, board: str) -> dict[str, Any]:
     """What the dvc.yaml of a board is written after."""
     track = params.board(board).track
-    file = MAIN if track == "generation" else template_of(track)
+    file = MAIN if _is_main(params, board) else template_of(track)
     try:
         return _read(file)
     except FileNotFoundError:
@@ -72,6 +72,11 @@ def _template(params: Params, board: str) -> dict[str, Any]:
         raise ConfigError(
             f"boards.{board}.track is {track}, but there is no {file}: a track has one"
         ) from None
+
+
+def _is_main(params: Params, board: str) -> bool:
+    """Whether a board is of the first board's track, whose stages dvc.yaml holds."""
+    return params.board(board).track == params.board(params.default_board).track
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.running import boards, repository, runner, warm
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
+from gm_bench.tracks.modules import module_of
 from gm_bench.tracks.settings import check_board, check_boards
 
 
@@ -118,10 +119,9 @@ def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]
 
 def _refuse(params: Params, board: str) -> None:
     """Raise where the board's track says that something does not fit the fetched data."""
-    if params.board(board).track == "generation":
-        from gm_bench.tracks.generation.refusals import refuse
-
-        refuse(params, board)
+    stages = module_of(params.board(board).track, "stages")
+    if hasattr(stages, "refuse"):
+        stages.refuse(params, board)
 
 
 def _bring_up_to_date(

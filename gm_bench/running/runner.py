@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from gm_bench.cell import Cell
 from gm_bench.config import Board, ConfigError, NotFetchedError, Params
 from gm_bench.running import boards, repository, warm
+from gm_bench.tracks.modules import module_of
 from gm_bench.tracks.settings import check_board
 
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
@@ -100,11 +101,9 @@ def fetch_chain(params: Params, board: str, dataset: str) -> Chain:
 
 def is_known(params: Params, board: str, dataset: str) -> bool:
     """Whether every number of a dataset and of its training is given, or can be derived by now."""
-    if params.board(board).track != "generation":
-        return True
+    grid = params.board(board)
     try:
-        params.dataset(dataset)
-        params.plan(board, dataset)
+        module_of(grid.track, "stages").of_cell(params, board, dataset, grid.variants[0])
     except NotFetchedError:
         return False
     return True

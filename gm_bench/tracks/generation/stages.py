@@ -28,6 +28,17 @@ def check(params: Params, board: str) -> None:
             params.recipe(variant, grid.recipe)
 
 
+def refuse(params: Params, board: str) -> None:
+    """Refuse, once the datasets are fetched, what does not fit them: all of it in one sentence.
+
+    Raises:
+        RefusalError: protocol, recipes or variants do not fit the splits.
+    """
+    from gm_bench.tracks.generation import refusals  # late: it imports torch
+
+    refusals.refuse(params, board)
+
+
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
     """The stages that a dataset goes through once: fetch alone where others depend on what it finds."""
     source = params.entry(dataset).source
