@@ -28,6 +28,7 @@ from gm_bench.metrics.frechet import fid, fid_infinity
 from gm_bench.metrics.memorisation import memorisation
 from gm_bench.metrics.modes import mode_coverage
 from gm_bench.metrics.neighbours import density_coverage, leave_one_out_1nn, precision_recall
+from gm_bench.metrics.repeats import distinct_share
 from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.reproducibility import derive
 from gm_bench.results.protocol import SEED, same_protocol
@@ -66,6 +67,7 @@ METRICS = {
     "density",
     "coverage",
     "sharpness",
+    "distinct",
     "classes_hit",
     "class_kl",
 }
@@ -179,6 +181,7 @@ def test_floor_is_every_metric_of_training_images_against_held_out_ones() -> Non
         "density": balls.density,
         "coverage": balls.coverage,
         "sharpness": laplacian_variance(chosen[:N]) / laplacian_variance(choose("test", N)),
+        "distinct": distinct_share(chosen[:N]),
         "classes_hit": modes.hit,
         "class_kl": modes.divergence,
     }

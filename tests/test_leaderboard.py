@@ -423,6 +423,7 @@ def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
         "cost",
         "dataset",
         "density",
+        "diverged",
         "family",
         "metrics",
         "rank",
@@ -431,6 +432,7 @@ def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
         "variant",
     ]
     assert (wgan["variant"], wgan["status"]) == ("wgan", "partly diverged")
+    assert (wgan["diverged"], vae["diverged"]) == ([1], [])
     assert wgan["metrics"]["fid"]["values"] == [statistics.fmean((20.1, 20.2, 20.4))], "to the last bit"
     assert vae["metrics"]["fid"]["mean"] == 42.5
     assert list(vae["metrics"]) == list(METRICS)
