@@ -511,7 +511,7 @@ def test_a_training_set_without_data_is_refused(params: Params, tmp_path: Path) 
 def workspace(tmp_path: Path, blobs: Tensor) -> Path:
     """A folder in which `pipelines.train` runs on blobs for a few seconds."""
     params = json.loads(json.dumps(load_raw()))
-    grid = {"datasets": ["digits"], "variants": ["wgan_gp"], "seeds": [0], "n_images": 64 * 1500}
+    grid = {"datasets": ["digits"], "variants": ["wgan_gp"], "seeds": [0], "n_images": 64 * 600}
     params["boards"] = {"board": params["boards"]["digits"] | grid}
     io.write_json(tmp_path / "params.yaml", params)  # JSON is YAML
     with pytest.MonkeyPatch.context() as patch:
