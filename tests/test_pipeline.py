@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -12,6 +14,16 @@ import tiny
 CELLS = ["vae/0", "vae/1", "wgan/0", "wgan/1"]
 ALWAYS_RUN = {"resolve", "resolve_data@digits", "leaderboard"}
 REPRODUCIBLE = ["model.safetensors", "samples.safetensors", "grid.png", "metrics.json"]
+
+
+# Less of what is measured often: how much of it does not matter to the pipeline.
+PROTOCOL = {"draws": 2, "kid_subsets": 10, "floor_splits": 2}
+
+
+def make(folder: Path, **grid: Any) -> Path:
+    tiny.make(folder, **grid)
+    tiny.change(folder, lambda params: params["datasets"]["digits"]["protocol"].update(PROTOCOL))
+    return folder
 
 
 def command(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -38,7 +50,7 @@ def board(folder: Path, name: str = "digits") -> dict:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny grid, brought up to date two cells at a time. Later tests change it, in the order they stand."""
-    folder = tiny.make(tmp_path_factory.mktemp("finished"))
+    folder = make(tmp_path_factory.mktemp("finished"))
     output = gm_bench(folder, "run", "-j", "2").stdout
     assert "digits" in output
     assert "floor" in output
@@ -100,7 +112,7 @@ class TestPipeline:
         assert (finished / "reports/digits/leaderboard.json").read_bytes() == before
 
     def test_a_serial_dvc_repro_leaves_the_same_files(self, finished: Path, tmp_path: Path) -> None:
-        serial = tiny.make(tmp_path, variants=["vae"], seeds=[1])
+        serial = make(tmp_path, variants=["vae"], seeds=[1])
         command(serial, "dvc", "repro")
         for name in REPRODUCIBLE:
             path = Path("runs/digits/digits/vae/1", name)
@@ -159,10 +171,10 @@ class TestPipeline:
         assert done.returncode == 1
         assert done.stderr.strip() == (
             "error: params.yaml: unknown key 'boards.digits.speeds'; allowed here: track, datasets, "
-            "variants, seeds, recipe, n_images, n_snapshots"
+            "variants, seeds, recipe, n_images, n_snapshots, width"
         )
 
-    def test_a_failing_stage_says_why_and_keeps_the_rest(self, finished: Path) -> None:
+    def test_what_does_not_fit_the_data_is_refused_before_anything_starts(self, finished: Path) -> None:
         def more_than_there_are(params: dict) -> None:
             params["boards"]["digits"].pop("speeds")
             params["datasets"]["digits"]["protocol"]["n_samples"] = 900
@@ -170,6 +182,21 @@ class TestPipeline:
         tiny.change(finished, more_than_there_are)
         done = gm_bench(finished, "run", check=False)
         assert done.returncode == 1
-        assert "set it to at most 800 in params.yaml" in done.stderr
-        assert "1 of 1 datasets failed (digits)" in done.stderr
+        assert "datasets.digits.protocol.n_samples is 900" in done.stderr
+        assert "has 800 images: at most 800" in done.stderr
+        assert "nothing was started" in done.stderr
         assert (finished / "runs/digits/digits/vae/0/model.safetensors").exists()
+
+    def test_a_failing_stage_says_why_and_keeps_the_rest(self, finished: Path) -> None:
+        def another_budget(params: dict) -> None:
+            params["datasets"]["digits"]["protocol"]["n_samples"] = 800
+            params["boards"]["digits"]["n_images"] = 1280
+
+        tiny.change(finished, another_budget)
+        shutil.rmtree(finished / ".checkpoints")
+        (finished / ".checkpoints").write_text("a file where a folder should be")
+        done = gm_bench(finished, "run", check=False)
+        assert done.returncode == 1
+        assert "cannot write .checkpoints/digits/digits-vae-0/" in done.stderr
+        assert "1 of 1 cells failed (digits-vae-0)" in done.stderr
+        assert (finished / "reference/digits/floor.json").exists()
