@@ -25,7 +25,7 @@ COMPARABLE = "Extractor: "  # how the sentence of a protocol begins that says so
 
 
 def to_markdown(board: Leaderboard, display: Display) -> str:
-    """A section per dataset: main table, which seeds diverged, the protocol in words, other metrics."""
+    """A section per dataset: main table, which seeds diverged, the protocol, verdicts, other metrics."""
     sections = []
     for dataset in board.datasets:
         main = board.main_metrics(dataset)
@@ -33,8 +33,8 @@ def to_markdown(board: Leaderboard, display: Display) -> str:
         said = (*notes(board, dataset, display), *in_words(board, dataset, display))
         parts = [
             _markdown_table(_text_table(board, dataset, main, display), n_left=3),
-            *_verdicts(board, dataset, display),
             "\n".join(f"- {_markdown(line)}" for line in said),
+            *_verdicts(board, dataset, display),
         ]
         if rest:
             table = _markdown_table(_plain_table(board, dataset, rest, display), 1)
