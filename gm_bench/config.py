@@ -22,6 +22,7 @@ from gm_bench.training.recipe import Frozen, Recipe
 
 PARAMS_FILE = Path("params.yaml")
 KINDS = ("adversarial", "single", "fitted")
+CLAIMS = "diagnostics"  # the track whose boards are of claims
 EVERY = "all"  # the layer of a variant or a base that every recipe, or every kind, starts from
 Entry = TypeVar("Entry")
 Layer = dict[str, Any]
@@ -73,6 +74,7 @@ class Params(Frozen):
     bases: dict[Name, dict[Literal["all", "adversarial", "single", "fitted"], dict[str, Any]]]
     variants: dict[Name, dict[str, Any]]
     audit: Audit
+    claims: dict[Name, dict[Name, dict[str, Any]]] = Field(default={})
 
     @property
     def default_board(self) -> str:
@@ -114,6 +116,15 @@ class Params(Frozen):
             if key not in found and key.startswith("optimisers."):
                 found[key] = shared[f"optimiser.{key.split('.', 2)[2]}"]
         return {key: found[key] for key in _leaves(recipe) if key in found}
+
+    def claim(self, name: str, recipe: str) -> Layer:
+        """The budget of a claim under a recipe: claims.<claim>.all ⊕ claims.<claim>.<recipe>."""
+        entry = _look_up(self.claims, name, "claims")
+        if recipe not in entry and EVERY not in entry:
+            raise ConfigError(
+                f"params.yaml: claims.{name} has no entry '{recipe}'; known: {', '.join(entry)}"
+            )
+        return merged(entry.get(EVERY, {}), entry.get(recipe, {}))
 
     def cells(self, board: str) -> list[Cell]:
         """The cells of a board in the order of its axes."""
@@ -191,6 +202,10 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
             if len(set(values)) < len(values):
                 raise ConfigError(f"{path}: boards.{name}.{axis} names a value twice: {values}")
         if "." in board.track:  # a track from outside may bring datasets and models of its own
+            continue
+        if board.track == CLAIMS:  # its datasets are groups of claims, its variants the claims
+            for claim in board.variants:
+                params.claim(claim, board.recipe)
             continue
         for dataset in board.datasets:
             params.dataset(dataset)

@@ -33,7 +33,7 @@ COLOURS = {
     FAMILY_INKS[5]: ("--family-5", "#8a6d10", "#d4b851"),
 }
 WIDTH, PANEL = 420.0, 220.0  # points: a chart of its own, and one of many small ones
-Band = list[tuple[int, float, float, float]]  # images shown, mean, lowest and highest of the seeds
+Band = list[tuple[float, float, float, float]]  # place, mean, lowest and highest of the seeds
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,137 @@
+"""Claims: the verdict's rule, the experiments against closed forms, and the way from a cell to its pages."""
+
+import importlib
+import math
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from gm_bench.cell import Cell
+from gm_bench.config import load_params
+from gm_bench.tracks.diagnostics import measuring
+from gm_bench.tracks.diagnostics.claim import about, at_least, at_most, find, names, run
+from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_interval, of_claim
+
+ROOT = Path(__file__).parents[2]
+NEAR_ONE = about("a", "a", 1.0, 0.1, "")
+
+
+def test_the_interval_is_students_t() -> None:
+    low, high = mean_interval([1.0, 2.0, 3.0])
+    # t(0.975, 2 degrees) = 4.3027, standard error 1/√3.
+    assert (low, high) == pytest.approx((2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)), abs=1e-5)
+    assert mean_interval([1.0]) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "values", "verdict"),
+    [
+        (NEAR_ONE, [1.0, 1.01, 0.99], HOLDS),
+        (NEAR_ONE, [1.3, 1.31, 1.29], FAILS),
+        (NEAR_ONE, [0.7, 0.71, 0.69], FAILS),
+        (NEAR_ONE, [1.09, 1.1, 1.08], OPEN),  # the mean lies within, its interval reaches beyond
+        (NEAR_ONE, [1.0], OPEN),
+        (NEAR_ONE, [1.0, 1.0], HOLDS),  # no spread: nothing depends on the seed
+        (at_most("b", "b", 0.1, ""), [-5.0, -5.1, -4.9], HOLDS),
+        (at_most("b", "b", 0.1, ""), [0.2, 0.21, 0.19], FAILS),
+        (at_least("c", "c", 0.1, ""), [9.0, 9.1, 8.9], HOLDS),
+        (at_least("c", "c", 0.1, ""), [0.0, 0.01, -0.01], FAILS),
+    ],
+)
+def test_a_verdict_is_by_the_whole_interval(expected, values, verdict) -> None:
+    assert judge(expected, values).verdict == verdict
+
+
+def test_one_quantity_that_fails_fails_the_claim() -> None:
+    holds, fails, is_open = (judge(NEAR_ONE, v) for v in ([1.0, 1.0], [2.0, 2.0], [1.0]))
+    assert of_claim([holds, holds]) == HOLDS
+    assert of_claim([holds, is_open]) == OPEN
+    assert of_claim([is_open, fails, holds]) == FAILS
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_claim_says_what_it_needs_to(name: str) -> None:
+    claim = find(name)
+    module = importlib.import_module(f"gm_bench.tracks.diagnostics.claims.{name}")
+    assert "Source:" in module.__doc__
+    assert claim.sentence.endswith(".")
+    assert any(character.isdigit() for character in claim.source), "a year"
+    for expected in claim.expected:
+        assert expected.low < expected.high
+        assert expected.why
+    assert claim.panels
+    recipes = load_params(ROOT / "params.yaml").claims[name]
+    for recipe in recipes:
+        if recipe != "all":
+            budget = load_params(ROOT / "params.yaml").claim(name, recipe)
+            assert set(budget) == {field.name for field in fields(claim.budget)}
+
+
+def test_what_is_no_claim_or_no_budget_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown claim 'gans_are_nice'; .*optimal_discriminator"):
+        find("gans_are_nice")
+    with pytest.raises(ValueError, match="unknown key 'n_steps' in the entry claims.optimal_discriminator"):
+        run("optimal_discriminator", 0, {"n_steps": 3})
+    with pytest.raises(ValueError, match="n_updates is 1.5; allowed: a whole number"):
+        run("optimal_discriminator", 0, {"n_updates": 1.5, "batch_size": 8, "lr": 0.1, "width": 4})
+
+
+def test_an_outcome_must_have_what_the_claim_expects(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from gm_bench.tracks.diagnostics import claim as contract
+    from gm_bench.tracks.diagnostics.claims import optimal_discriminator
+
+    budget = {"n_updates": 1, "batch_size": 8, "lr": 0.1, "width": 4}
+
+    def gives(**values: float) -> None:
+        broken = replace(optimal_discriminator.CLAIM, experiment=lambda s, b: contract.Outcome(values, {}))
+        monkeypatch.setattr(optimal_discriminator, "CLAIM", broken)
+
+    gives(optimal_d_error=0.0)
+    with pytest.raises(ValueError, match="expects values of optimal_d_error, optimal_d_value_ratio, but"):
+        run("optimal_discriminator", 0, budget)
+    gives(optimal_d_error=0.0, optimal_d_value_ratio=math.nan)
+    with pytest.raises(ValueError, match="gave optimal_d_value_ratio = nan: it broke down"):
+        run("optimal_discriminator", 0, budget)
+
+
+def test_from_cells_to_pages_and_mlflow(
+    tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+    import shutil
+
+    from gm_bench.tracking.store import Store
+    from gm_bench.tracks.publishing import publish
+    from gm_bench.tracks.track import find as find_track
+
+    monkeypatch.chdir(tmp_path)
+    budget = {"n_updates": 2, "batch_size": 8, "lr": 0.01, "width": 4}
+    cells = [Cell("claims", "theory", "optimal_discriminator", seed) for seed in (0, 1)]
+    measuring.write_group("theory")
+    outcomes = [measuring.measure(cell, budget, "code") for cell in cells]
+    assert outcomes[0].values != outcomes[1].values
+    assert measuring.measure(cells[0], budget, "code").values == outcomes[0].values
+
+    track = find_track("diagnostics")
+    shutil.copy(migrated, "mlflow.db")
+    store = Store(f"sqlite:///{tmp_path}/mlflow.db")
+    assert publish(track, cells, track.origin, store, {}).n_written == 4
+    assert publish(track, cells, track.origin, store, {}).n_written == 0
+    told = json.loads(Path("reports/claims/leaderboard.json").read_text())
+    row = told["rows"][0]
+    errors = [outcome.values["optimal_d_error"] for outcome in outcomes]
+    assert row["metrics"]["optimal_d_error"]["values"] == errors
+    assert row["verdict"] == FAILS, "an untrained discriminator is not optimal"
+    assert row["findings"][0]["expected"] == "at most 0.02"
+    markdown = Path("reports/claims/leaderboard.md").read_text()
+    assert "The optimal discriminator is p/(p + q)" in markdown
+    assert "![The discriminator](figures/optimal_discriminator-1.svg)" in markdown
+    assert "gm-bench run --board claims --variants optimal_discriminator" in markdown
+    assert Path("reports/claims/figures/optimal_discriminator-1.svg").exists()
+    page = Path("reports/claims/cells/theory-optimal_discriminator.html").read_text()
+    assert "does not hold" in page
+    assert "<svg" in page
+    assert "theory-optimal_discriminator.html" in Path("reports/claims/leaderboard.html").read_text()
