@@ -69,11 +69,11 @@ def test_every_claim_says_what_it_needs_to(name: str) -> None:
 
 
 def test_what_is_no_claim_or_no_budget_is_named() -> None:
-    with pytest.raises(ValueError, match="unknown claim 'gans_are_nice'; .*optimal_discriminator"):
+    with pytest.raises(ValueError, match=r"unknown claim 'gans_are_nice'; .*optimal_discriminator"):
         find("gans_are_nice")
-    with pytest.raises(ValueError, match="unknown key 'n_steps' in the entry claims.optimal_discriminator"):
+    with pytest.raises(ValueError, match=r"unknown key 'n_steps' in the entry claims\.optimal_discriminator"):
         run("optimal_discriminator", 0, {"n_steps": 3})
-    with pytest.raises(ValueError, match="n_updates is 1.5; allowed: a whole number"):
+    with pytest.raises(ValueError, match=r"n_updates is 1\.5; allowed: a whole number"):
         run("optimal_discriminator", 0, {"n_updates": 1.5, "batch_size": 8, "lr": 0.1, "width": 4})
 
 
