@@ -18,11 +18,12 @@ from gm_bench.cell import Cell
 from gm_bench.options import Name, PositiveInt, Seed
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.audit.settings import Audit
+from gm_bench.tracks.mode_collapse.settings import MixtureSettings, ModeCollapse
 from gm_bench.training.recipe import Frozen, Recipe
 
 PARAMS_FILE = Path("params.yaml")
 KINDS = ("adversarial", "single", "fitted")
-CLAIMS = "diagnostics"  # the track whose boards are of claims
+CLAIMS, MODES = "diagnostics", "mode_collapse"  # tracks whose boards are of other things than image data sets
 EVERY = "all"  # the layer of a variant or a base that every recipe, or every kind, starts from
 Entry = TypeVar("Entry")
 Layer = dict[str, Any]
@@ -75,6 +76,7 @@ class Params(Frozen):
     variants: dict[Name, dict[str, Any]]
     audit: Audit
     claims: dict[Name, dict[Name, dict[str, Any]]] = Field(default={})
+    mode_collapse: ModeCollapse | None = None
 
     @property
     def default_board(self) -> str:
@@ -125,6 +127,27 @@ class Params(Frozen):
                 f"params.yaml: claims.{name} has no entry '{recipe}'; known: {', '.join(entry)}"
             )
         return merged(entry.get(EVERY, {}), entry.get(recipe, {}))
+
+    def points(self) -> ModeCollapse:
+        """The entry mode_collapse."""
+        if self.mode_collapse is None:
+            raise ConfigError("params.yaml has no entry mode_collapse, which a board of that track needs")
+        return self.mode_collapse
+
+    def mixture(self, name: str) -> MixtureSettings:
+        """One of the mixtures of mode_collapse."""
+        return _look_up(self.points().mixtures, name, "mode_collapse.mixtures")
+
+    def recipe_of_points(self, variant: str) -> Recipe:
+        """How a variant is trained on points: mode_collapse.recipe ⊕ mode_collapse.variants.<variant>."""
+        points = self.points()
+        _look_up(self.variants, variant, "variants")
+        composed = merged(points.recipe, _look_up(points.variants, variant, "mode_collapse.variants"))
+        try:
+            return Recipe.model_validate(composed)
+        except ValidationError as error:
+            said = _sentence(error, Recipe, lambda key: f"mode_collapse: {variant}: {key}")
+            raise ConfigError(f"params.yaml: {said}") from None
 
     def cells(self, board: str) -> list[Cell]:
         """The cells of a board in the order of its axes."""
@@ -206,6 +229,12 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         if board.track == CLAIMS:  # its datasets are groups of claims, its variants the claims
             for claim in board.variants:
                 params.claim(claim, board.recipe)
+            continue
+        if board.track == MODES:
+            for mixture in board.datasets:
+                params.mixture(mixture)
+            for variant in board.variants:
+                params.recipe_of_points(variant)
             continue
         for dataset in board.datasets:
             params.dataset(dataset)
