@@ -146,7 +146,7 @@ class Params(Frozen):
         try:
             return Recipe.model_validate(composed)
         except ValidationError as error:
-            said = _sentence(error, Recipe, lambda key: f"mode_collapse: {variant}: {key}")
+            said = _sentence(error, Recipe, lambda key: f"mode_collapse ({variant}): {key}")
             raise ConfigError(f"params.yaml: {said}") from None
 
     def cells(self, board: str) -> list[Cell]:

@@ -143,6 +143,30 @@ WRONG = {
         lambda p: p["boards"]["digits"].update(seeds=[1, 1]),
         "boards.digits.seeds names a value twice",
     ),
+    "unknown claim on a board": (
+        lambda p: p["boards"]["claims"].update(variants=["gans_are_nice"]),
+        "claims has no entry 'gans_are_nice'; known: dual_value",
+    ),
+    "unknown recipe of a claim": (
+        lambda p: p["boards"]["claims"].update(recipe="hours"),
+        "claims.optimal_discriminator has no entry 'hours'; known: minutes",
+    ),
+    "unknown mixture on a board": (
+        lambda p: p["boards"]["mode_collapse"].update(datasets=["spiral"]),
+        "mode_collapse.mixtures has no entry 'spiral'; known: grid, ring",
+    ),
+    "a variant without an entry for points": (
+        lambda p: p["boards"]["mode_collapse"].update(variants=["vae"]),
+        "mode_collapse.variants has no entry 'vae'; known: dragan",
+    ),
+    "a wrong rate for points": (
+        lambda p: p["mode_collapse"]["variants"]["wgan"].update(optimisers={"critic": {"lr": -1.0}}),
+        "mode_collapse .wgan.: optimisers.critic.lr' is -1.0: input should be greater than 0",
+    ),
+    "a board of mode_collapse without its entry": (
+        lambda p: p.pop("mode_collapse"),
+        "has no entry mode_collapse, which a board of that track needs",
+    ),
     "an empty axis": (lambda p: p["boards"]["digits"].update(seeds=[]), "'boards.digits.seeds' is \\[\\]"),
     "a name that is no file name": (
         lambda p: p["boards"]["digits"].update(datasets=["../x"]),

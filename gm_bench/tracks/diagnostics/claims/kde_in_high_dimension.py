@@ -4,7 +4,7 @@ Source: Theis et al. 2016, "A note on the evaluation of generative models", §3.
 that of Stone 1980, "Optimal rates of convergence for nonparametric estimators".
 
 Data are N(0, I) in d dimensions, so that log p is known. The density is that of the variant kde, the
-bandwidth that of a grid under which held-out points are most likely: the steps of expectation maximisation, by
+bandwidth that of a grid under which held-out points are most likely: steps of expectation maximisation, by
 which the variant finds it for images, end too early where d is low. The error is E log p − E log p̂ on fresh
 points, divided by d. Derived here: with n fixed all points come to be √(2 d) apart as d grows, so that
 log p̂ = −½ d log(2π h²) − d / h², which is largest at h² = 2, and the error per dimension tends to ½ log 2.
