@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from gm_bench.cell import Cell
 from gm_bench.options import Name, PositiveInt, Seed
@@ -31,6 +32,16 @@ Layer = dict[str, Any]
 
 class ConfigError(ValueError):
     """params.yaml says something that cannot be run."""
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("number", "input should be a number")
+    return value
+
+
+Number = Annotated[Any, AfterValidator(_number)]  # a whole one stays whole
+NOTHING = ModeCollapse(mixtures={}, n_samples=1, recipe={}, variants={})
 
 
 class Board(Frozen):
@@ -75,8 +86,8 @@ class Params(Frozen):
     bases: dict[Name, dict[Literal["all", "adversarial", "single", "fitted"], dict[str, Any]]]
     variants: dict[Name, dict[str, Any]]
     audit: Audit
-    claims: dict[Name, dict[Name, dict[str, Any]]] = Field(default={})
-    mode_collapse: ModeCollapse | None = None
+    claims: dict[Name, dict[Name, dict[str, Number]]] = Field(default={})
+    mode_collapse: ModeCollapse = NOTHING
 
     @property
     def default_board(self) -> str:
@@ -128,19 +139,13 @@ class Params(Frozen):
             )
         return merged(entry.get(EVERY, {}), entry.get(recipe, {}))
 
-    def points(self) -> ModeCollapse:
-        """The entry mode_collapse."""
-        if self.mode_collapse is None:
-            raise ConfigError("params.yaml has no entry mode_collapse, which a board of that track needs")
-        return self.mode_collapse
-
     def mixture(self, name: str) -> MixtureSettings:
         """One of the mixtures of mode_collapse."""
-        return _look_up(self.points().mixtures, name, "mode_collapse.mixtures")
+        return _look_up(self.mode_collapse.mixtures, name, "mode_collapse.mixtures")
 
     def recipe_of_points(self, variant: str) -> Recipe:
         """How a variant is trained on points: mode_collapse.recipe ⊕ mode_collapse.variants.<variant>."""
-        points = self.points()
+        points = self.mode_collapse
         _look_up(self.variants, variant, "variants")
         composed = merged(points.recipe, _look_up(points.variants, variant, "mode_collapse.variants"))
         try:

@@ -165,7 +165,7 @@ WRONG = {
     ),
     "a board of mode_collapse without its entry": (
         lambda p: p.pop("mode_collapse"),
-        "has no entry mode_collapse, which a board of that track needs",
+        "mode_collapse.mixtures has no entry 'ring'; known: ",
     ),
     "an empty axis": (lambda p: p["boards"]["digits"].update(seeds=[]), "'boards.digits.seeds' is \\[\\]"),
     "a name that is no file name": (

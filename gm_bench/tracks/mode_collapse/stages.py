@@ -29,4 +29,4 @@ def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str,
 
 def _measured(params: Params, dataset: str) -> dict[str, object]:
     mixture = params.mixture(dataset)
-    return {"mixture": mixture.model_dump(), "n_samples": params.points().n_samples}
+    return {"mixture": mixture.model_dump(), "n_samples": params.mode_collapse.n_samples}
