@@ -66,10 +66,12 @@ def test_the_cheapest_assignment_beats_every_other() -> None:
     assert assignment_distance(a, b) == pytest.approx(cheapest, rel=1e-6)
 
 
-def test_the_penalised_optimum_lies_above_slope_one() -> None:
-    """A critic f = s x between points at 0 and 2: s* = 1 + W / (2 λ) = 1.5 with λ = 2."""
+@pytest.mark.parametrize(("start", "end"), [(0.1, 1.5), (-0.9, -0.5)])
+def test_the_penalised_optima(start: float, end: float) -> None:
+    """A critic f = s x between points at 0 and 2 with λ = 2: 1 + W / (2 λ) = 1.5, and on the other side of 0,
+    where the penalty of slope 0 keeps it, −1 + W / (2 λ) = −0.5."""
     critic = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(critic.weight, 0.1)
+    torch.nn.init.constant_(critic.weight, start)
     training = Training(n_updates=400, batch_size=4, lr=0.05)
     train(
         critic,
@@ -79,7 +81,7 @@ def test_the_penalised_optimum_lies_above_slope_one() -> None:
         training,
         torch.Generator().manual_seed(0),
     )
-    assert float(slopes_on_line(critic, torch.tensor([0.3]))) == pytest.approx(1.5, abs=0.01)
+    assert float(slopes_on_line(critic, torch.tensor([0.3]))) == pytest.approx(end, abs=0.01)
 
 
 def test_clipped_weights_stay_within_their_bound() -> None:

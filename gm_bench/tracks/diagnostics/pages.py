@@ -3,6 +3,7 @@
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from jinja2 import ChoiceLoader, PackageLoader
@@ -50,23 +51,31 @@ def findings_of(entry: Entry) -> list[Finding]:
     return findings(claim, {each.key: entry.metrics[each.key].values for each in claim.expected})
 
 
+def found(name: str) -> str:
+    """What was found when a claim was run: the paragraph of its file's docstring that begins with Found."""
+    text = import_module(find(name).experiment.__module__).__doc__ or ""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    return next((p.removeprefix("Found: ") for p in paragraphs if p.startswith("Found: ")), "")
+
+
 def notes(board: Leaderboard, dataset: str) -> list[str]:
     """The verdict on each claim of a group, for the table in the terminal."""
     said = []
     for entry in board.entries[dataset]:
-        found = findings_of(entry)
-        parts = "; ".join(f"{f.expected.title}: {measured(f)}, expected {f.expected.region}" for f in found)
-        said.append(f"{entry.variant} {of_claim(found)}: {parts}.")
+        judged = findings_of(entry)
+        parts = "; ".join(f"{f.expected.title}: {measured(f)}, expected {f.expected.region}" for f in judged)
+        said.append(f"{entry.variant} {of_claim(judged)}: {parts}.")
     return said
 
 
 def row_facts(entry: Entry) -> dict[str, Any]:
     """What a row of leaderboard.json says besides the values."""
-    claim, found = find(entry.variant), findings_of(entry)
+    claim, judged = find(entry.variant), findings_of(entry)
     return {
         "claim": claim.sentence,
         "source": claim.source,
-        "verdict": of_claim(found),
+        "verdict": of_claim(judged),
+        "found": found(entry.variant),
         "findings": [
             {
                 "quantity": f.expected.key,
@@ -75,7 +84,7 @@ def row_facts(entry: Entry) -> dict[str, Any]:
                 "interval": list(f.interval) if f.interval else None,
                 "verdict": f.verdict,
             }
-            for f in found
+            for f in judged
         ],
     }
 
@@ -98,13 +107,14 @@ def _in_order(board: Leaderboard, group: str, results: Sequence[CellResult]) -> 
 def _row(
     board: Leaderboard, entry: Entry, results: Sequence[CellResult], drawn: Sequence[Chart]
 ) -> dict[str, Any]:
-    claim, found = find(entry.variant), findings_of(entry)
+    claim, judged = find(entry.variant), findings_of(entry)
     cells = [r for r in results if (r.dataset, r.variant) == (entry.dataset, entry.variant)]
     names = names_of(entry.variant, claim)
     return {
         "name": entry.variant,
         "claim": claim,
-        "verdict": of_claim(found),
+        "verdict": of_claim(judged),
+        "found": found(entry.variant),
         "findings": [
             {
                 "title": f.expected.title,
@@ -114,7 +124,7 @@ def _row(
                 "seeds": ", ".join(f"{value:.4g}" for value in f.values),
                 "verdict": f.verdict,
             }
-            for f in found
+            for f in judged
         ],
         "charts": [chart for chart in drawn if chart.name in names],
         "n_seeds": len(entry.seeds),
@@ -144,6 +154,7 @@ def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str
                 f"**{row['verdict']}** ({_escaped(claim.source)}; {row['n_seeds']} seeds of about "
                 f"{row['seconds']} s; {_escaped(row['budget'])}). {_escaped(claim.setting)}.",
                 why,
+                *([f"Found: {_escaped(row['found'])}"] if row["found"] else []),
                 *pictures,
                 f"To repeat it: `{row['command']}`",
             ]
