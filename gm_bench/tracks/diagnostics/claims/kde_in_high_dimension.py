@@ -8,6 +8,9 @@ bandwidth that of a grid under which held-out points are most likely: steps of e
 which the variant finds it for images, end too early where d is low. The error is E log p − E log p̂ on fresh
 points, divided by d. Derived here: with n fixed all points come to be √(2 d) apart as d grows, so that
 log p̂ = −½ d log(2π h²) − d / h², which is largest at h² = 2, and the error per dimension tends to ½ log 2.
+
+Found: it fails, but the number expected at d = 64 was too high. The error is 0.17 nats a dimension there, 11
+nats a point; with 1,000 points ½ log 2 is reached only where d is far larger than log n.
 """
 
 import math
