@@ -10,8 +10,8 @@ and between two sets of points in the plane, where W₁ is the cheapest assignme
 weights is Lipschitz with a constant that nobody knows: its value over W₁ must be the same at two distances.
 
 Found: in the plane and for the clipped critic as stated. Between the two Gaussians the best f goes up and
-down again, with a slope of −1 on one side and 1 on the other; the penalty of slope 0 at the fold costs more
-than the fold is worth, so that the critic stays nearly a line, whose value is 0.3 (1 + 0.3 / (2 λ)) = 0.75 W₁.
+down again, its slope −1 on one side and 1 on the other; the penalty of slope 0 at the fold costs more than
+the fold is worth, so that the critic stays nearly a line, of value 0.3 (1 + 0.3 / (2 λ)) = 0.75 W₁.
 """
 
 from dataclasses import dataclass
