@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quick repro repro-all check baseline environment audit test ui list readme clean-env
+.PHONY: quick repro repro-all check baseline environment audit test mutants ui list readme clean-env
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make check   compare the leaderboard with the committed baseline: did samples get worse?"
 	@echo "make baseline  accept the present numbers: those of the board digits and, after running it, of CI's grid"
 	@echo "make test    lint, type-check and test"
+	@echo "make mutants  break losses, metrics and gate on purpose, a line at a time: which breaks does no test see?"
 	@echo "make ui      open MLflow on the results"
 	@echo "make list    boards, datasets, variants, and which cells are fresh, stale or missing"
 	@echo "make readme  write the leaderboard's table into README.md"
@@ -54,6 +55,12 @@ test: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+# Of what [tool.mutmut] in pyproject.toml names: functions of modules, and methods that return a loss. Anew each time.
+mutants: .venv/.installed
+	rm -rf mutants
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run '*.x_*' '*loss__mutmut*' '*penalty__mutmut*' '*likelihood__mutmut*'
+	$(BIN)/mutmut results
 
 ui: .venv/.installed
 	$(BIN)/gm-bench ui

@@ -2,21 +2,21 @@
 
     python benchmarks/gate.py [--runs N] [--output FILE]
 
-Each simulated run draws a baseline and a candidate and asks `regression.check`, the code behind
-`gm-bench check`. Means and spreads between seeds are those of reports/digits/leaderboard.json; its variants
-are repeated until there are 8. What a spread of three seeds says of the truth is uncertain, so three truths
-are simulated: every variant has the pooled spread; every variant has the spread that was observed for it
-(which exaggerates how much they differ); halfway between the two.
+Each simulated run draws a baseline and a candidate and asks `regression.check` or, where more seeds may be
+run, `regression.judge`: the code behind `gm-bench check` and `gm-bench check --resolve`. Means and spreads
+between seeds are those of reports/digits/leaderboard.json; its variants are repeated until there are 8. What
+a spread of three seeds says of the truth is uncertain, so three truths are simulated: every variant has the
+pooled spread; every variant has the spread that was observed for it (which exaggerates how much they differ);
+halfway between the two.
 """
 
 import argparse
-import functools
 import json
 import math
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,16 @@ sys.path.insert(0, str(ROOT))
 
 from gm_bench.metrics.catalogue import IMAGES  # noqa: E402
 from gm_bench.results import regression  # noqa: E402
+from gm_bench.results.baseline import of_board  # noqa: E402
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score  # noqa: E402
-from gm_bench.results.regression import ALL_VARIANTS, of_board  # noqa: E402
+from gm_bench.results.regression import MOST_SEEDS, Wanted, check, judge  # noqa: E402
 
 GATED = IMAGES.gated()
 N_VARIANTS = 8
+N_FIRST = 3  # seeds of the board digits
 DATASET = "digits"
 TRUTHS = {"alike": 0.0, "halfway": 0.5, "as observed": 1.0}
+FLOOR = dict.fromkeys(GATED, 1.0)
 
 
 @dataclass(frozen=True)
@@ -67,55 +70,117 @@ def value(metric: str, bad: float) -> float:
     return math.exp(bad) if IMAGES.is_relative(metric) else -bad
 
 
-def draw(rng: np.random.Generator, of: Truth, n_seeds: int, shift: np.ndarray) -> Leaderboard:
-    """A board whose FID is worse by `shift` (n_variants,), in badness."""
-    entries = []
-    for i in range(N_VARIANTS):
+@dataclass(frozen=True)
+class Case:
+    """What a candidate is.
+
+    Args:
+        changed: places of the variants whose values are not the baseline's.
+        worse: places of those whose FID is worse.
+        factor: by which it is.
+    """
+
+    changed: Sequence[int]
+    worse: Sequence[int] = ()
+    factor: float = 1.0
+
+
+EVERY = tuple(range(N_VARIANTS))
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Draws leaderboards of one truth."""
+
+    rng: np.random.Generator
+    of: Truth
+
+    def entry(self, i: int, seeds: Sequence[int], case: Case) -> Entry:
+        """Fresh seeds of a variant."""
         scores = {}
         for metric in GATED:
-            bad = of.means[metric][i] + of.spreads[metric][i] * rng.standard_normal(n_seeds)
-            worse = shift[i] if metric == "fid" else 0
-            scores[metric] = Score(tuple(value(metric, b + worse) for b in bad))
-        seeds = tuple(range(n_seeds))
-        entries.append(Entry(DATASET, f"v{i}", "", "", seeds, n_seeds, scores, {"budget": 1}))
-    floor = dict.fromkeys(GATED, 1.0)
-    return Leaderboard("", "", IMAGES, {DATASET: {}}, {DATASET: floor}, {}, {DATASET: entries})
+            bad = self.of.means[metric][i] + self.of.spreads[metric][i] * self.rng.standard_normal(len(seeds))
+            shift = math.log(case.factor) if metric == "fid" and i in case.worse else 0.0
+            scores[metric] = Score(tuple(value(metric, b + shift) for b in bad))
+        return Entry(DATASET, f"v{i}", "", "", tuple(seeds), len(seeds), scores, {"budget": 1})
+
+    def baseline(self, n_seeds: int) -> Leaderboard:
+        return board([self.entry(i, range(n_seeds), Case(())) for i in EVERY])
+
+    def candidate(self, before: Leaderboard, n_seeds: int, case: Case) -> Leaderboard:
+        """Fresh seeds of what changed, the baseline's own of the rest."""
+        return board(
+            [
+                self.entry(i, range(n_seeds), case)
+                if i in case.changed
+                else shortened(before.entries[DATASET][i], n_seeds)
+                for i in EVERY
+            ]
+        )
+
+    def with_more(self, after: Leaderboard, wanted: Wanted, case: Case) -> Leaderboard:
+        """The candidate with more seeds of some variants."""
+        entries = []
+        for i, old in enumerate(after.entries[DATASET]):
+            seeds = wanted.get((DATASET, old.variant), ())
+            entries.append(joined(old, self.entry(i, seeds, case)) if seeds else old)
+        return board(entries)
+
+
+def board(entries: list[Entry]) -> Leaderboard:
+    return Leaderboard("", "", IMAGES, {DATASET: {}}, {DATASET: FLOOR}, {}, {DATASET: entries})
+
+
+def shortened(entry: Entry, n: int) -> Entry:
+    """The first seeds of an entry."""
+    metrics = {name: Score(score.values[:n]) for name, score in entry.metrics.items()}
+    return replace(entry, seeds=entry.seeds[:n], n_finished=n, metrics=metrics)
+
+
+def joined(one: Entry, other: Entry) -> Entry:
+    """An entry with the seeds of two."""
+    seeds = (*one.seeds, *other.seeds)
+    metrics = {m: Score((*one.metrics[m].values, *other.metrics[m].values)) for m in one.metrics}
+    return replace(one, seeds=seeds, n_finished=len(seeds), metrics=metrics)
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares of runs that failed for any reason, for a variant's comparison, and for the suite-wide one."""
+    """Share of runs that failed, mean number of cells beyond those of the board, and number of runs."""
 
-    any: float
-    variant: float
-    suite: float
+    failed: float
+    n_more: float
     n: int
 
 
 def rates(
-    of: Truth,
-    n_runs: int,
-    *,
-    shift: np.ndarray,
-    n_seeds: int = 3,
-    n_baseline: int = 3,
-    n_earlier: int = 0,
-    gated: Sequence[str] = GATED,
+    of: Truth, n_runs: int, case: Case, n_before: int, n_first: int = N_FIRST, most: int | None = None
 ) -> Rates:
-    """What the gate says of `n_runs` runs with `n_earlier` accepted baselines behind them."""
-    rng = np.random.default_rng(0)
-    nothing = np.zeros(N_VARIANTS)
-    counts = np.zeros(3)
+    """What the gate says of `n_runs` runs.
+
+    Args:
+        n_before: seeds of the baseline.
+        n_first: seeds of the candidate's board.
+        most: of which it may be given more, up to this; None for a single look.
+    """
+    simulation = Simulation(np.random.default_rng(0), of)
+    n_failed, n_more = 0, 0
     for _ in range(n_runs):
-        baseline = of_board(draw(rng, of, n_baseline, nothing), "simulated")
-        for _ in range(n_earlier):
-            baseline = of_board(draw(rng, of, n_baseline, nothing), "simulated", baseline)
-        # More seeds in the baseline than in the candidate: no fault of the candidate here.
-        candidate = draw(rng, of, n_seeds, shift)
-        worse = regression.check(baseline, candidate, gated).worse
-        suite = [c for c in worse if c.variant == ALL_VARIANTS]
-        counts += [bool(worse), len(suite) < len(worse), bool(suite)]
-    return Rates(*(float(c) / n_runs for c in counts), n_runs)
+        before = simulation.baseline(n_before)
+        accepted = of_board(before, "simulated", seeds=tuple(range(n_first)))
+        after = [simulation.candidate(before, n_first, case)]
+        if most is None:
+            verdict = check(accepted, after[0])
+        else:
+
+            def run(wanted: Wanted, after: list[Leaderboard] = after) -> Leaderboard:
+                after.append(simulation.with_more(after[-1], wanted, case))
+                return after[-1]
+
+            verdict = judge(accepted, after[0], run, most)
+        n_failed += not verdict.passed
+        n_more += sum(len(entry.seeds) - n_first for entry in after[-1].entries[DATASET])
+    return Rates(n_failed / n_runs, n_more / n_runs, n_runs)
 
 
 def percent(rate: float, n: int) -> str:
@@ -123,73 +188,114 @@ def percent(rate: float, n: int) -> str:
     return f"{100 * rate:.1f} ± {100 * math.sqrt(rate * (1 - rate) / n):.1f} %"
 
 
+def in_turn(
+    of: Truth, n_runs: int, factor: float, everywhere: bool, n_before: int, most: int | None
+) -> Rates:
+    """FID is worse in one variant, each in turn; the others are unchanged, or all are run anew."""
+    each = [
+        rates(of, n_runs // N_VARIANTS, Case(EVERY if everywhere else [i], [i], factor), n_before, most=most)
+        for i in EVERY
+    ]
+    failed, n_more = (statistics.fmean(getattr(r, name) for r in each) for name in ("failed", "n_more"))
+    return Rates(failed, n_more, sum(r.n for r in each))
+
+
 def report(rows: list[dict[str, Any]], n_runs: int) -> str:
     truths = {name: truth(rows, share) for name, share in TRUTHS.items()}
-    nothing = np.zeros(N_VARIANTS)
-    lines = [
+    return "\n".join([*_introduction(rows, truths, n_runs), *_false_alarms(truths, n_runs),
+                      *_power(truths, n_runs), *_bounds(truths["halfway"], n_runs)]) + "\n"  # fmt: skip
+
+
+def _introduction(rows: list[dict[str, Any]], truths: dict[str, Truth], n_runs: int) -> list[str]:
+    spreads = truths["as observed"].spreads
+    return [
         "# What the regression gate sees",
         "",
         f"`python benchmarks/gate.py --runs {n_runs}` wrote this file.",
         "",
-        f"Simulated runs of the board digits, {N_VARIANTS} variants on {DATASET}: means and spreads between "
-        f"seeds are those of `reports/digits/leaderboard.json` ({len(rows)} variants there, repeated); "
-        f"judged are {', '.join(GATED)}; the gate's own chance of a false alarm is set to "
-        f"{100 * regression.FALSE_ALARM_RATE:g} % per run. *alike*: all variants have the pooled spread. "
-        "*as observed*: each has the spread that its three seeds happened to show, which exaggerates how "
-        "different they are. Every rate ± its standard error.",
+        f"Simulated runs of the board digits, {N_VARIANTS} variants on {DATASET} with {N_FIRST} seeds: means "
+        f"and spreads between seeds are those of `reports/digits/leaderboard.json` ({len(rows)} variants "
+        f"there, repeated); judged are {', '.join(GATED)}. The gate's own chance of a false alarm is set to "
+        f"{100 * regression.FALSE_ALARM_RATE:g} % a run "
+        f"({100 * regression.FALSE_ALARM_RATE_OF_FEW_SEEDS:g} % with fewer than {MOST_SEEDS} seeds in the "
+        f"baseline), of which half is for {IMAGES.order_by}. *alike*: "
+        "all variants have the pooled spread. *as observed*: each has the spread that its three seeds "
+        "happened to show, which exaggerates how different they are. Rates ± their standard error; in "
+        "brackets the mean number of cells beyond those of the board that a run takes. `--resolve` goes up "
+        f"to {MOST_SEEDS} seeds of a variant.",
         "",
         "Spread between seeds (standard deviation; of FID relative): "
-        + "; ".join(f"{m} {_range(truths['as observed'].spreads[m])}" for m in GATED)
+        + "; ".join(f"{m} {spreads[m].min():.2g} to {spreads[m].max():.2g}" for m in GATED)
         + ".",
         "",
-        "## False alarms: nothing has changed, the gate fails all the same",
-        "",
-        "| baseline | " + " | ".join(truths) + " |",
-        "| --- |" + " ---: |" * len(truths),
     ]
-    for label, n_earlier in (("3 seeds, the first baseline", 0), ("3 seeds, 4 earlier ones pooled", 4)):
-        found = [rates(t, n_runs, shift=nothing, n_earlier=n_earlier) for t in truths.values()]
-        lines.append(f"| {label} | " + " | ".join(percent(r.any, r.n) for r in found) + " |")
-    lines += [
+
+
+def _table(truths: dict[str, Truth], first: str, lines: Sequence[tuple[str, Any]]) -> list[str]:
+    """One column a truth: what each line's function says of it."""
+    head = ["", f"| {first} | " + " | ".join(truths) + " |", "| --- |" + " ---: |" * len(truths)]
+    for label, ask in lines:
+        found = [ask(of) for of in truths.values()]
+        cells = [percent(r.failed, r.n) + (f" ({r.n_more:.1f})" if r.n_more else "") for r in found]
+        head.append(f"| {label} | " + " | ".join(cells) + " |")
+    return [*head, ""]
+
+
+def _false_alarms(truths: dict[str, Truth], n_runs: int) -> list[str]:
+    every, one, n = Case(EVERY), Case([0]), MOST_SEEDS
+    return [
+        "## False alarms: nothing is worse, the gate fails all the same",
         "",
-        "## Power: FID is worse, the gate fails",
-        "",
-        "Truth: halfway. *One*: in one variant alone (each in turn). *All*: in every variant.",
-        "",
-        "| seeds | baseline | FID worse by | one variant | all variants |",
-        "| ---: | --- | ---: | ---: | ---: |",
+        "A variant that did not change is not tested. So chance has most room where a change touches every "
+        "variant without making any worse.",
+        *_table(
+            truths,
+            "what changed, how it is checked",
+            [
+                (
+                    "every variant, `--resolve`",
+                    lambda of: rates(of, n_runs, every, n, most=n),
+                ),
+                ("one variant, `--resolve`", lambda of: rates(of, n_runs, one, n, most=n)),
+                ("every variant, one look", lambda of: rates(of, n_runs, every, n)),
+                ("every variant, one look, 3 seeds in the baseline", lambda of: rates(of, n_runs, every, 3)),
+            ],
+        ),
     ]
-    half = truths["halfway"]
-    for n_seeds, n_baseline, n_earlier in ((3, 3, 0), (3, 3, 4), (3, 10, 0), (10, 10, 0)):
-        for worse in (1.1, 1.2, 1.5, 2.0):
-            run = functools.partial(rates, half, n_seeds=n_seeds, n_baseline=n_baseline, n_earlier=n_earlier)
-            n = max(n_runs // 8, N_VARIANTS)
-            each = [
-                run(n // N_VARIANTS, shift=math.log(worse) * (np.arange(N_VARIANTS) == i)).any
-                for i in range(N_VARIANTS)
-            ]
-            everywhere = run(n, shift=np.full(N_VARIANTS, math.log(worse)))
-            earlier = f", {n_earlier} earlier" if n_earlier else ""
-            lines.append(
-                f"| {n_seeds} | {n_baseline} seeds{earlier} | {100 * (worse - 1):.0f} % | "
-                f"{percent(statistics.fmean(each), n)} | {percent(everywhere.any, n)} |"
-            )
-    lines += ["", "## The same with other sets of judged metrics", "", *_metric_sets(half, n_runs // 8)]
-    return "\n".join(lines) + "\n"
 
 
-def _range(spreads: np.ndarray) -> str:
-    return f"{spreads.min():.2g} to {spreads.max():.2g}"
+def _power(truths: dict[str, Truth], n_runs: int) -> list[str]:
+    lines: list[tuple[str, Any]] = []
+    for everywhere, others in ((False, "the others unchanged"), (True, "the others changed")):
+        for factor in (1.1, 1.2, 1.5):
+            for most, how in ((MOST_SEEDS, "`--resolve`"), (None, "one look")):
+
+                def ask(of: Truth, f: float = factor, e: bool = everywhere, m: int | None = most) -> Rates:
+                    return in_turn(of, n_runs, f, e, MOST_SEEDS, m)
+
+                lines.append((f"{100 * (factor - 1):.0f} %, {others}, {how}", ask))
+    return [
+        f"## Power: FID is worse in one variant of {N_VARIANTS}, the gate fails",
+        "",
+        f"Each variant in turn; {MOST_SEEDS} seeds in the baseline.",
+        *_table(truths, "FID worse by", lines),
+    ]
 
 
-def _metric_sets(of: Truth, n_runs: int) -> list[str]:
-    """False alarms and power where fewer metrics are judged: what each one costs."""
-    lines = ["| judged | false alarms | FID 20 % worse in all |", "| --- | ---: | ---: |"]
-    for names in (["fid"], ["fid", "one_nn"], GATED):
-        null, power = (
-            rates(of, n_runs, shift=np.full(N_VARIANTS, math.log(worse)), gated=names) for worse in (1.0, 1.2)
-        )
-        lines.append(f"| {', '.join(names)} | {percent(null.any, n_runs)} | {percent(power.any, n_runs)} |")
+def _bounds(of: Truth, n_runs: int) -> list[str]:
+    """What other bounds would reach, with as many seeds in the baseline."""
+    lines = [
+        "## Other bounds",
+        "",
+        "Truth: halfway; the others unchanged, as many seeds in the baseline as the bound.",
+        "",
+        "| seeds of a variant at most | FID worse by 10 % | by 20 % |",
+        "| ---: | ---: | ---: |",
+    ]
+    for most in (6, 12, 18, 24):
+        found = [in_turn(of, n_runs // 2, factor, False, most, most) for factor in (1.1, 1.2)]
+        cells = [f"{percent(r.failed, r.n)} ({r.n_more:.1f})" for r in found]
+        lines.append(f"| {most} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -197,7 +303,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=4000, help="simulated runs per figure")
+    parser.add_argument("--runs", type=int, default=2000, help="simulated runs per figure")
     parser.add_argument("--leaderboard", type=Path, default=ROOT / "reports/digits/leaderboard.json")
     parser.add_argument("--output", type=Path, default=ROOT / "reports/gate/simulation.md")
     options = parser.parse_args()

@@ -51,6 +51,9 @@ def evaluate(
     channels: str | None = None,
     resize: int | None = None,
     allow_low_range: bool = False,
+    range: str | None = None,
+    n: int | None = None,
+    draws: int | None = None,
     board: str = "digits",
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -61,16 +64,20 @@ def evaluate(
 
     Args:
         fake: the images to be judged.
-        real: real images; or, in a repository, the name of a dataset of params.yaml, under whose protocol the
-            numbers may stand beside its leaderboard. Half of one's own real images are held out, the other
-            half takes the place of training images.
+        real: real images; a file of `gm-bench reference export`; or, in a repository, a dataset of
+            params.yaml. Numbers under the protocol of the last two may stand beside its leaderboard. Half of
+            one's own real images are held out, the other half takes the place of training images.
         labels: classes of `real` in memory, whole numbers (N,). Folders have one sub-folder a class, files an
             array `labels`.
         extractor: for one's own real images: a name of gm_bench/metrics/extractors, a dataset that has an
-            extractor, or auto (a small classifier trained on labelled images, inception for others).
+            extractor, or auto (a small classifier trained on labelled grey images; for others inception where
+            its weights are at hand, else efficientnet_lite0).
         channels: grey or rgb converts both sets to that.
         resize: pixels a side to resize both to.
         allow_low_range: take images that use less than a quarter of 0 … 255 as they are.
+        range: what floats span, "0,1" or "-1,1"; without it only uint8 is taken.
+        n: images to compare on either side, for one's own real images; else as many as there are.
+        draws: at most so many sets of n; else all that the images suffice for, or those of the protocol.
         board: whose leaderboard the numbers are held against.
         device: auto (a GPU where there is one), cpu or cuda.
 
@@ -91,6 +98,9 @@ def evaluate(
         channels=channels,
         resize=resize,
         allow_low_range=allow_low_range,
+        floats=range,
+        n=n,
+        draws=draws,
         board=board,
         device=device,
     )

@@ -20,6 +20,7 @@ BASELINE = "reports/digits/baseline.json"
 BoardName = Annotated[str | None, typer.Option(help="an entry of boards in params.yaml; else the first")]
 CellBoard = Annotated[str, typer.Option(help="the board that it was trained for")]
 CellWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or the three apart")]
+ShownWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or a board, or a dataset")]
 SearchSteps = Annotated[int, typer.Option(min=1, help="to find a code where there is no encoder")]
 SearchRate = Annotated[float, typer.Option(min=1e-6, help="learning rate of that search")]
 
@@ -53,21 +54,42 @@ def run(
 
 @app.command()
 @guarded
+def add(
+    path: Annotated[Path, typer.Argument(help="a folder of images, or of one sub-folder for each class")],
+    name: Annotated[str, typer.Option(help="of the dataset and of its board: a-z, 0-9 and _")],
+    size: Annotated[int | None, typer.Option(min=4, help="crop and resize to so many pixels a side")] = None,
+    variants: Annotated[str, typer.Option(help="a,b: of the board")] = "vae,ns_gan,wgan_gp",
+    sheet: Annotated[Path | None, typer.Option(help="the contact sheet, PNG; else NAME-images.png")] = None,
+) -> None:
+    """Look at a folder of your own images, say what it holds, and write a board for it into params.yaml."""
+    from gm_bench.running import adding
+
+    adding.add(path, name, size, variants.split(","), sheet)
+
+
+@app.command()
+@guarded
 def evaluate(
     images: Annotated[
         Path, typer.Argument(metavar="PATH", help="a folder of PNG or JPEG files, a .npz or a .safetensors")
     ],
-    reference: Annotated[str, typer.Option(help="a dataset of params.yaml, or a path of real images")],
+    reference: Annotated[str, typer.Option(help="a dataset, an exported reference, or real images")],
     channels: Annotated[str | None, typer.Option(help="convert the images to grey or rgb")] = None,
     resize: Annotated[int | None, typer.Option(min=1, help="resize to so many pixels a side")] = None,
     key: Annotated[str | None, typer.Option(help="which array, where a file holds several")] = None,
     reference_key: Annotated[str | None, typer.Option(help="the same for a reference path")] = None,
     extractor: Annotated[
-        str, typer.Option(help="for a reference path: auto, lenet, inception, or a dataset that has one")
+        str,
+        typer.Option(help="for a reference path: auto, efficientnet_lite0, inception, lenet, a dataset"),
     ] = "auto",
     allow_low_range: Annotated[
         bool, typer.Option("--allow-low-range", help="take images of hardly any contrast as they are")
     ] = False,
+    floats: Annotated[
+        str | None, typer.Option("--range", help="what floats span, 0,1 or -1,1; else only uint8 is taken")
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", min=2, help="of a reference path; else all images")] = None,
+    draws: Annotated[int | None, typer.Option(min=1, help="at most so many sets of N; else all")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the row to this file")] = None,
     device: Device = "auto",
 ) -> None:
@@ -83,9 +105,29 @@ def evaluate(
         reference_key=reference_key,
         extractor=extractor,
         allow_low_range=allow_low_range,
+        floats=floats,
+        n=n,
+        draws=draws,
         json_file=json_file,
         device=device,
     )
+
+
+reference_app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(reference_app, name="reference", help="The reference of a dataset as a file that travels.")
+
+
+@reference_app.command()
+@guarded
+def export(
+    dataset: Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")],
+    out: Annotated[Path | None, typer.Option(help="the file; else DATASET-reference.safetensors")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Write all that images are held against into one file, to score with it anywhere."""
+    from gm_bench.tracks.generation.scoring import command as evaluate_command
+
+    evaluate_command.export_reference(dataset, out or Path(f"{dataset}-reference.safetensors"), device)
 
 
 @app.command()
@@ -113,11 +155,20 @@ def check(
     leaderboard: Annotated[Path, typer.Option(help="what is judged")] = LEADERBOARD,
     update: Annotated[bool, typer.Option("--update", help="accept it as the new baseline")] = False,
     summary: Annotated[Path | None, typer.Option(help="write the verdict there as Markdown")] = None,
+    resolve: Annotated[
+        bool, typer.Option("--resolve", help="run more seeds of what looks worse until it can be told")
+    ] = False,
+    most_seeds: Annotated[int, typer.Option(min=2, help="of a variant, with --resolve")] = 12,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = N_CORES,
 ) -> None:
-    """Compare the leaderboard with the baseline: exit 1 where samples got worse, 2 where none can tell."""
+    """Compare the leaderboard with the baseline: exit 1 where samples got worse, 2 where none can tell.
+
+    With --update --resolve the baseline is given so many seeds of every variant.
+    """
     from gm_bench.running import gate
 
-    sys.exit(gate.check(baseline, leaderboard, update, summary))
+    resolving = gate.Resolving(most_seeds, jobs) if resolve else None
+    sys.exit(gate.check(baseline, leaderboard, update, summary, resolving))
 
 
 @app.command()
@@ -135,8 +186,11 @@ def compare(
 
 @app.command()
 @guarded
-def show(cell: CellWords, board: BoardName = None) -> None:
-    """Show one cell: state, recipe and where it stands, metrics, cost, files and what makes it again."""
+def show(cell: ShownWords, board: BoardName = None) -> None:
+    """Show one cell: state, recipe and where it stands, metrics, cost, files and what makes it again.
+
+    Of a board or a dataset: every number, and where it stands or what it is derived from.
+    """
     from gm_bench.running import driver
 
     driver.show_cell(cell, board)

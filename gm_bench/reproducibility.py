@@ -32,6 +32,12 @@ def make_deterministic() -> None:
     torch.backends.cudnn.benchmark = False
 
 
+def set_precision(tf32: bool) -> None:
+    """Whether a GPU may round the factors of products and convolutions to the 10 bits of TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+
+
 @contextmanager
 def deterministic() -> Iterator[None]:
     """`make_deterministic` for as long as the block runs: a caller's own settings of torch come back."""

@@ -14,6 +14,7 @@ from gm_bench.tracking.record import lock_digest
 from gm_bench.tracking.store import REVISION, Store
 from gm_bench.tracks.publishing import publish
 from gm_bench.tracks.track import find as find_track
+from gm_bench.tracks.track import with_notes
 from gm_bench.variants.base.contract import find as find_variant
 
 
@@ -21,7 +22,9 @@ def main(board: Board) -> None:
     """Publish the cells of a board, read them back, write and print its leaderboard."""
     params = load_params()
     cells = params.cells(board)
-    track, store = find_track(params.board(board).track), Store()
+    known = params.datasets  # a track from outside may bring datasets of its own
+    said = {name: known[name].note for name in params.board(board).datasets if name in known}
+    track, store = with_notes(find_track(params.board(board).track), said), Store()
     published = publish(
         track, cells, track.origin or _origin, store, _state(file_of(params, board).with_suffix(".lock"))
     )

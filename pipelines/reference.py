@@ -3,6 +3,7 @@
 import typer
 
 from gm_bench.cell import resolved_of_dataset
+from gm_bench.metrics.memorisation import Leak
 from gm_bench.reproducibility import resolve
 from gm_bench.results.protocol import Protocol
 from gm_bench.running import resolve as resolved
@@ -14,8 +15,11 @@ def main(dataset: Dataset, device: Device = "auto") -> None:
     """Write reference/DATASET: features of held-out and of training images, the floor and its spread."""
     needs = resolved.read(resolved_of_dataset(dataset, "reference"))
     protocol = Protocol.model_validate(needs["protocol"])
-    values = make(dataset, protocol, needs["n_validation"], resolve(device))["values"]
+    made = make(dataset, protocol, needs["n_validation"], resolve(device))
+    values, said = made["values"], Leak(**made["leak"]).sentence
     typer.echo(f"{dataset}: floor FID {values['fid']:.3g}, 1-NN accuracy {values['one_nn']:.3f}")
+    if said:
+        typer.echo(f"{dataset}: {said}", err=True)
 
 
 if __name__ == "__main__":

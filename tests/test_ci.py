@@ -1,6 +1,7 @@
 """What CI relies on exists and fits together, without running it."""
 
 import importlib.util
+import math
 import re
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from gm_bench.config import load_params
+from gm_bench.results.comparing import Comparison, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -56,13 +58,14 @@ def test_planted_damage_finds_the_code_that_it_breaks(damage: object, tmp_path: 
 
 
 def test_evidence_is_what_got_worse() -> None:
-    summary = (
-        "## Gate\n\n- digits/vae is missing.\n\n"
-        "| digits | gan | FID ↓ | 1 | 2 | +100.0 % | 1 | 1 | ✗ worse |\n"
-        "| digits | gan | Recall ↑ | 1 | 2 | +1.0 | 1 | 1 | ✓ better |\n"
-        "<details>| digits | gan | KID | 1 | 2 | 3 | 1 | 1 | worse |</details>"
-    )
-    assert planted_damage().evidence(summary) == "digits/vae is missing.; gan FID ↓ +100.0 %"
+    compared = [
+        Comparison("digits", "vae", "fid", 1.0, 2.0, math.log(2), 0.1, 0.3, seeds=(12, 8)),
+        Comparison("digits", "vae", "recall", 0.4, 0.5, -0.1, 0.01, 0.03, seeds=(12, 8)),
+        Comparison("digits", "wgan_gp", "recall", 0.4, 0.41, -0.01, 0.01, 0.03, seeds=(12, 4)),
+        Comparison("digits", "all variants", "recall", 0.5, 0.4, 0.1, 0.01, 0.03, seeds=(24, 12)),
+    ]
+    said = planted_damage().evidence(Verdict(compared, ["digits/wgan_gp is missing."]))
+    assert said == ("digits/wgan_gp is missing.; vae FID ↓ +100.0 % (8 seeds); all variants Recall ↑ −0.100")
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)

@@ -13,9 +13,11 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from gm_bench import io
 from gm_bench.metrics import extractors
 from gm_bench.metrics.extractors import inception, loading
+from gm_bench.metrics.extractors.efficientnet_lite0 import EfficientNetLite0Extractor
 from gm_bench.metrics.extractors.features import Extractor, WeightsError, check_images, extract
 from gm_bench.metrics.extractors.inception import InceptionExtractor
 from gm_bench.metrics.extractors.lenet import REGISTERED, LeNetExtractor, LeNetLayers
+from gm_bench.nets.efficientnet_lite import EfficientNetLite0
 from gm_bench.nets.lenet import LeNet
 
 CPU = torch.device("cpu")
@@ -127,7 +129,7 @@ def inception_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_file_is_an_extractor_but_the_shared_ones() -> None:
     """The names are told by the files alone, so that params.yaml is checked without importing a network."""
-    assert {"inception", "lenet"} <= set(extractors.names())
+    assert {"efficientnet_lite0", "inception", "lenet"} <= set(extractors.names())
     for name in extractors.names():
         assert issubclass(loading.find(name), Extractor)
         assert loading.find(name).name == name
@@ -136,7 +138,8 @@ def test_every_file_is_an_extractor_but_the_shared_ones() -> None:
         found = vars(import_module(f"gm_bench.metrics.extractors.{name}")).values()
         classes = {c for c in found if isinstance(c, type) and issubclass(c, Extractor)}
         assert classes <= {Extractor}
-    with pytest.raises(loading.ExtractorError, match=r"unknown extractor 'features'; .* inception, lenet"):
+    known = r"unknown extractor 'features'; .* efficientnet_lite0, inception, lenet"
+    with pytest.raises(loading.ExtractorError, match=known):
         loading.find("features")
 
 
@@ -148,6 +151,9 @@ def extractor_of(
 
     def make(name: str, image_shape: tuple[int, int, int]) -> Extractor:
         made: dict[str, Callable[[], Extractor]] = {
+            "efficientnet_lite0": lambda: EfficientNetLite0Extractor.of_weights(
+                EfficientNetLite0().state_dict(), image_shape
+            ),
             "inception": lambda: InceptionExtractor.of_weights(inception_weights, image_shape),
             "lenet": lambda: LeNetExtractor.of_weights(LeNet(image_shape, 10).state_dict(), image_shape),
         }
@@ -168,6 +174,7 @@ def first_input(extractor: Extractor, given: Tensor, monkeypatch: pytest.MonkeyP
 
 # Level of a constant image → what the first layer must see of it, by hand.
 FIRST_LAYER = {
+    "efficientnet_lite0": ({0: -127 / 128, 128: 1 / 128, 255: 1.0}, (96, 96)),
     "lenet": ({0: -1.0, 128: 1 / 255, 255: 1.0}, (8, 8)),
     "inception": ({0: -1.0, 128: 0.0, 255: 127 / 128}, (299, 299)),
 }
@@ -178,14 +185,17 @@ FIRST_LAYER = {
 def test_what_reaches_the_first_layer(
     name: str, channels: int, extractor_of: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Every channel of a colour image has a level of its own; a grey one is repeated where three are read."""
     expected, size = FIRST_LAYER[name]
     extractor = extractor_of(name, (channels, 8, 8))
-    levels = torch.tensor(list(expected), dtype=torch.uint8).reshape(-1, 1, 1, 1)
-    seen = first_input(extractor, levels.expand(-1, channels, 8, 8).contiguous(), monkeypatch)
+    levels, values = (
+        torch.stack([torch.tensor(row).roll(-c) for c in range(channels)], dim=1)[:, :, None, None]
+        for row in (list(expected), list(expected.values()))
+    )
+    seen = first_input(extractor, levels.to(torch.uint8).expand(-1, -1, 8, 8).contiguous(), monkeypatch)
     assert seen.shape == (3, extractor.channels, *size)
-    for image, value in zip(seen, expected.values(), strict=True):
-        # float32; (x − 128) / 128 and x / 127.5 − 1 differ by 4e-3 at 128 and by 8e-3 at 255
-        torch.testing.assert_close(image, torch.full_like(image, value), rtol=0, atol=1e-6)
+    # float32; (x − 128) / 128 and x / 127.5 − 1 differ by 4e-3 at 128 and by 8e-3 at 255
+    torch.testing.assert_close(seen, values.expand_as(seen), rtol=0, atol=1e-6)
 
 
 def test_inception_enlarges_as_tensorflow_1_did(
@@ -242,7 +252,12 @@ def test_missing_inception_weights_say_where_to_get_them(
     monkeypatch.setattr(inception, "URL", (tmp_path / "unreachable").as_uri())
     with pytest.raises(WeightsError) as caught:
         inception.find_weights()
-    for part in ("file://", str(tmp_path / "checkpoints" / inception.FILE), inception.VARIABLE):
+    for part in (
+        "file://",
+        str(tmp_path / "checkpoints" / inception.FILE),
+        inception.VARIABLE,
+        "efficientnet_lite0",
+    ):
         assert part in str(caught.value)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fake_cells import METRICS, protocol, write_cell, write_dataset, write_params
+from fake_cells import METRICS, PROTOCOL, protocol, write_cell, write_dataset, write_params
 from rich.console import Console
 
 from gm_bench.cell import Cell
@@ -21,6 +21,7 @@ from gm_bench.report import formatting, tables
 from gm_bench.results import leaderboard
 from gm_bench.results.leaderboard import LeaderboardError, Score, build
 from gm_bench.tracks.generation.track import TRACK
+from gm_bench.tracks.track import with_notes
 from pipelines.leaderboard import main
 
 PLAYERS = {"parameters": {"critic": 100, "generator": 120}, "updates": {"critic": 50, "generator": 10}}
@@ -178,6 +179,32 @@ def test_unequal_protocols_are_refused_with_the_first_difference():
     other = protocol("digits") | {"n_samples": 500}
     with pytest.raises(LeaderboardError, match=r"digits/vae/0 cannot .* n_samples is 500 against 800"):
         board_of(floor(), cell("gan", 0, 1.0), cell("vae", 0, 1.0, protocol=other))
+
+
+def test_extractors_are_never_mixed_in_a_table():
+    """Other features are another scale: of another network, and of the same one that sees otherwise."""
+    network = {
+        "name": "efficientnet_lite0",
+        "sha256": "cd" * 32,
+        "features": 1280,
+        "comparable": "everywhere",
+    }
+    for other, told in (
+        ({"extractor": network}, "extractor.name is efficientnet_lite0 against lenet"),
+        ({"extractor": PROTOCOL["extractor"] | {"sha256": "cd" * 32}}, "extractor.sha256 is cdcd"),
+        ({"preprocessing": "uint8, 8×8 enlarged to 96×96"}, "preprocessing is uint8, 8×8 enlarged to 96×96"),
+    ):
+        with pytest.raises(LeaderboardError, match=f"digits/vae/0 cannot .* {told}"):
+            board_of(floor(), cell("gan", 0, 1.0), cell("vae", 0, 1.0, protocol=protocol("digits") | other))
+
+
+def test_a_sentence_of_a_dataset_stands_first_on_its_board():
+    board = board_of(floor(), cell("gan", 0, 1.0))
+    assert tables.notes(board, "digits", TRACK) == []
+    track = with_notes(TRACK, {"digits": "A lossy copy.", "mnist": "Another."})
+    assert tables.notes(board, "digits", track) == ["A lossy copy."]
+    assert "\n\n- A lossy copy.\n- " in tables.to_markdown(board, track)
+    assert tables.notes(board, "digits", with_notes(TRACK, {"digits": ""})) == []
 
 
 def test_a_missing_or_doubled_cell_is_named():

@@ -24,6 +24,10 @@ def exactly(value: float) -> object:
     return pytest.approx(value, rel=1e-6)
 
 
+def exactly_each(values: list[float]) -> object:
+    return pytest.approx(values, rel=1e-6)
+
+
 # −log σ(s) for 0, 2: log 2, 0.126928; −log(1 − σ(s)) for 1, −1, 0, log 3: 1.313262, 0.313262, log 2, log 4
 HAND_WORKED_CRITIC = (math.log(2) + 0.12692801) / 2 + (
     1.31326169 + 0.31326169 + math.log(2) + math.log(4)
@@ -92,13 +96,16 @@ def test_clipping_bounds_every_weight_of_the_critic_alone(digits_network) -> Non
     model = wgan.WGAN(digits_network, z_dim=4, prior="normal", clip=0.01)
     with torch.no_grad():
         for weight in model.parameters():
-            weight.fill_(0.5)
+            weight.copy_(torch.linspace(-0.03, 0.05, weight.numel()).view_as(weight))
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
     model.after_update("generator")
-    assert all(bool((w == 0.5).all()) for w in model.critic.parameters())
+    assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
     with torch.no_grad():
         model.after_update("critic")
-    assert all(w.abs().max().item() == exactly(0.01) for w in model.critic.parameters())
-    assert all(bool((w == 0.5).all()) for w in model.generator.parameters())
+    for name, weight in model.named_parameters():
+        kept = before[name].flatten().tolist()
+        bound = 0.01 if name.startswith("critic") else 1.0
+        assert weight.flatten().tolist() == exactly_each([min(max(w, -bound), bound) for w in kept])
 
 
 class Linear(nn.Module):
@@ -121,15 +128,15 @@ def test_gradient_penalty_norm_is_per_image() -> None:
 
 
 def test_gradient_penalty_is_taken_between_real_and_fake() -> None:
-    """f(x) = ‖x‖²/2 has slope ‖x‖; at ε=¼ between real 4 and fake 0 (one pixel) x̂ = 1, ε=¾ gives 3."""
+    """f(x) = ‖x‖²/2 has slope ‖x‖; at ε=¼ between real 4 and fake 0 (one pixel) x̂ = 1, ε=½ gives 2."""
 
     class Square(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return images.square().flatten(1).sum(1) / 2
 
     real, fake = torch.full((2, 1, 1, 1), 4.0), torch.zeros(2, 1, 1, 1)
-    epsilon = torch.tensor([0.25, 0.75]).view(2, 1, 1, 1)
-    expected = ((1 - 1) ** 2 + (3 - 1) ** 2) / 2
+    epsilon = torch.tensor([0.25, 0.5]).view(2, 1, 1, 1)
+    expected = ((1 - 1) ** 2 + (2 - 1) ** 2) / 2
     assert wgan_gp.gradient_penalty(Square(), real, fake, epsilon).item() == exactly(expected)
 
 

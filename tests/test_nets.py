@@ -55,11 +55,39 @@ def test_infogan_has_the_published_size_on_mnist() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "base", "ladder"), [(64, 4, 4), (32, 4, 3), (28, 7, 2), (8, 4, 1), (6, 3, 1)]
+    ("size", "sides", "map_side"),
+    [
+        (64, [64, 32, 16, 8, 4], 4),
+        (32, [32, 16, 8, 4], 4),
+        (28, [28, 14, 7, 4], 7),
+        (8, [8, 4], 4),
+        (6, [6, 3], 3),
+    ],
 )
-def test_dcgan_is_as_deep_as_the_size_allows(size: int, base: int, ladder: int) -> None:
+def test_dcgan_is_as_deep_as_the_size_allows(size: int, sides: list[int], map_side: int) -> None:
     network = build("dcgan", (3, size, size), NORM | {"width": 8})
-    assert (network.base, len(network.ladder)) == (base, ladder)
+    assert network.sides == sides
+    body, shape = network.map_encoder()
+    assert shape == (8 * 2 ** (sides.index(map_side) - 1), map_side, map_side)
+    assert body(torch.zeros(2, 3, size, size)).shape[1:] == shape
+
+
+def test_every_pixel_of_a_discriminated_image_meets_every_other() -> None:
+    # Patches of 10×10 pixels that are only summed up could be exchanged between images: then
+    # f(a b) + f(c d) = f(a d) + f(c b) for the halves of two images.
+    torch.manual_seed(0)
+    score = build("dcgan", (1, 28, 28), NORM | {"width": 8, "critic_norm": "none"}).discriminator()
+    for layer in score.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
+    one, two = torch.rand(2, 1, 1, 28, 28)
+    mixed = torch.cat([one[:, :, :14], two[:, :, 14:]], 2), torch.cat([two[:, :, :14], one[:, :, 14:]], 2)
+    seam = slice(13, 19)  # alike in both, and no 10×10 patch of the ladder sees beyond both of its edges
+    for image in (one, two, *mixed):
+        image[:, :, seam] = 0
+    with torch.no_grad():
+        together, apart = (sum(map(score, pair)) for pair in ((one, two), mixed))
+    assert abs(together - apart) > 1e-3 * abs(together)
 
 
 def test_convolutional_weights_start_at_the_published_scale() -> None:

@@ -18,8 +18,11 @@ from gm_bench import cli, io
 from gm_bench.cell import Cell
 from gm_bench.config import Params
 from gm_bench.data.dataset import read_split
+from gm_bench.metrics.extractors import efficientnet_lite0, inception
+from gm_bench.metrics.extractors.efficientnet_lite0 import EfficientNetLite0Extractor
 from gm_bench.metrics.extractors.lenet import FOLDER, LeNetExtractor, pinned_file
 from gm_bench.tracks.generation.scoring.api import STANDARD
+from gm_bench.tracks.generation.scoring.choice import choose
 from gm_bench.training.job import Job
 from gm_bench.training.state import build
 
@@ -142,6 +145,57 @@ def test_ones_own_real_images_give_the_numbers_of_the_command(
     assert row == io.read_json(Path("row.json"))
 
 
+@pytest.mark.parametrize(("n_channels", "labelled"), [(3, True), (3, False), (1, False)])
+def test_what_has_no_lenet_is_seen_by_the_installed_network(
+    n_channels: int,
+    labelled: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    real: tuple[Tensor, Tensor],
+) -> None:
+    """Colour images, and images without labels: no file is downloaded, nothing trained or kept."""
+    monkeypatch.delenv(inception.VARIABLE, raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    images = real[0][:80].repeat(1, n_channels, 1, 1)
+    labels = real[1][:80] if labelled else None
+    found = gm_bench.evaluate(images[:40].flip(3), images, labels=labels)
+    assert found["protocol"]["extractor"] == {
+        "name": "efficientnet_lite0",
+        "sha256": efficientnet_lite0.SHA256,
+        "features": 1280,
+        "comparable": "everywhere",
+    }
+    assert found["protocol"]["preprocessing"] == EfficientNetLite0Extractor.preprocessing
+    assert (found["protocol"]["n_samples"], found["protocol"]["n_train"]) == (40, 40)
+    assert "classifier_score" in found["values"]  # of ImageNet's classes: no Inception Score, no coverage
+    assert not {"inception_score", "class_kl"} & set(found["values"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inception_is_taken_where_its_weights_are_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.delenv(inception.VARIABLE, raising=False)
+    said: list[str] = []
+    assert choose("auto", 1, True, said.append) == "lenet"
+    assert said == []
+    assert choose("auto", 3, True, said.append) == "efficientnet_lite0"
+    assert "Inception's weights are not at hand" in said[-1]
+    assert inception.VARIABLE in said[-1]
+    for choice in ("inception", "lenet", "digits"):
+        assert choose(choice, 3, True, said.append) == choice
+    assert len(said) == 1
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / inception.FILE).touch()
+    assert choose("auto", 3, False, said.append) == "inception"
+    assert "--extractor efficientnet_lite0" in said[-1]
+    (tmp_path / "checkpoints" / inception.FILE).unlink()
+    monkeypatch.setenv(inception.VARIABLE, str(tmp_path / "weights.pth"))
+    assert choose("auto", 3, False, said.append) == "inception"
+
+
 def test_a_classifier_trained_on_labels_is_kept_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: tuple[Tensor, Tensor]
 ) -> None:
@@ -184,7 +238,8 @@ def test_refusals_name_arguments_of_python(
     with pytest.raises(ValueError, match=r"somewhere is neither|somewhere does not exist"):
         gm_bench.evaluate(images, "somewhere")
     with pytest.raises(
-        ValueError, match=r"choose auto, inception, lenet, one that is in extractors .* pinned"
+        ValueError,
+        match=r"choose auto, efficientnet_lite0, inception, lenet, one that is in extractors .* pinned",
     ):
         gm_bench.evaluate(images, images, extractor="emoji")
 

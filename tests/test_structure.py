@@ -111,6 +111,11 @@ def test_imports_run_down(file: str) -> None:
         assert room(name) in allowed or any(name.startswith(f"gm_bench.{each}") for each in allowed), name
 
 
+def test_params_are_read_without_knowing_a_track() -> None:
+    above = {"tracks", "running", "tracking", "report", "cli"}
+    assert not {name for name in closure(["gm_bench.config"]) if room(name) in above}
+
+
 @pytest.mark.parametrize("file", [str(f) for f in MODULES if f.parts[:2] == ("gm_bench", "tracks")])
 def test_no_track_imports_another(file: str) -> None:
     own = Path(file).parts[2]
@@ -167,7 +172,7 @@ def test_metrics_networks_and_variants_do_not_touch_the_disk(file: str) -> None:
 def test_what_a_cell_runs_knows_neither_params_nor_screen_nor_store(module: str) -> None:
     """Their code is hashed: what they import makes cells stale when it changes."""
     for name in closure([f"gm_bench.{module}"]):
-        assert room(name) not in ("config", "running", "tracking", "cli"), name
+        assert room(name) not in ("config", "composition", "checking", "running", "tracking", "cli"), name
         assert name not in ("gm_bench.metrics.catalogue", "gm_bench.report.page", "gm_bench.report.charts"), (
             name
         )

@@ -74,9 +74,10 @@ def test_the_budget_is_counted_in_real_images(params: Params, blobs: Tensor, var
     job = job_of(params, variant)
     state, rows = run(job, blobs)
     lookers = 2 if variant == "bigan" else 1
-    per_round = lookers * state.updates["critic" if "critic" in state.updates else "model"] / state.rounds
+    per_round = lookers * job.recipe.updates["critic" if "critic" in state.updates else "model"]
     assert state.images == 3200
     assert state.rounds == 3200 / job.recipe.batch_size / per_round
+    assert state.updates == {player: n * state.rounds for player, n in job.recipe.updates.items()}
     assert rows[-1].images == 3200
     assert [r.images for r in rows] == sorted({r.images for r in rows})
 
@@ -266,6 +267,24 @@ def test_every_update_draws_its_own_noise_and_knows_its_progress(params: Params,
     assert model.progress == [i / 20 for i in range(20)]
 
 
+def test_progress_is_the_share_of_images_shown_within_a_round_too(
+    params: Params, blobs: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three critic updates show 192 images a round; the two generator updates show none."""
+    seen: list[tuple[str, float]] = []
+    loss = variants.find("wgan").loss
+
+    def spy(self: Variant, player: str, batch: Batch) -> dict[str, Tensor]:
+        seen.append((player, batch.progress))
+        return loss(self, player, batch)
+
+    monkeypatch.setattr(variants.find("wgan"), "loss", spy)
+    run(job_of(params, "wgan", 2 * 192, updates={"critic": 3, "generator": 2}), blobs)
+    shares = {"critic": [0, 1, 2], "generator": [3, 3]}
+    expected = [(p, (n + 3 * r) / 6) for r in (0, 1) for p in ("critic", "generator") for n in shares[p]]
+    assert seen == expected
+
+
 def test_closed_form_fits_are_called_around_the_loop(params: Params, blobs: Tensor) -> None:
     model = record(params, blobs, 8).model
     assert model.began_with == len(blobs)
@@ -289,10 +308,50 @@ def test_divergence_of_several_updates_per_round_names_the_round(params: Params,
     assert (state.divergence["step"], state.divergence["player"]) == (1, "critic")
 
 
-def test_linear_decay_reaches_zero_with_the_budget(params: Params, blobs: Tensor) -> None:
-    decaying = {"name": "adam", "lr": 0.5, "betas": [0.9, 0.999], "decay": "linear"}
-    state, _ = run(job_of(params, "vae", 64 * 4, optimisers={"model": decaying}), blobs)
-    assert state.optimisers["model"].param_groups[0]["lr"] == pytest.approx(0.5 * (1 - 3 / 4))
+@pytest.mark.parametrize(
+    ("variant", "updates", "decays"),
+    [
+        ("vae", {"model": 1}, {"model": "linear"}),
+        ("vae", {"model": 3}, {"model": "linear"}),
+        ("wgan", {"critic": 1, "generator": 1}, {"critic": "linear", "generator": "linear"}),
+        ("wgan", {"critic": 5, "generator": 1}, {"critic": "linear", "generator": "linear"}),
+        ("wgan", {"critic": 3, "generator": 2}, {"critic": "linear", "generator": "linear"}),
+        ("wgan", {"critic": 3, "generator": 2}, {"critic": "none", "generator": "linear"}),
+        ("wgan", {"critic": 3, "generator": 2}, {"critic": "linear", "generator": "none"}),
+        ("bigan", {"critic": 2, "generator": 3}, {"critic": "linear", "generator": "linear"}),
+    ],
+)
+def test_every_update_of_a_round_has_its_players_rate_for_the_images_shown_before(
+    params: Params, blobs: Tensor, variant: str, updates: dict[str, int], decays: dict[str, str]
+) -> None:
+    """In order, with each player's own rate less the share of the budget that was shown before the round.
+
+    Four rounds and a budget that ends within the last: 10 images less than they show.
+    """
+    lookers = set(updates) - (set() if variant == "bigan" else {"generator"})
+    per_round = 64 * sum(updates[player] for player in lookers)
+    n_images = 4 * per_round - 10
+    rates = dict(zip(updates, (4e-3, 3e-4), strict=False))
+    optimisers = {
+        player: {"name": "rmsprop", "lr": rates[player], "alpha": 0.9, "decay": decays[player]}
+        for player in updates
+    }
+    job = job_of(params, variant, n_images, updates=updates, optimisers=optimisers)
+    state = start(job, (1, 8, 8), 10, CPU)
+    used: list[tuple[str, float]] = []
+    for player, optimiser in state.optimisers.items():
+        optimiser.register_step_pre_hook(
+            lambda o, args, kwargs, player=player: used.append((player, o.param_groups[0]["lr"]))
+        )
+    run(job, blobs, state)
+    expected = [
+        (player, rates[player] * (1 - shown / n_images if decays[player] == "linear" else 1))
+        for shown in (0, per_round, 2 * per_round, 3 * per_round)
+        for player, n in updates.items()
+        for _ in range(n)
+    ]
+    assert [player for player, _ in used] == [player for player, _ in expected]
+    assert [rate for _, rate in used] == pytest.approx([rate for _, rate in expected], rel=1e-12)
 
 
 def test_cost_counts_what_was_done(params: Params, blobs: Tensor) -> None:

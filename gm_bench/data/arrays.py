@@ -18,6 +18,8 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 IMAGES_KEY = "images"
 CHANNELS = (1, 3)
+RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0)}  # what floats may be said to span
+TOLERATED = 1e-3  # of the range: what rounding of half precision leaves outside
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -103,6 +105,29 @@ def as_images(array: NDArray[np.uint8], where: str) -> tuple[NDArray[np.uint8], 
     return (array if first else array.transpose(0, 3, 1, 2)), n_draws
 
 
+def from_floats(array: NDArray[Any], bounds: tuple[float, float], where: str) -> NDArray[np.uint8]:
+    """Floats in a range that the user names → uint8, rounded to the nearest level.
+
+    Args:
+        bounds: what is black and what is white.
+
+    Raises:
+        DataError: no floats, or a value outside of the range by more than rounding.
+    """
+    low, high = bounds
+    if not np.issubdtype(array.dtype, np.floating):
+        raise DataError(f"{where} is {array.dtype}, and --range is for floats: leave it away")
+    least, most = (float(array.min()), float(array.max())) if array.size else (low, high)
+    slack = (high - low) * TOLERATED
+    if not (least >= low - slack and most <= high + slack):  # so NaN is refused too
+        raise DataError(
+            f"{where} runs from {least:.6g} to {most:.6g}, but --range says {low:g} to {high:g}: clip it, or "
+            "give its true range"
+        )
+    scaled = (array.astype(np.float64) - low) * (255 / (high - low))
+    return scaled.round().clip(0, 255).astype(np.uint8)
+
+
 def hint(array: NDArray[Any]) -> str:
     """How numbers of another type become uint8, judged by their range."""
     if array.dtype == bool:
@@ -113,9 +138,9 @@ def hint(array: NDArray[Any]) -> str:
         return "it holds NaN or inf, so the program that made it went wrong"
     low, high = array.min(), array.max()
     if low >= 0 and high <= 1:
-        return "for values in 0 to 1 save (x * 255).round().astype('uint8')"
+        return "for values in 0 to 1 save (x * 255).round().astype('uint8'), or give --range 0,1"
     if low >= -1 and high <= 1:
-        return "for values in -1 to 1 save (x * 127.5 + 127.5).round().astype('uint8')"
+        return "for values in -1 to 1 save (x * 127.5 + 127.5).round().astype('uint8'), or give --range -1,1"
     if low >= 0 and high <= 255:
         return "for values in 0 to 255 save x.round().astype('uint8')"
     return f"its values run from {low:.6g} to {high:.6g}; scale them to 0 to 255, round, and save as uint8"

@@ -112,6 +112,10 @@ def load(loader: str, /, **options: Any) -> Dataset:
         return validate_call(config=ConfigDict(strict=True))(read)(**options)
     except ValidationError as error:
         raise DataError(_sentence(loader, allowed, error)) from None
+    except DataError:
+        raise
+    except ValueError as error:  # of what a loader calls, such as a split that cannot be drawn
+        raise DataError(str(error)) from error
 
 
 def known_loaders() -> list[str]:

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gm_bench.data.arrays import IMAGES_KEY, as_images, as_numpy, choose, hint, load_arrays
+from gm_bench.data.arrays import (
+    IMAGES_KEY,
+    RANGES,
+    as_images,
+    as_numpy,
+    choose,
+    from_floats,
+    hint,
+    load_arrays,
+)
 from gm_bench.data.dataset import DataError
 from gm_bench.data.labels import read_labels
 from gm_bench.data.listing import list_images
@@ -37,10 +46,12 @@ class Wanted:
     Args:
         channels: 1 (ITU-R 601 luma) or 3 (grey repeated).
         size: side in pixels to which the central square of each is resized, bicubic with antialiasing.
+        bounds: what floats in a file or in memory have for black and white; they are never guessed.
     """
 
     channels: int | None = None
     size: int | None = None
+    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,20 @@ def read_images(
     if not allow_low_range:
         check_range(found.images, deep, str(path), LOW_RANGE_OPTION)
     return found
+
+
+def bounds_of(text: str | None) -> tuple[float, float] | None:
+    """What floats span, as a user says it; None where nothing is said.
+
+    Raises:
+        DataError: anything but the known ranges.
+    """
+    if text is None:
+        return None
+    known = text.replace(" ", "")
+    if known not in RANGES:
+        raise DataError(f"--range is '{text}'; allowed: {' and '.join(RANGES)}")
+    return RANGES[known]
 
 
 def from_memory(
@@ -196,6 +221,11 @@ def _from_arrays(
 ) -> Foreign:
     name = choose(arrays, key, path)
     array = arrays[name]
+    scaled: tuple[str, ...] = ()
+    if wanted.bounds is not None:
+        array = from_floats(array, wanted.bounds, f"'{name}' of {path}")
+        low, high = wanted.bounds
+        scaled = (f"floats from {low:g} to {high:g} rounded to 0 ... 255",)
     if array.dtype != np.uint8:
         raise DataError(f"'{name}' of {path} is {array.dtype}, not uint8: {hint(array)}")
     images, n_draws = as_images(array, f"'{name}' of {path}")
@@ -221,7 +251,7 @@ def _from_arrays(
         labels,
         classes,
         n_draws,
-        _conversions(wanted, n_reshaped, len(images)),
+        (*scaled, *_conversions(wanted, n_reshaped, len(images))),
         tuple(_not_read(unread, arrays, path)),
     )
 

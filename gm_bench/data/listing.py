@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gm_bench.data.dataset import DataError
+from gm_bench.data.fingerprint import SUFFIXES
 from gm_bench.data.ownership import OWNED, check_source, is_own
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 N_NAMED = 3  # of each kind of file that is not read
 
 

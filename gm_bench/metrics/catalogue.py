@@ -220,6 +220,8 @@ IMAGES = Catalogue(
         _row("duplicates", "Duplicates", "↓", "Share of images nearer to a training image than nearly all "
              "held-out ones are.", fixed=True),
         _row("duplicates_exact", "Exact duplicates", "↓", "Share of images that are a training image."),
+        _row("distinct", "Distinct images", "↑", "Share of the images that is left where repeats are counted "
+             "once."),
         _row("classes_hit", "Classes", "↑", "Classes that at least one image is taken for."),
         _row("class_kl", "Class KL", "↓", "KL divergence of the images' classes from those of the training "
              "images.", unit="nats"),

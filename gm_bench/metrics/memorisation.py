@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+LEAST_LEAK = 0.01  # share of held-out images
+LEAK = 0.25  # of the median distance of held-out images to their nearest training image
+
 
 @dataclass(frozen=True)
 class Memorisation:
@@ -54,6 +57,47 @@ def memorisation(fake_squared: Tensor, held_out_squared: Tensor, quantile: float
         duplicates=share_of_duplicates(fake_squared, limit),
         exact=share_of_duplicates(fake_squared, 0.0),
     )
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Held-out images that training images resemble too much, as where frames of a film are split at random.
+
+    Args:
+        exact: those with the very features of a training image.
+        near: those nearer to one than `LEAK` of the median distance, the exact ones among them.
+        of: held-out images.
+    """
+
+    exact: int
+    near: int
+    of: int
+
+    @property
+    def sentence(self) -> str:
+        """What it does to the numbers; empty where there is next to nothing of it."""
+        if self.near < LEAST_LEAK * self.of:
+            return ""
+        return (
+            f"{self.near:,} of {self.of:,} held-out images have a near duplicate among the training images "
+            f"({self.exact:,} of them exact), so the floor is too low, and a model that copies looks good: "
+            "keep what belongs together on one side of the split (groups of the loader folder), or remove "
+            "duplicates"
+        )
+
+
+def leak(held_out_squared: Tensor) -> Leak:
+    """How many held-out images have a near duplicate among the training images.
+
+    Distances of independent images to their nearest lie about their median; a share far below it comes of
+    images that belong together. This suite's own rule.
+
+    Args:
+        held_out_squared: squared distance of each held-out image to its nearest training image, (n,).
+    """
+    distances = held_out_squared.double().sqrt()
+    near = (distances < LEAK * distances.median()) | (distances == 0)
+    return Leak(int((distances == 0).sum()), int(near.sum()), len(distances))
 
 
 def duplicate_limit(held_out_squared: Tensor, quantile: float) -> float:

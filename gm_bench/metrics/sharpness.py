@@ -1,5 +1,8 @@
 """Sharpness of images, which averaging over possible images takes away."""
 
+import math
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
@@ -30,11 +33,29 @@ def laplacian_variance(images: Tensor) -> float:
         )
     if min(images.shape[2:]) < 3:
         raise ValueError(f"sharpness needs images of at least 3×3, not {images.shape[2]}×{images.shape[3]}")
+    total = 0.0
+    for variances in _variances(images):
+        total += float(variances.sum())
+    return total / len(images)
+
+
+def ratio_spread(images: Tensor) -> float:
+    """Standard deviation of the ratio of two such means, each of another n images of the same kind.
+
+        √(2 / n) sd(v) / mean(v), v the images' own variances
+
+    Args:
+        images: uint8 (n, C, H, W) that stand for the kind; not all of one colour.
+    """
+    variances = torch.cat(list(_variances(images)))
+    return math.sqrt(2 / len(images)) * float(variances.std() / variances.mean())
+
+
+def _variances(images: Tensor) -> Iterator[Tensor]:
+    """Variance of the Laplacian of each image, float64, in batches."""
     channels = images.shape[1]
     kernel = KERNEL.repeat(channels, 1, 1, 1).to(images.device)
-    total = 0.0
     for batch in images.split(BATCH_SIZE):
         # whole numbers up to 1,020: exact in float32
         edges = conv2d(batch.float(), kernel, groups=channels).double()
-        total += float(edges.flatten(1).var(dim=1, correction=0).sum())
-    return total / len(images)
+        yield edges.flatten(1).var(dim=1, correction=0)

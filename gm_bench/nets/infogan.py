@@ -5,6 +5,7 @@ from typing import ClassVar
 from torch import nn
 
 from gm_bench.nets.network import Network, Norm
+from gm_bench.nets.places import ImageConv2d, ImageConvTranspose2d, ToMaps, ToRow
 
 
 class InfoGAN(Network):
@@ -43,22 +44,22 @@ class InfoGAN(Network):
             nn.Linear(1024, n_inner),
             nn.BatchNorm1d(n_inner),
             nn.LeakyReLU(0.2),
-            nn.Unflatten(1, (128, self.quarter, self.quarter)),
+            ToMaps((128, self.quarter, self.quarter)),
             nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1),
             nn.BatchNorm2d(64),
             nn.LeakyReLU(0.2),
-            nn.ConvTranspose2d(64, n_channels, 4, stride=2, padding=1),
+            ImageConvTranspose2d(64, n_channels, 4, stride=2, padding=1),
         )
 
     def _body(self, n_channels: int, norm: Norm) -> tuple[nn.Module, int]:
         batch = norm == "batch"
         layers = nn.Sequential(
-            nn.Conv2d(n_channels, 64, 4, stride=2, padding=1),
+            ImageConv2d(n_channels, 64, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(64, 128, 4, stride=2, padding=1),
             nn.BatchNorm2d(128) if batch else nn.Identity(),
             nn.LeakyReLU(0.2),
-            nn.Flatten(),
+            ToRow(),
             nn.Linear(128 * self.quarter**2, 1024),
             nn.BatchNorm1d(1024) if batch else nn.Identity(),
             nn.LeakyReLU(0.2),

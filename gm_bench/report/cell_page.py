@@ -49,6 +49,7 @@ def render(
             source=result.origin.source,
             siblings=[(f"seed {other.seed}", None if other == cell else other.page) for other in siblings],
             failures=failures(result, display),
+            verdict=display.cell_verdict(result, floor, floor_sd),
             against=f"against {n_samples:,} held-out images" if n_samples else "",
             n_draws=n_draws,
             scores=[

@@ -38,8 +38,16 @@ def _no_sentences(board: Leaderboard, dataset: str) -> list[str]:
     return []
 
 
+def _no_verdicts(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
+    return {}
+
+
 def _no_marks(board: Leaderboard, dataset: str) -> dict[tuple[str, str], str]:
     return {}
+
+
+def _no_verdict(result: CellResult, floor: Mapping[str, float], floor_sd: Mapping[str, float]) -> list[str]:
+    return []
 
 
 def _no_facts(entry: Entry) -> Json:
@@ -68,10 +76,12 @@ class Display:
         charts: (board, dataset, its cells) → charts.
         summary: (board, dataset) → what stands beside the dataset's name.
         notes: (board, dataset) → what has to be known of single rows.
+        verdicts: (board, dataset) → variant → what its row says in words, beyond noise.
         marks: (board, dataset) → signs that stand behind values, by (variant, metric).
         starred: whether an entry carries a star, which a note explains.
         row_facts: what an entry's row in leaderboard.json has besides.
         failures: what went wrong in a cell besides divergence, one sentence each.
+        cell_verdict: (cell, floor, its standard deviation) → what its metrics say in words.
         cell_facts: terms and texts that stand under the protocol on a cell's page.
         samples: what a cell drew, as pictures; None where samples are no pictures.
         real: (dataset, n) → n real images of its test split, uint8 (n, C, H, W).
@@ -87,10 +97,12 @@ class Display:
     charts: Callable[[Leaderboard, str, Sequence[CellResult]], list[Chart]]
     summary: Callable[[Leaderboard, str], str] = _no_summary
     notes: Callable[[Leaderboard, str], list[str]] = _no_sentences
+    verdicts: Callable[[Leaderboard, str], Mapping[str, Sequence[str]]] = _no_verdicts
     marks: Callable[[Leaderboard, str], Mapping[tuple[str, str], str]] = _no_marks
     starred: Callable[[Entry], bool] = _no_star
     row_facts: Callable[[Entry], Json] = _no_facts
     failures: Callable[[CellResult], list[str]] = _nothing_of_cell
+    cell_verdict: Callable[[CellResult, Mapping[str, float], Mapping[str, float]], list[str]] = _no_verdict
     cell_facts: Callable[[CellResult], list[tuple[str, str]]] = _nothing_of_cell
     samples: Callable[[CellResult], Samples] | None = None
     real: Callable[[str, int], Tensor] | None = None

@@ -10,20 +10,24 @@ from rich.text import Text
 
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.formatting import number
-from gm_bench.results.regression import Comparison, Verdict
+from gm_bench.results.comparing import Comparison, Verdict
+from gm_bench.results.leaderboard import Key
 
-HEADER = ("dataset", "variant", "metric", "before", "after", "difference", "noise (sd)", "limit", "")
+HEADER = ("dataset", "variant", "metric", "before", "after", "difference", "noise (sd)", "limit", "seeds", "")
+N_OF_TEXT = 3  # columns of text before those of numbers
 SIGNS = {"worse": "✗ worse", "better": "✓ better", "same": ""}
 STYLES = {"worse": "red", "better": "green", "same": ""}
 
 
-def rich_table(comparisons: Sequence[Comparison], caption: str, catalogue: Catalogue) -> Table:
-    """One line per comparison."""
+def rich_table(verdict: Verdict, caption: str, catalogue: Catalogue) -> Table:
+    """One line per comparison, and per variant that did not change."""
     table = Table(caption=Text(caption), caption_justify="left", box=box.SIMPLE_HEAD)
     for i, name in enumerate(HEADER):
-        table.add_column(name, justify="left" if i < 3 or i == 8 else "right", no_wrap=True)
-    for comparison in comparisons:
+        table.add_column(name, justify="right" if i >= N_OF_TEXT and name else "left", no_wrap=True)
+    for comparison in verdict.comparisons:
         table.add_row(*map(Text, _line(comparison, catalogue)), style=STYLES[comparison.outcome])
+    for key in verdict.unchanged:
+        table.add_row(*map(Text, _unchanged(key)))
     return table
 
 
@@ -36,7 +40,7 @@ def to_markdown(verdict: Verdict, heading: str, catalogue: Catalogue) -> str:
         parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in sentences))
     if differing:
         parts.append(_markdown_table(differing, catalogue))
-    table = _markdown_table(verdict.comparisons, catalogue)
+    table = _markdown_table(verdict.comparisons, catalogue, verdict.unchanged)
     parts.append(
         f"<details><summary>All {len(verdict.comparisons)} comparisons</summary>\n\n{table}\n\n</details>"
     )
@@ -51,13 +55,16 @@ def in_one_sentence(verdict: Verdict) -> str:
         f"{len(verdict.comparisons) - len(verdict.worse) - len(verdict.better)} within noise",
     ]
     cells = f", {len(verdict.failures)} missing or diverged" if verdict.failures else ""
-    return f"{'Passed' if verdict.passed else 'Regression'}: {', '.join(counts)}{cells}."
+    said = f"{'Passed' if verdict.passed else 'Regression'}: {', '.join(counts)}{cells}"
+    unchanged = ", ".join("/".join(key) for key in verdict.unchanged)
+    return f"{said}; unchanged: {unchanged}." if unchanged else f"{said}."
 
 
 READING = (
     "Noise: standard deviation of the difference that seeds and draws alone make. A difference counts where "
     "it exceeds the limit, which takes the number of comparisons into account; of metrics with → a number, "
-    "differences of the distance from it are meant."
+    "differences of the distance from it are meant. Seeds: of the baseline, of the candidate. Unchanged: all "
+    "values are the baseline's to the last bit, and nothing is tested."
 )
 
 
@@ -70,11 +77,16 @@ def _line(comparison: Comparison, catalogue: Catalogue) -> list[str]:
         catalogue.title(comparison.metric),
         number(comparison.before, digits),
         number(comparison.after, digits),
-        _difference(comparison, ratio, digits),
+        difference(comparison, catalogue),
         _amount(comparison.noise, ratio, digits),
         _amount(comparison.limit, ratio, digits),
+        f"{comparison.seeds[0]}, {comparison.seeds[1]}",
         SIGNS[comparison.outcome],
     ]
+
+
+def _unchanged(key: Key) -> list[str]:
+    return [*key, "all", *[""] * (len(HEADER) - N_OF_TEXT - 1), "unchanged"]
 
 
 def decimals(comparison: Comparison, ratio: bool) -> int:
@@ -85,22 +97,26 @@ def decimals(comparison: Comparison, ratio: bool) -> int:
     return min(max(1 - math.floor(math.log10(noise)), 0), 6) if noise > 0 else 3
 
 
-def _difference(comparison: Comparison, ratio: bool, digits: int) -> str:
+def difference(comparison: Comparison, catalogue: Catalogue) -> str:
     """After less before; in percent where the metric is compared by ratio."""
+    ratio = catalogue.is_relative(comparison.metric)
     if ratio:
         change = math.expm1(comparison.shift)
         return f"{'+' if change > 0 else ''}{number(100 * change, 1)} %"
     change = comparison.after - comparison.before
-    return f"{'+' if change > 0 else ''}{number(change, digits)}"
+    return f"{'+' if change > 0 else ''}{number(change, decimals(comparison, ratio))}"
 
 
 def _amount(value: float, ratio: bool, digits: int) -> str:
     return f"{number(100 * math.expm1(value), 1)} %" if ratio else number(value, digits)
 
 
-def _markdown_table(comparisons: Sequence[Comparison], catalogue: Catalogue) -> str:
-    rule = ["---"] * 3 + ["---:"] * 5 + ["---"]
-    lines = [HEADER, rule, *(list(map(_escaped, _line(comparison, catalogue))) for comparison in comparisons)]
+def _markdown_table(
+    comparisons: Sequence[Comparison], catalogue: Catalogue, unchanged: Sequence[Key] = ()
+) -> str:
+    rule = ["---"] * N_OF_TEXT + ["---:"] * (len(HEADER) - N_OF_TEXT - 1) + ["---"]
+    found = [*(_line(comparison, catalogue) for comparison in comparisons), *map(_unchanged, unchanged)]
+    lines = [HEADER, rule, *(list(map(_escaped, line)) for line in found)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

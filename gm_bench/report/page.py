@@ -102,6 +102,7 @@ def _section(
             _row(entry, board, digits, place, colours[entry.family], results, display, marks)
             for entry in entries
         ],
+        "verdicts": list(display.verdicts(board, dataset).items()),
         "notes": notes(board, dataset, display),
         "protocol": [line.partition(": ")[::2] for line in in_words(board, dataset, display)],
     }

@@ -21,6 +21,8 @@ from gm_bench.report.formatting import (
 from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import FLOOR, REAL, divergence_place
 
+COMPARABLE = "Extractor: "  # how the sentence of a protocol begins that says so
+
 
 def to_markdown(board: Leaderboard, display: Display) -> str:
     """A section per dataset: main table, which seeds diverged, the protocol in words, other metrics."""
@@ -31,6 +33,7 @@ def to_markdown(board: Leaderboard, display: Display) -> str:
         said = (*notes(board, dataset, display), *in_words(board, dataset, display))
         parts = [
             _markdown_table(_text_table(board, dataset, main, display), n_left=3),
+            *_verdicts(board, dataset, display),
             "\n".join(f"- {_markdown(line)}" for line in said),
         ]
         if rest:
@@ -38,6 +41,15 @@ def to_markdown(board: Leaderboard, display: Display) -> str:
             parts.append(f"The other metrics:\n\n{table}")
         sections.append(f"## {dataset}\n\n" + "\n\n".join(parts) + "\n")
     return "# Leaderboard\n\n" + "\n".join(sections)
+
+
+def _verdicts(board: Leaderboard, dataset: str, display: Display) -> list[str]:
+    """Markdown of what each row says in words; nothing where the track says nothing."""
+    lines = [
+        f"- {_markdown(variant)}: {_markdown(' '.join(sentences))}"
+        for variant, sentences in display.verdicts(board, dataset).items()
+    ]
+    return ["In words, where beyond noise:\n\n" + "\n".join(lines)] if lines else []
 
 
 def main_table(board: Leaderboard, dataset: str, display: Display) -> list[list[str]]:
@@ -57,7 +69,10 @@ def rich_tables(board: Leaderboard, display: Display) -> list[Table]:
     tables = []
     for dataset in board.datasets:
         header, *lines = main_table(board, dataset, display)
-        caption = "\n".join((*notes(board, dataset, display), *in_words(board, dataset, display)[:3]))
+        said = in_words(board, dataset, display)
+        of_variants = [f"{v}: {' '.join(each)}" for v, each in display.verdicts(board, dataset).items()]
+        scope = [line for line in said[3:] if line.startswith(COMPARABLE)]  # with what it may be compared
+        caption = "\n".join((*of_variants, *notes(board, dataset, display), *said[:3], *scope))
         table = Table(
             title=Text(dataset),
             caption=Text(caption),

@@ -66,7 +66,8 @@ class Entry:
         n_finished: how many of them did not diverge.
         metrics: over the seeds that finished, in their order.
         cost: means over the seeds that finished, or over all where none did.
-        divergences: where the others broke off, by seed; empty where the entry was read from a file.
+        divergences: where the others broke off, by seed; nothing of the place, or of the seeds of an old
+            file, where the entry was read from one.
         rank: by the ordering metric, shared with rows that cannot be told apart; None where no noise is
             known or no seed finished.
         details: what the track keeps of every cell, by seed; the track alone reads it.
@@ -197,6 +198,7 @@ def to_json(board: Leaderboard, facts: Mapping[Key, Json] | None = None) -> dict
                 "rank": entry.rank,
                 "seeds": list(entry.seeds),
                 "status": entry.status,
+                "diverged": sorted(entry.divergences),
                 **((facts or {}).get((dataset, entry.variant), {})),
                 "metrics": {
                     name: {
@@ -413,6 +415,7 @@ def _entry_of(row: Json) -> Entry:
         n_finished={OK: len(seeds), "diverged": 0}.get(str(status), longest),
         metrics=metrics,
         cost={"budget": row["cost"]["budget"]} | row["cost"],
+        divergences={int(seed): {} for seed in row.get("diverged", ())},
         rank=row.get("rank"),
     )
 

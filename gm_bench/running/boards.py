@@ -5,7 +5,7 @@ their own too, which boards share: DVC lets an output belong to one stage only.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import yaml
 
 from gm_bench.config import ConfigError, Params
 from gm_bench.running.code import find
+from gm_bench.tracks.audit.stages import audit_settings
 
 MAIN = Path("dvc.yaml")
 FOLDER = Path("boards")
@@ -21,6 +22,7 @@ RESOLVE_DATA = "resolve_data"
 DATASET_STAGES = (RESOLVE_DATA, "fetch", "extractor", "reference")
 SHARED = ("resolve", "leaderboard")  # stages that a track without its own takes from dvc.yaml
 RESERVED = ("datasets", "audit")
+MORE = ".more"  # no board of params.yaml can have this in its name
 HEAD = f"# Written by gm-bench run --board: edit params.yaml and {MAIN} instead.\n"
 
 
@@ -119,10 +121,32 @@ def write(params: Params, board: str) -> None:
 def write_audit(params: Params) -> Path:
     """Write the dvc.yaml of the audit and those of its datasets; which file it is."""
     main = _read(MAIN)
-    for dataset in params.audit.datasets:
+    for dataset in audit_settings(params).datasets:
         _write_dataset(params, main, dataset)
     file = FOLDER / "audit" / MAIN.name
     _write(file, _read(template_of("audit"))["stages"], [])
+    return file
+
+
+def more_of(board: str) -> str:
+    """What a board is called as far as it has more seeds than params.yaml says."""
+    return board + MORE
+
+
+def write_more(params: Params, board: str, dataset: str, variant: str, seeds: Sequence[int]) -> Path:
+    """Write the dvc.yaml of seeds that a board does not have, of one variant; which file it is.
+
+    They depend on what the board's own cells depend on, written under the name of `more_of`.
+    """
+    template = _template(params, board)
+    axes = {"dataset": [dataset], "variant": [variant], "seed": list(seeds)}
+    stages = {
+        name: {**stage, "matrix": {axis: axes[axis] for axis in stage["matrix"]}}
+        for name, stage in template["stages"].items()
+        if "seed" in stage.get("matrix", {})
+    }
+    file = FOLDER / more_of(board) / dataset / variant / MAIN.name
+    _write(file, stages, [{"board": more_of(board)}])
     return file
 
 

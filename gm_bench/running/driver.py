@@ -2,15 +2,17 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import typer
 
 from gm_bench.cell import parse_cell
-from gm_bench.config import Params, load_params
-from gm_bench.running import boards, repository, runner
+from gm_bench.config import ConfigError, Params, load_params
+from gm_bench.running import boards, repository, runner, warm
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
+from gm_bench.tracks.settings import check_board, check_boards
 
 
 def run(board: str | None, jobs: int, device: str | None, **axes: str | None) -> None:
@@ -21,23 +23,30 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
         axes: datasets, variants, seeds: comma-separated values that cut the board down, or None.
 
     Raises:
+        ConfigError: the board cannot be run.
         ValueError: a dataset or a cell failed; what was finished is kept.
     """
     params = load_params()
     name = board or params.default_board
+    check_board(params, name)
     environ = runner.environment(device)
     part = runner.part_of(params, name, **axes)
-    with runner.alone(typer.echo):
+    with runner.alone(typer.echo), ExitStack() as stack:
         runner.prepare(params, name, environ)
+        fetching = [runner.fetch_chain(params, name, dataset) for dataset in part.datasets]
+        if _bring_up_to_date("fetch", fetching, name, params, jobs, environ, stack):
+            params = load_params()  # numbers may follow from what was fetched
+            runner.prepare(params, name, environ)
+        _refuse(params, name)
         cells = [
             cell
             for cell in params.cells(name)
             if cell.dataset in part.datasets and cell.variant in part.variants and cell.seed in part.seeds
         ]
         datasets = [runner.dataset_chain(params, name, dataset) for dataset in part.datasets]
-        _bring_up_to_date("datasets", datasets, name, params, jobs, environ)
+        _bring_up_to_date("datasets", datasets, name, params, jobs, environ, stack)
         chains = [runner.cell_chain(params, cell) for cell in cells]
-        _bring_up_to_date("cells", chains, name, params, jobs, environ)
+        _bring_up_to_date("cells", chains, name, params, jobs, environ, stack)
         missing = [cell for cell in params.cells(name) if not (cell.folder / "metrics.json").exists()]
         if missing:
             typer.echo(
@@ -64,6 +73,7 @@ def show_inventory(board: str | None) -> None:
     from gm_bench.variants.base.contract import find
 
     params = load_params()
+    check_boards(params)
     name = board or params.default_board
     runner.prepare(params, name, runner.environment())
     descriptions = {variant: (find(variant).family, find(variant).source) for variant in params.variants}
@@ -72,35 +82,71 @@ def show_inventory(board: str | None) -> None:
 
 
 def show_cell(words: Sequence[str], board: str | None) -> None:
-    """Print all that is known of one cell."""
+    """Print all that is known of one cell; of a board or a dataset its numbers and where they come from."""
     from gm_bench.running import inspection
 
     params = load_params()
+    if len(words) == 1 and (words[0] in params.boards or words[0] in params.datasets):
+        for name, dataset in _pairs(params, words[0], board):
+            check_board(params, name)
+            screen().print(inspection.numbers(params, dataset, name))
+        return
     name = board or params.default_board
+    check_board(params, name)
     cell = parse_cell(words, name)
-    grid = params.board(name)
-    recipe = params.recipe(cell.variant, grid.recipe).model_dump(mode="json")
-    origins: Mapping[str, str] = params.origins(cell.variant, grid.recipe)
+    plan = params.plan(name, cell.dataset)
+    recipe = params.recipe(cell.variant, plan.recipe, plan.layers).model_dump(mode="json")
+    origins = {**params.origins(cell.variant, plan.recipe, plan.layers), "n_images": plan.origins["n_images"]}
     if cell in params.cells(name):
         runner.prepare(params, name, runner.environment())
         state = runner.cell_states(params, name, runner.stale_stages(params, name))[cell]
     else:
         state = f"not on the board {name}"
     file, stages = boards.file_of(params, name), boards.cell_stages(params, name)
-    screen().print(inspection.describe(cell, state, recipe, origins, grid.n_images, file, stages))
+    screen().print(inspection.describe(cell, state, recipe, origins, plan.n_images, file, stages))
+
+
+def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]]:
+    """(board, dataset) that a name stands for: all of a board, or a dataset on the first board with it."""
+    if name in params.boards:
+        return [(name, dataset) for dataset in params.boards[name].datasets]
+    with_it = [board] if board else [each for each, grid in params.boards.items() if name in grid.datasets]
+    if not with_it:
+        raise ConfigError(f"no board of params.yaml has the dataset {name}: add it to one")
+    return [(with_it[0], name)]
+
+
+def _refuse(params: Params, board: str) -> None:
+    """Raise where the board's track says that something does not fit the fetched data."""
+    if params.board(board).track == "generation":
+        from gm_bench.tracks.generation.refusals import refuse
+
+        refuse(params, board)
 
 
 def _bring_up_to_date(
-    title: str, chains: Sequence[Chain], board: str, params: Params, jobs: int, environ: dict[str, str]
-) -> None:
-    """Run those chains that have a stale stage, with a display and live curves."""
+    title: str,
+    chains: Sequence[Chain],
+    board: str,
+    params: Params,
+    jobs: int,
+    environ: dict[str, str],
+    stack: ExitStack,
+) -> bool:
+    """Run those chains that have a stale stage, with a display and live curves; whether there were any.
+
+    Args:
+        stack: ends the server of warm processes, which the first layer with something to do starts.
+    """
     from gm_bench.running.overview import RunDisplay
     from gm_bench.tracking.live import LiveCurves
 
     stale = runner.stale_stages(params, board, typer.echo)
     due = [chain for chain in chains if stale.keys() & set(chain.stages)]
     if not due:
-        return
+        return False
+    if warm.ADDRESS not in environ:
+        stack.enter_context(warm.server(environ))
     with RunDisplay(title, due) as display, LiveCurves(due, display.say):
         runner.run_layer(due, jobs, environ)
     failed = [chain.name for chain in due if chain.state == "failed"]
@@ -109,3 +155,4 @@ def _bring_up_to_date(
             f"{len(failed)} of {len(due)} {title} failed ({', '.join(failed)}); the reasons stand above, "
             "what was finished is kept, and the same command goes on from there"
         )
+    return True

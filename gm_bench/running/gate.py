@@ -5,6 +5,7 @@ Exit codes of `check`: 0 nothing got worse, 1 something did, 2 the two cannot be
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from gm_bench import io
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
 from gm_bench.results import regression
+from gm_bench.results.baseline import Baseline, of_board, read_baseline, read_board, to_json
+from gm_bench.results.comparing import NotComparable, Verdict
 from gm_bench.results.leaderboard import Leaderboard
-from gm_bench.results.regression import Baseline, NotComparable, Verdict
 from gm_bench.running import revision
+from gm_bench.running.more_seeds import MoreSeeds
 from gm_bench.running.stage import screen
 from gm_bench.tracks.track import find
 
@@ -25,7 +28,21 @@ HEADING = "Regression gate"
 TRACK = "generation"  # of files that do not name theirs
 
 
-def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) -> int:
+@dataclass(frozen=True)
+class Resolving:
+    """More seeds where it is unclear: so many of a variant at most, and cells side by side."""
+
+    most: int
+    jobs: int
+
+
+def check(
+    baseline: str,
+    leaderboard: Path,
+    update: bool,
+    summary: Path | None,
+    resolving: Resolving | None = None,
+) -> int:
     """Judge a leaderboard against a baseline, or accept it as the new one.
 
     Args:
@@ -33,6 +50,8 @@ def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) 
         leaderboard: file to be judged.
         update: write `leaderboard` into the file `baseline`; the verdict is shown but does not count.
         summary: Markdown is written there.
+        resolving: run more seeds of variants that look worse but cannot be told from noise; with `update` of
+            every variant, up to the bound. None for the seeds that the leaderboard has.
 
     Returns:
         The exit code.
@@ -40,8 +59,13 @@ def check(baseline: str, leaderboard: Path, update: bool, summary: Path | None) 
     try:
         board = _read_board(io.read_json(leaderboard), str(leaderboard))
         if update:
-            return _update(Path(baseline), board)
-        verdict = regression.check(_baseline(baseline), board)
+            return _update(Path(baseline), board, resolving)
+        accepted = _baseline(baseline)
+        if resolving is None:
+            verdict = regression.check(accepted, board)
+        else:
+            run = MoreSeeds(board, resolving.jobs).run
+            verdict = regression.judge(accepted, board, run, resolving.most)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"cannot compare: {' '.join(str(error).split())}\n")
         if summary:
@@ -78,18 +102,26 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
     _print(verdict, catalogue, gating=False)
 
 
-def _update(path: Path, board: Leaderboard) -> int:
+def _update(path: Path, board: Leaderboard, resolving: Resolving | None) -> int:
     """Write the new baseline; the spreads of the one before it are kept where they were measured alike."""
     earlier = _read_baseline(io.read_json(path), str(path)) if path.exists() else None
-    new = regression.of_board(board, revision.current(), earlier)
+    own = tuple(sorted({seed for entry in board.by_key.values() for seed in entry.seeds}))
+    if resolving is not None:
+        wanted = {
+            key: regression.more_seeds(entry.seeds, resolving.most - len(entry.seeds))
+            for key, entry in board.by_key.items()
+        }
+        board = MoreSeeds(board, resolving.jobs).run(wanted)
+    new = of_board(board, revision.current(), earlier, own)
     if not new.spreads:
         raise NotComparable(
             "a baseline needs two seeds or more of a variant: without them noise is not known"
         )
-    io.write_json(path, regression.to_json(new))
+    io.write_json(path, to_json(new))
     n_pooled = sum(spread.degrees for spread in new.spreads.values())
     screen().print(
         f"{path}: {len(board.by_key)} rows of revision {new.revision}, "
+        f"{max(len(entry.seeds) for entry in board.by_key.values())} seeds each, "
         f"noise known with {n_pooled} degrees of freedom in {len(new.spreads)} spreads",
         soft_wrap=True,
     )
@@ -122,12 +154,12 @@ def _board(name: str) -> Leaderboard:
 
 
 def _read_board(content: Any, name: str) -> Leaderboard:
-    return regression.read_board(content, name, _catalogue(content))
+    return read_board(content, name, _catalogue(content))
 
 
 def _read_baseline(content: Any, name: str) -> Baseline:
     of_board = content.get("leaderboard", content) if isinstance(content, dict) else content
-    return regression.read_baseline(content, name, _catalogue(of_board))
+    return read_baseline(content, name, _catalogue(of_board))
 
 
 def _catalogue(content: Any) -> Catalogue:
@@ -145,7 +177,7 @@ def _parsed(text: str, name: str) -> Any:
 
 def _print(verdict: Verdict, catalogue: Catalogue, gating: bool = True) -> None:
     console = screen()
-    console.print(rich_table(verdict.comparisons, READING, catalogue))
+    console.print(rich_table(verdict, READING, catalogue))
     for sentence in (*verdict.failures, *verdict.remarks):
         console.print(sentence, soft_wrap=True)
     if gating:

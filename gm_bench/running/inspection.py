@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gm_bench import io
 from gm_bench.cell import Cell
+from gm_bench.config import Params
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report.formatting import duration, number
 from gm_bench.results.schema import divergence_place
@@ -38,16 +39,15 @@ def describe(
         cell: which.
         state: fresh, stale, missing, or that it is not on the board.
         recipe: what params.yaml says now; what the cell was trained with is marked where it differs.
-        origins: where in params.yaml each value of the recipe stands, by dotted key.
+        origins: where each of these values stands in params.yaml or comes from, by dotted key.
         n_images: the budget that params.yaml says now.
         file: the dvc.yaml of the cell's stages.
         stages: their names, in order.
     """
     folder = cell.folder
-    places = {**origins, "n_images": f"boards.{cell.board}.n_images"}
     metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
     parts: list[RenderableType] = [Text(f"{cell}: {_state(state, metrics, cost)}", "bold")]
-    parts.append(_parameters({"n_images": n_images, **recipe}, places, cost))
+    parts.append(_parameters({"n_images": n_images, **recipe}, origins, cost))
     if metrics and metrics["values"]:
         parts.append(_metrics(metrics["values"]))
     if cost:
@@ -55,6 +55,23 @@ def describe(
     parts.append(_files(folder))
     parts.append(_commands(cell, file, stages))
     return Group(*parts)
+
+
+def numbers(params: Params, dataset: str, board: str) -> Table:
+    """Every number of a dataset and of a board's training on it, and where it comes from."""
+    table = _table("key", "value", "from")
+    table.title, table.title_justify = Text(f"{dataset} on the board {board}"), "left"
+    for key, each in params.numbers(dataset).items():
+        place = key if key == "n_validation" else f"protocol.{key}"
+        table.add_row(place, _shown(each.value), Text(each.origin))
+    plan = params.plan(board, dataset)
+    for key, value in plan.values.items():
+        table.add_row(key, _shown(value), Text(plan.origins[key]))
+    return table
+
+
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _read(path: Path) -> Json | None:

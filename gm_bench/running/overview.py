@@ -10,10 +10,11 @@ from rich.live import Live
 from rich.table import Table
 
 from gm_bench.cell import Cell
-from gm_bench.config import Params
+from gm_bench.config import NotFetchedError, Params
 from gm_bench.running.runner import LINES_OF_A_FAILURE, Chain, progress_of
 from gm_bench.running.stage import screen
 
+DERIVED = "derived"
 FINISHED = ("done", "failed", "stopped")
 
 
@@ -88,6 +89,15 @@ class RunDisplay:
         return table
 
 
+def _protocol(params: Params, dataset: str) -> tuple[str, str]:
+    """Extractor, and N × draws, as far as they are known."""
+    try:
+        protocol = params.dataset(dataset).protocol
+    except NotFetchedError:
+        return "after fetch", "after fetch"
+    return protocol.extractor, f"{protocol.n_samples:,} × {protocol.draws}"
+
+
 def print_inventory(
     params: Params, board: str, descriptions: Mapping[str, tuple[str, str]], states: Mapping[Cell, str]
 ) -> None:
@@ -103,8 +113,8 @@ def print_inventory(
             ", ".join(entry.datasets),
             str(len(entry.variants)),
             str(len(entry.seeds)),
-            entry.recipe,
-            f"{entry.n_images:,}",
+            entry.recipe or DERIVED,
+            f"{entry.n_images:,}" if entry.n_images else DERIVED,
         )
     datasets = Table("dataset", "on the board", "loader", "extractor", "N × draws", box=None)
     for name, dataset in params.datasets.items():
@@ -112,8 +122,7 @@ def print_inventory(
             name,
             "yes" if name in grid.datasets else "",
             dataset.source.loader,
-            dataset.protocol.extractor,
-            f"{dataset.protocol.n_samples:,} × {dataset.protocol.draws}",
+            *_protocol(params, name),
         )
     variants = Table("variant", "on the board", "family", "source", box=None)
     for name in params.variants:

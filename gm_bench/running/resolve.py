@@ -6,52 +6,60 @@ changed loss changes those of the variants that import it.
 
 import json
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from gm_bench.cell import RESOLVED, Cell, resolved_of_dataset
 from gm_bench.config import Params
 from gm_bench.running.code import code_hash
+from gm_bench.tracks.audit import stages as of_audit
+from gm_bench.tracks.modules import module_of
 from gm_bench.tracks.needs import Needs
+from gm_bench.tracks.settings import check_board, check_boards
 
 
 def dataset(params: Params, name: str, track: str = "generation") -> None:
-    """Write the files of a dataset's stages."""
-    stages = stages_of(track).of_dataset(params, name)
+    """Write the files of a dataset's stages.
+
+    Raises:
+        ConfigError: there is no such dataset, or a board that has it cannot be run.
+    """
+    check_boards(params, name)
+    stages = module_of(track, "stages").of_dataset(params, name)
     _write(RESOLVED / "datasets" / name, {resolved_of_dataset(name, s): n for s, n in stages.items()})
 
 
-def board(params: Params, name: str) -> None:
-    """Write the files of all cells of a board; those of cells that it no longer has go away."""
+def board(params: Params, name: str, under: str | None = None) -> None:
+    """Write the files of all cells of a board; those of cells that it no longer has go away.
+
+    Args:
+        under: another name to write them under, for cells that are made like those of the board.
+
+    Raises:
+        ConfigError: the board cannot be run.
+    """
+    check_board(params, name)
     grid = params.board(name)
-    stages = stages_of(grid.track)
+    stages = module_of(grid.track, "stages")
     needs = {
-        Cell(name, d, v, 0).resolved(stage): each
+        Cell(under or name, d, v, 0).resolved(stage): each
         for d in grid.datasets
         for v in grid.variants
         for stage, each in stages.of_cell(params, name, d, v).items()
     }
-    _write(RESOLVED / "boards" / name, needs)
+    _write(RESOLVED / "boards" / (under or name), needs)
 
 
 def audit(params: Params) -> None:
     """Write the files of the audit's stages."""
-    of_dataset = stages_of("audit").of_dataset
     _write(
         RESOLVED / "audit",
         {
             RESOLVED / "audit" / dataset / f"{stage}.json": needs
-            for dataset in params.audit.datasets
-            for stage, needs in of_dataset(params, dataset).items()
+            for dataset in of_audit.audit_settings(params).datasets
+            for stage, needs in of_audit.of_dataset(params, dataset).items()
         },
     )
-
-
-def stages_of(track: str) -> ModuleType:
-    """The module that says what the stages of a track depend on: of this package, or a dotted name's own."""
-    return import_module(f"{track if '.' in track else f'gm_bench.tracks.{track}'}.stages")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from gm_bench.cell import Cell
-from gm_bench.config import Board, ConfigError, Params
-from gm_bench.running import boards, repository
+from gm_bench.config import Board, ConfigError, NotFetchedError, Params
+from gm_bench.running import boards, repository, warm
+from gm_bench.tracks.settings import check_board
 
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
@@ -66,25 +67,53 @@ def board_chain(params: Params, board: str, stage: str) -> Chain:
     return Chain(stage, (boards.address(boards.file_of(params, board), stage),))
 
 
-def prepare(params: Params, board: str, environ: dict[str, str]) -> None:
+def prepare(params: Params, board: str, environ: dict[str, str]) -> bool:
     """Write the board's stages and let DVC run those that say what the others depend on.
 
+    Returns:
+        Whether all of that is known: what a dataset's numbers are derived from, fetch finds.
+
     Raises:
+        ConfigError: the board cannot be run.
         ValueError: DVC cannot work here, or failed; its own words are passed on.
     """
+    check_board(params, board)
     repository.check()
     boards.write(params, board)
-    resolving = board_chain(params, board, "resolve")
-    data = [
-        stage
-        for dataset in params.board(board).datasets
-        for stage in boards.dataset_stages(params, board, dataset)
-        if boards.RESOLVE_DATA in stage
-    ]
-    chain = Chain("resolve", (*data, *resolving.stages))
-    _run_chain(chain, environ, threading.Event())
-    if chain.state != "done":
+    datasets = params.board(board).datasets
+    known = all(is_known(params, board, dataset) for dataset in datasets)
+    stages = [each for name in datasets for each in _of_dataset(params, board, name, boards.RESOLVE_DATA)]
+    if known:
+        stages += board_chain(params, board, "resolve").stages
+    chain = Chain("resolve", tuple(stages))
+    if stages:
+        _run_chain(chain, environ, threading.Event())
+    if stages and chain.state != "done":
         raise ValueError("\n".join(chain.output[-LINES_OF_A_FAILURE:]))
+    return known
+
+
+def fetch_chain(params: Params, board: str, dataset: str) -> Chain:
+    """The first stage of a dataset alone; of no stages where its track has no such stage."""
+    return Chain(dataset, tuple(_of_dataset(params, board, dataset, "fetch")))
+
+
+def is_known(params: Params, board: str, dataset: str) -> bool:
+    """Whether every number of a dataset and of its training is given, or can be derived by now."""
+    if params.board(board).track != "generation":
+        return True
+    try:
+        params.dataset(dataset)
+        params.plan(board, dataset)
+    except NotFetchedError:
+        return False
+    return True
+
+
+def _of_dataset(params: Params, board: str, dataset: str, stage: str) -> list[str]:
+    """The stage of that name of a dataset, as DVC addresses it; empty where its track has none."""
+    stages = boards.dataset_stages(params, board, dataset)
+    return [each for each in stages if each.rpartition(":")[2].partition("@")[0] == stage]
 
 
 def part_of(params: Params, name: str, **axes: str | None) -> Board:
@@ -233,23 +262,18 @@ def _run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event)
 
 def _repro(chain: Chain, environ: dict[str, str]) -> int:
     """Let DVC bring the chain's stages up to date; its exit code."""
-    command = [*DVC, "repro", "--single-item", *chain.stages]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=environ,
-        bufsize=1,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+    reading, writing = os.pipe()
+    with open(reading, errors="replace", buffering=1) as lines:
+        try:
+            process = warm.start([*DVC, "repro", "--single-item", *chain.stages], environ, writing)
+        finally:
+            os.close(writing)
+        for line in lines:
             if line.startswith("Running stage '"):
                 chain.state = line.split("'")[1].partition("@")[0].rpartition(":")[2]
             if line.strip():
                 chain.output.append(line.rstrip())
-    return process.returncode
+    return process.wait()
 
 
 def publish(chain: Chain, environ: dict[str, str]) -> int:
@@ -258,12 +282,12 @@ def publish(chain: Chain, environ: dict[str, str]) -> int:
     Raises:
         KeyboardInterrupt: the user stopped, and the child has ended.
     """
-    with subprocess.Popen([*DVC, "repro", "--single-item", *chain.stages], env=environ) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()  # it got the same signal from the terminal
-            raise
+    process = warm.start([*DVC, "repro", "--single-item", *chain.stages], environ)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it got the same signal from the terminal
+        raise
 
 
 def environment(device: str | None = None) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """What declares a track, and how it is found by its name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from gm_bench.report.display import Display
+from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import Origin
+from gm_bench.tracks.modules import TrackError, module_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,17 @@ class Track(Display):
     metric_pairs: tuple[tuple[str, str], ...] = ()
 
 
-class TrackError(ValueError):
-    """There is no such track; the message says where it was looked for."""
+def with_notes(track: Track, said: Mapping[str, str]) -> Track:
+    """The track, whose tables say so of datasets too.
+
+    Args:
+        said: dataset → a sentence; empty where there is none.
+    """
+
+    def notes(board: Leaderboard, dataset: str) -> list[str]:
+        return [*filter(None, [said.get(dataset)]), *track.notes(board, dataset)]
+
+    return replace(track, notes=notes)
 
 
 def find(name: str) -> Track:
@@ -37,15 +47,10 @@ def find(name: str) -> Track:
     Raises:
         TrackError: there is no such module, or it declares no track.
     """
-    module = f"{name if '.' in name else f'gm_bench.tracks.{name}'}.track"
-    try:
-        track = import_module(module).TRACK
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        raise TrackError(f"there is no track '{name}': no module {module}") from None
-    except AttributeError:
-        raise TrackError(f"there is no track '{name}': {module} declares no TRACK") from None
+    module = module_of(name, "track")
+    track = getattr(module, "TRACK", None)
+    if track is None:
+        raise TrackError(f"there is no track '{name}': {module.__name__} declares no TRACK")
     if not isinstance(track, Track):
-        raise TrackError(f"{module}.TRACK is no track but {type(track).__name__}")
+        raise TrackError(f"{module.__name__}.TRACK is no track but {type(track).__name__}")
     return track

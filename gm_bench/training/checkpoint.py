@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench.training.job import Job
-from gm_bench.training.state import Progress, State
+from gm_bench.training.state import Progress, State, laid_out_as
 
 
 def training_key(job: Job, data_sha256: str, device: torch.device) -> str:
@@ -123,6 +123,9 @@ def _unpack(state: State, tensors: dict[str, Tensor], plain: dict[str, Any]) -> 
             owner, index, name = key.split(".")
             if owner == player:
                 entries.setdefault(int(index), {})[name] = tensor
+        for place, parameter in enumerate(optimiser.param_groups[0]["params"]):
+            entry = entries.get(place, {})
+            entry.update({name: laid_out_as(parameter, value) for name, value in entry.items()})
         optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
     for key, tensor in kinds["pending"].items():
         player, _, term = key.partition(".")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench.data.split import hold_out
-from gm_bench.reproducibility import make_deterministic
+from gm_bench.reproducibility import make_deterministic, set_precision
 from gm_bench.training.checkpoint import Checkpoint, training_key
 from gm_bench.training.cost import cost_of
 from gm_bench.training.job import Job
@@ -55,6 +55,7 @@ def fit(
         Interrupted: `stop_asked` became true; the same call goes on from there.
     """
     make_deterministic()
+    set_precision(job.recipe.tf32)
     source = data / "train.safetensors"
     shown, class_counts = _training_set(source, job.n_validation)
     state = start(job, _shape(shown), len(class_counts), device)

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from gm_bench.reproducibility import derive
+from gm_bench.training.capture import Capture
 from gm_bench.training.cost import OperationCount
 from gm_bench.training.job import Job
 from gm_bench.training.log import find_divergence, is_passed, read_losses
 from gm_bench.training.order import Order
 from gm_bench.training.recipe import Recipe
 from gm_bench.training.sampling import draw_snapshot
-from gm_bench.training.state import Interrupted, Progress, State
+from gm_bench.training.state import Interrupted, Progress, State, laid_out_as
 from gm_bench.variants.base.contract import Batch, Variant
 
 N_HISTORY_ROWS = 100
@@ -53,6 +54,19 @@ def train(
     generator = _default_generator(device)
     order = Order(job.seed, n, recipe.batch_size, device)
     parameters = {p: list(getattr(model, p).parameters()) for p in model.players}
+
+    def update(player: str, batch: Batch) -> dict[str, Tensor]:
+        """One update of a player; its terms, without a graph."""
+        terms = model.loss(player, batch)
+        gradients = torch.autograd.grad(terms["loss"], parameters[player])
+        for parameter, gradient in zip(parameters[player], gradients, strict=True):
+            parameter.grad = laid_out_as(parameter, gradient)
+        state.optimisers[player].step()
+        with torch.no_grad():
+            model.after_update(player)
+        return {term: value.detach() for term, value in terms.items()}
+
+    capture = Capture(update, data, generator) if recipe.capture and device.type == "cuda" else None
     began, saved_at, seconds_before = time.monotonic(), time.monotonic(), state.seconds
     images_before = state.images
     model.train()
@@ -68,19 +82,17 @@ def train(
             for player in model.players:
                 for _ in range(recipe.updates[player]):
                     generator.manual_seed(derive(job.seed, player, state.updates[player]))
-                    rows = order[state.images // recipe.batch_size]
-                    batch = Batch(generator, state.images / job.n_images, data, rows)
-                    terms = model.loss(player, batch)
-                    gradients = torch.autograd.grad(terms["loss"], parameters[player])
-                    for parameter, gradient in zip(parameters[player], gradients, strict=True):
-                        parameter.grad = gradient
-                    state.optimisers[player].step()
-                    with torch.no_grad():
-                        model.after_update(player)
+                    rows, progress = order[state.images // recipe.batch_size], state.images / job.n_images
+                    if capture is not None and state.rounds:
+                        terms, n_shown = capture(player, rows, state, progress)
+                    else:
+                        batch = Batch(generator, progress, data, rows)
+                        terms = update(player, batch)
+                        n_shown = batch.n_images_shown
                     state.updates[player] += 1
-                    state.images += batch.n_images_shown
+                    state.images += n_shown
                     for term, value in terms.items():
-                        state.pending.setdefault((player, term), []).append(value.detach())
+                        state.pending.setdefault((player, term), []).append(value)
         state.rounds += 1
         if state.average is not None and recipe.ema is not None:
             _follow(state.average, model, recipe.ema)
@@ -137,7 +149,11 @@ def _set_learning_rates(
     for player, optimiser in optimisers.items():
         choice = recipe.optimisers[player]
         if choice.decay == "linear":
-            optimiser.param_groups[0]["lr"] = choice.lr * (1 - progress)
+            group, lr = optimiser.param_groups[0], choice.lr * (1 - progress)
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
 
 
 @torch.no_grad()

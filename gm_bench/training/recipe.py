@@ -50,11 +50,16 @@ class Recipe(Frozen):
     holds constructor keywords of the variant; `ema`, where it is given, is the decay of an exponential moving
     average of the weights, which is then the model that is reported. `checkpoint` says whether that is the
     last model or the best snapshot of it, by FID against validation images.
+
+    On a GPU `capture` replays each player's update as one graph, which changes nothing but the time, and
+    `tf32` rounds the factors of products and convolutions to 10 bits, which changes the numbers.
     """
 
     batch_size: Annotated[int, Field(ge=2, strict=True)]
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     checkpoint: Literal["last", "best"] = "last"
+    capture: bool = False
+    tf32: bool = False
     updates: dict[Name, PositiveInt]
     optimisers: dict[Name, Optimiser]
     network: NetworkChoice

@@ -8,6 +8,7 @@ from gm_bench.config import load_params
 from gm_bench.reproducibility import resolve
 from gm_bench.running.stage import Device, run
 from gm_bench.tracks.audit.measuring import measure_dataset
+from gm_bench.tracks.audit.stages import audit_settings
 
 
 def main(
@@ -16,10 +17,8 @@ def main(
 ) -> None:
     """Write audit/DATASET/values.json: every metric of clean and of disturbed images."""
     params = load_params()
-    config = params.dataset(dataset).protocol
-    measure_dataset(
-        dataset, config, params.audit, resolve(device), say=lambda text: typer.echo(f"{dataset}: {text}")
-    )
+    config, plan = params.dataset(dataset).protocol, audit_settings(params)
+    measure_dataset(dataset, config, plan, resolve(device), say=lambda text: typer.echo(f"{dataset}: {text}"))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ from gm_bench.config import load_params
 from gm_bench.running.stage import run
 from gm_bench.tracks.audit.detection import judge_all
 from gm_bench.tracks.audit.report import figure, to_json, to_markdown
+from gm_bench.tracks.audit.stages import audit_settings
 
 REPORTS = Path("reports", "audit")
 
 
 def main(dataset: Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")]) -> None:
     """Write the table, the verdicts and the figure of one dataset's audit."""
-    noise_multiple = load_params().audit.noise_multiple
+    noise_multiple = audit_settings(load_params()).noise_multiple
     measured = io.read_json(Path("audit", dataset, "values.json"))
     verdicts = judge_all(measured, noise_multiple)
     picture = REPORTS / f"{dataset}.png"

@@ -136,9 +136,9 @@ def test_images_without_labels_lose_no_classes(subject: Subject) -> None:
 
 
 def test_wrong_plans_are_one_sentence(subject: Subject) -> None:
-    with pytest.raises(ValueError, match=r"audit\.strengths has no failure 'glitter'; known: noise_images"):
+    with pytest.raises(ValueError, match=r"tracks\.audit\.strengths has no failure 'glitter'; known: noise"):
         check_strengths({"glitter": [1]})
-    with pytest.raises(ValueError, match=r"audit\.strengths\.blur must grow"):
+    with pytest.raises(ValueError, match=r"tracks\.audit\.strengths\.blur must grow"):
         check_strengths({"blur": [0.2, 0.1]})
     big = AuditSet(n_samples=600, clean_draws=3, disturbed_draws=2)
     with pytest.raises(ValueError, match="three sets of 600 images cannot be dealt from 1,797"):

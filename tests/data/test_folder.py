@@ -57,6 +57,28 @@ def test_images_without_classes_have_no_labels(tmp_path: Path) -> None:
     assert dataset.test_labels.tolist() == [-1] * 2
 
 
+def test_a_path_may_begin_with_an_environment_variable(
+    classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_IMAGES", str(classes.parent))
+    options = {"n_test": 6, "split_seed": 0, "channels": 1}
+    found = load("folder", path="$SOME_IMAGES/images", **options)
+    assert found.came_from == str(classes)
+    assert torch.equal(found.train_images, load("folder", path=str(classes), **options).train_images)
+    for unset in (lambda: monkeypatch.delenv("SOME_IMAGES"), lambda: monkeypatch.setenv("SOME_IMAGES", "")):
+        unset()
+        with pytest.raises(
+            DataError, match=r"\$SOME_IMAGES/images: set the environment variable SOME_IMAGES to"
+        ):
+            load("folder", path="$SOME_IMAGES/images", **options)
+
+
+def test_signs_inside_a_path_are_letters(classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOMELY", "elsewhere")
+    odd = classes.rename(classes.parent / "5$HOMELY")
+    assert len(load("folder", path=str(odd), n_test=6, split_seed=0, channels=1).train_labels) == 6
+
+
 def test_a_given_test_folder_is_the_test_split(classes: Path, tmp_path: Path) -> None:
     paint(tmp_path / "held_out" / "dog" / "x.png", 200)
     options = {"path": str(classes), "test_path": str(tmp_path / "held_out"), "channels": 1}

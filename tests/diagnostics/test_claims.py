@@ -6,14 +6,19 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gm_bench.cell import Cell
-from gm_bench.config import load_params
+from gm_bench.config import ConfigError, load_params, parse_params
+from gm_bench.options import check_keywords
 from gm_bench.tracks.diagnostics import measuring
 from gm_bench.tracks.diagnostics.claim import about, at_least, at_most, find, names, run
+from gm_bench.tracks.diagnostics.stages import budget
 from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_interval, of_claim
+from gm_bench.tracks.settings import check_board
 
 ROOT = Path(__file__).parents[2]
+PARAMS = load_params(ROOT / "params.yaml")
 NEAR_ONE = about("a", "a", 1.0, 0.1, "")
 
 
@@ -61,20 +66,73 @@ def test_every_claim_says_what_it_needs_to(name: str) -> None:
         assert expected.low < expected.high
         assert expected.why
     assert claim.panels
-    recipes = load_params(ROOT / "params.yaml").claims[name]
-    for recipe in recipes:
-        if recipe != "all":
-            budget = load_params(ROOT / "params.yaml").claim(name, recipe)
-            assert set(budget) == {field.name for field in fields(claim.budget)}
+    for board, grid in PARAMS.boards.items():
+        if grid.track == "diagnostics" and name in grid.variants:
+            said = budget(PARAMS, board, name)
+            check_keywords(claim.budget, said, board, given=())
+            assert set(said) == {field.name for field in fields(claim.budget)}
 
 
 def test_what_is_no_claim_or_no_budget_is_named() -> None:
     with pytest.raises(ValueError, match=r"unknown claim 'gans_are_nice'; .*optimal_discriminator"):
         find("gans_are_nice")
-    with pytest.raises(ValueError, match=r"unknown key 'n_steps' in the entry claims\.optimal_discriminator"):
+    with pytest.raises(
+        ValueError,
+        match=r"unknown key 'n_steps' in the entry tracks\.diagnostics\.claims\.optimal_discriminator",
+    ):
         run("optimal_discriminator", 0, {"n_steps": 3})
     with pytest.raises(ValueError, match=r"n_updates is 1\.5; allowed: a whole number"):
         run("optimal_discriminator", 0, {"n_updates": 1.5, "batch_size": 8, "lr": 0.1, "width": 4})
+
+
+WRONG = {
+    "unknown claim": (
+        lambda p: p["boards"]["claims"].update(variants=["gans_are_nice"]),
+        "boards.claims.variants: there is no claim 'gans_are_nice' in gm_bench/tracks/diagnostics/claims/; "
+        "known: ",
+    ),
+    "a claim without a budget": (
+        lambda p: p["tracks"]["diagnostics"]["claims"].pop("saturation"),
+        "tracks.diagnostics.claims has no entry 'saturation'; known: optimal_discriminator",
+    ),
+    "unknown recipe": (
+        lambda p: p["boards"]["claims"].update(recipe="weeks"),
+        "tracks.diagnostics.claims.optimal_discriminator has no entry 'weeks'; known: minutes",
+    ),
+    "no recipe": (
+        lambda p: p["boards"]["claims"].pop("recipe"),
+        "key 'boards.claims.recipe' is missing",
+    ),
+    "a number that is none": (
+        lambda p: p["tracks"]["diagnostics"]["claims"]["saturation"]["minutes"].update(lr="1e-3"),
+        "'tracks.diagnostics.claims.saturation.minutes.lr' is '1e-3': input should be a number",
+    ),
+    "unknown key": (
+        lambda p: p["tracks"]["diagnostics"].update(budgets={}),
+        "unknown key 'tracks.diagnostics.budgets'; allowed here: claims",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
+    change, sentence = WRONG[case]
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    change(raw)
+    with pytest.raises(ConfigError) as caught:
+        check_board(parse_params(yaml.safe_dump(raw, sort_keys=False), {}), "claims")
+    assert str(caught.value).startswith(f"params.yaml: {sentence}")
+    assert "\n" not in str(caught.value)
+
+
+def test_layers_of_a_budget_are_composed() -> None:
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw["tracks"]["diagnostics"]["claims"]["elbo_and_bounds"] = {
+        "all": {"n_points": 7, "n_codes": 8},
+        "minutes": {"n_codes": 9},
+    }
+    params = parse_params(yaml.safe_dump(raw, sort_keys=False), {})
+    assert budget(params, "claims", "elbo_and_bounds") == {"n_points": 7, "n_codes": 9}
 
 
 def test_an_outcome_must_have_what_the_claim_expects(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,8 +107,9 @@ def training(site: Site) -> Callable[[], bool]:
 def stages_at_work(folder: Path, stage: str) -> list[psutil.Process]:
     """Processes of a stage in a folder."""
     found = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        command = process.info["cmdline"] or []
-        if f"pipelines.{stage}" in command and process.info["cwd"] == str(folder):
+    module = f"pipelines.{stage}"
+    for process in psutil.process_iter(["cmdline", "cwd", "name"]):
+        is_one = module in (process.info["cmdline"] or []) or process.info["name"] == module[:15]
+        if is_one and process.info["cwd"] == str(folder):
             found.append(process)
     return found

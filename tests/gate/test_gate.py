@@ -15,7 +15,7 @@ from gm_bench import cli
 from gm_bench.cell import Cell, parse_cell
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report import gate as comparison
-from gm_bench.results.regression import Comparison, Verdict
+from gm_bench.results.comparing import Comparison, Verdict
 from gm_bench.running import runner
 
 
@@ -43,7 +43,11 @@ def test_exit_codes_tell_good_bad_and_incomparable_apart() -> None:
     accepted()
     good = command("check")
     assert good.exit_code == 0
-    assert "Passed: 0 worse, 0 better, 12 within noise." in good.output
+    assert "Passed: 0 worse, 0 better, 0 within noise; unchanged: digits/vae, digits/gan." in good.output
+    lines = [line.split() for line in good.output.splitlines()]
+    assert ["digits", "gan", "all", "unchanged"] in lines
+    leaderboard(row("vae", fid=(10.5, 10.0, 11.0)), row("gan"))
+    assert "Passed: 0 worse, 0 better, 4 within noise; unchanged: digits/gan." in command("check").output
     leaderboard(row("vae", fid=(40.0, 41.0, 42.0)), row("gan"))
     bad = command("check")
     assert bad.exit_code == 1
@@ -67,6 +71,7 @@ def test_the_summary_says_what_failed_first(tmp_path: Path) -> None:
     # Geometric means of the seeds: ∛(40 · 41 · 42 / (10 · 10.5 · 11)) = 3.907.
     assert "| digits | vae | FID ↓ | 10.50 | 41.00 | +290.7 % |" in top
     assert "| digits | vae | Recall ↑ | 0.520 | 0.520 | 0.000 |" in folded
+    assert "| 3, 3 |  |" in folded
     leaderboard(protocol={"digits": {"n_samples": 400}})
     assert command("check", "--summary", "summary.md").exit_code == 2
     assert "Cannot compare: digits/vae cannot be compared" in Path("summary.md").read_text()

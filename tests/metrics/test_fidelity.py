@@ -80,6 +80,28 @@ def test_kid_of_equal_sets_is_below_zero() -> None:
     assert kid(same, same, subsets=1, subset_size=100) == pytest.approx(expected, rel=1e-9)
 
 
+def test_kid_of_two_rows_by_hand() -> None:
+    """k(a, b) = (a·b / 2 + 1)³: 1 within either pair; across 8, 1, 1 and 27/8, whose mean counts twice."""
+    fake, real = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    across = (8 + 1 + 1 + 27 / 8) / 4
+    assert kid(fake, real, subsets=1, subset_size=2) == pytest.approx(1 + 1 - 2 * across, rel=1e-12)
+
+
+def test_the_seed_chooses_subsets_and_order() -> None:
+    fake, real, logits = torch.randn(40, 4), torch.randn(40, 4), torch.randn(30, 4)
+    for metric in (
+        lambda seed: kid(fake, real, subsets=2, subset_size=5, seed=seed),
+        lambda seed: classifier_score(logits, splits=3, seed=seed),
+    ):
+        assert metric(1) == metric(1) != metric(2)
+
+
+def test_the_score_of_parts_of_one_row_is_one() -> None:
+    """In each of them all predictions are alike."""
+    assert classifier_score(torch.randn(6, 4), splits=6) == pytest.approx(1, rel=1e-12)
+    assert classifier_score(torch.randn(1, 4), splits=1) == pytest.approx(1, rel=1e-12)
+
+
 def loop_precision_recall(fake: Tensor, real: Tensor, k: int) -> tuple[float, float]:
     def covered(points: Tensor, centres: Tensor) -> float:
         inside = 0
@@ -203,7 +225,10 @@ def test_features_that_cannot_be_compared_are_refused(
         (lambda: classifier_score(GOOD, splits=21), "cannot split 20 rows into 21 parts"),
         (lambda: classifier_score(GOOD, splits=0), "cannot split 20 rows into 0 parts"),
         (lambda: classifier_score(BROKEN, splits=1), "fake features hold NaN"),
-        (lambda: classifier_score(vector(1000, 0).repeat(4, 1), splits=1), "no finite value"),
+        (
+            lambda: classifier_score(vector(1000, 0).repeat(4, 1), splits=1),
+            "^the classifier score has",
+        ),
         (lambda: kid(GOOD.double() * 1e60, GOOD.double(), subsets=1, subset_size=5), "KID has no finite"),
     ],
 )

@@ -73,6 +73,7 @@ SINGULAR = {
         torch.randn(80, 40) * (torch.arange(40) > 5),
     ),
     "all fakes the same": (torch.ones(90, 40), torch.randn(80, 40)),
+    "two rows": (torch.randn(2, 5), torch.randn(2, 5)),
 }
 
 
@@ -106,7 +107,7 @@ def test_fid_of_a_set_with_itself_is_nothing_and_the_order_of_sets_does_not_matt
     assert fid(fake, real) == pytest.approx(fid(real, fake), rel=1e-12)
 
 
-@pytest.mark.parametrize(("n", "m"), [(50, 60), (10, 60), (50, 10)])
+@pytest.mark.parametrize(("n", "m"), [(50, 60), (10, 60), (50, 10), (2, 2)])
 def test_moments_can_be_kept(n: int, m: int) -> None:
     fake, real = torch.randn(n, 20), torch.randn(m, 20)
     kept = moments(real)
@@ -149,11 +150,25 @@ def test_fid_infinity_is_the_line_through_means_over_disjoint_subsets() -> None:
 
 
 def test_line_by_hand() -> None:
-    """Through (0, 1), (1, 2), (2, 6): slope 5/2, intercept 1/2, residuals ½, −1, ½, so s² = 3/2."""
+    """Through (0, 1), (1, 2), (2, 6): slope 5/2, intercept 1/2, residuals ½, −1, ½, so s² = 3/2.
+
+    Through (0, 1), (1, 3), (3, 3), (4, 9): x̄ = 2, slope 16/10, intercept 4/5, Σ residuals² = 6.4 of 4 − 2.
+    """
     line = fit_line(vector(0, 1, 2), vector(1, 2, 6))
     assert line.value == pytest.approx(0.5, rel=1e-12)
     # Var = s² (1/3 + x̄²/Σ(x − x̄)²) = 3/2 · (1/3 + 1/2)
     assert line.error == pytest.approx(math.sqrt(1.5 * (1 / 3 + 1 / 2)), rel=1e-12)
+    line = fit_line(vector(0, 1, 3, 4), vector(1, 3, 3, 9))
+    assert line.value == pytest.approx(0.8, rel=1e-12)
+    squares = sum((y - 0.8 - 1.6 * x) ** 2 for x, y in ((0, 1), (1, 3), (3, 3), (4, 9)))
+    assert line.error == pytest.approx(math.sqrt(squares / 2 * (1 / 4 + 4 / 10)), rel=1e-12)
+
+
+def test_fid_infinity_needs_two_rows_in_its_smallest_subsets() -> None:
+    fake, real = torch.randn(6, 3), torch.randn(6, 3)
+    assert math.isfinite(fid_infinity(fake, real, 3, 0).value)
+    with pytest.raises(ValueError, match="3 sizes of 5 rows"):
+        fid_infinity(fake[:5], real[:5], 3, 0)
 
 
 GOOD = torch.randn(20, 4)

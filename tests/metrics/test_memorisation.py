@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from gm_bench.metrics.distances import nearest_squared
-from gm_bench.metrics.memorisation import duplicate_limit, median_distance, memorisation, share_of_duplicates
+from gm_bench.metrics.memorisation import (
+    duplicate_limit,
+    leak,
+    median_distance,
+    memorisation,
+    share_of_duplicates,
+)
 
 
 def squares(*distances: float) -> torch.Tensor:
@@ -71,3 +77,24 @@ def test_a_quantile_out_of_range_is_refused(quantile: float) -> None:
 def test_held_out_images_that_are_copies_are_refused() -> None:
     with pytest.raises(ValueError, match="more than half of the held-out images are copies"):
         memorisation(squares(1, 2, 3), squares(0, 0, 3), 0.01)
+
+
+def test_held_out_images_with_a_near_duplicate_are_counted_by_the_median_distance() -> None:
+    """The median is 2: below 0.5 is near, and 0 is exact; squares are given."""
+    distances = torch.tensor([2.0] * 90 + [0.51, 0.5, 0.49, 0.3, 0.0, 0.0])
+    found = leak(distances.square())
+    assert (found.exact, found.near, found.of) == (2, 4, 96)
+    assert found.sentence.startswith(
+        "4 of 96 held-out images have a near duplicate among the training images (2 of them exact), so the "
+        "floor is too low"
+    )
+    assert leak((10 * distances).square()) == found, "the scale of the features does not matter"
+
+
+def test_next_to_no_near_duplicates_are_not_worth_a_sentence() -> None:
+    distances = torch.tensor([2.0] * 199 + [0.1])
+    assert (leak(distances.square()).near, leak(distances.square()).sentence) == (1, "")
+
+
+def test_exact_duplicates_count_where_they_are_more_than_half() -> None:
+    assert leak(torch.tensor([0.0, 0.0, 0.0, 1.0])).near == 3

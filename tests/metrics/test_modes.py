@@ -15,9 +15,9 @@ def seen_as(*classes: int, k: int = 4) -> Tensor:
 
 
 def test_classes_and_divergence_by_hand() -> None:
-    result = mode_coverage(seen_as(0, 0, 0, 1), torch.tensor([10, 30, 40, 0]))
+    result = mode_coverage(seen_as(0, 0, 0, 1, k=5), torch.tensor([10, 30, 39, 0, 1]))
     assert result.hit == 2
-    assert result.missing == (2,)  # class 3 is not in the training set either
+    assert result.missing == (2, 4)  # class 3 is not in the training set either
     expected = 0.75 * math.log(0.75 / (10 / 80)) + 0.25 * math.log(0.25 / (30 / 80))
     assert result.divergence == pytest.approx(expected, rel=1e-12)
 
@@ -37,6 +37,7 @@ def test_shares_like_those_of_the_training_labels_have_no_divergence() -> None:
 
 def test_accuracy_by_hand() -> None:
     assert class_accuracy(seen_as(0, 1, 2, 3), torch.tensor([0, 1, 3, 3])) == 0.75
+    assert class_accuracy(seen_as(2), torch.tensor([2])) == 1
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,8 @@ def test_accuracy_by_hand() -> None:
     [
         (lambda: mode_coverage(seen_as(0, 3), torch.tensor([1, 1, 1, 0])), r"without a training image \(3\)"),
         (lambda: mode_coverage(seen_as(0, 3), torch.tensor([1, 1, 1])), "4 classes apart .* have 3"),
-        (lambda: mode_coverage(seen_as(0) / 0, torch.ones(4).long()), "hold NaN or inf"),
+        (lambda: mode_coverage(seen_as(0) / 0, torch.ones(4).long()), "fake features hold NaN or inf"),
+        (lambda: class_accuracy(seen_as(0) / 0, torch.tensor([0])), "fake features hold NaN or inf"),
         (lambda: class_accuracy(seen_as(0, 1), torch.tensor([0])), "one for each of 2 images"),
         (lambda: class_accuracy(seen_as(0, 1), torch.tensor([0.0, 1.0])), "must be int64"),
         (lambda: class_accuracy(seen_as(0, 1), torch.tensor([0, 4])), "run from 0 to 4 .* knows 4 classes"),

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from gm_bench.metrics import sharpness
-from gm_bench.metrics.sharpness import laplacian_variance
+from gm_bench.metrics.sharpness import laplacian_variance, ratio_spread
 
 
 def images(*shape: int) -> Tensor:
@@ -34,7 +34,7 @@ def test_a_single_dot_by_hand() -> None:
     assert laplacian_variance(image) == pytest.approx((1600 + 4 * 100) / 9, rel=1e-12)
 
 
-@pytest.mark.parametrize("shape", [(5, 1, 8, 8), (4, 3, 6, 9)])
+@pytest.mark.parametrize("shape", [(5, 1, 8, 8), (4, 3, 6, 9), (3, 2, 3, 5), (2, 1, 4, 3)])
 def test_it_is_a_loop_in_batches_too(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]) -> None:
     monkeypatch.setattr(sharpness, "BATCH_SIZE", 2)
     given = images(*shape)
@@ -66,3 +66,14 @@ def test_blur_lowers_and_noise_raises_it() -> None:
 def test_what_has_no_edges_is_refused(given: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         laplacian_variance(given)
+
+
+def test_the_spread_of_a_ratio_is_that_of_many_sets_of_other_images() -> None:
+    """Images of differing contrast, 100 against 100 others: 200 ratios, whose own spread is known to 5 %."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(40_000, 1, 6, 6, generator=generator) - 0.5
+    contrast = 40 + 160 * torch.rand(40_000, 1, 1, 1, generator=generator)
+    images = (128 + noise * contrast).to(torch.uint8)
+    means = torch.tensor([laplacian_variance(part) for part in images.split(100)])
+    ratios = means[:200] / means[200:]
+    assert ratio_spread(images[:100]) == pytest.approx(float(ratios.std()), rel=0.15)

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from gm_bench.cell import DATA, Cell
-from gm_bench.config import load_params
+from gm_bench.config import ConfigError, load_params, parse_params
 from gm_bench.nets import network as networks
 from gm_bench.nets.points import Maxout
 from gm_bench.results.schema import Origin
 from gm_bench.tracks.mode_collapse import measuring
 from gm_bench.tracks.mode_collapse.mixtures import Mixture, judge, mixture
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
-from gm_bench.tracks.mode_collapse.stages import of_cell
+from gm_bench.tracks.mode_collapse.stages import mixture_of, of_cell, recipe_of
+from gm_bench.tracks.settings import check_board
 from gm_bench.variants.pac_gan import PacGAN, packed
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +28,7 @@ LINE = Mixture(torch.tensor([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0], [30.0, 0.0]])
 
 
 def test_the_mixtures_are_those_of_the_paper() -> None:
-    ring, grid = mixture(PARAMS.mixture("ring")), mixture(PARAMS.mixture("grid"))
+    ring, grid = mixture(mixture_of(PARAMS, "ring")), mixture(mixture_of(PARAMS, "grid"))
     assert ring.centres.norm(dim=1).tolist() == pytest.approx([1.0] * 8)
     assert float(torch.pdist(ring.centres).min()) == pytest.approx(2 * math.sin(math.pi / 8), abs=1e-6)
     assert ring.sd == 0.01
@@ -80,7 +82,7 @@ def test_maxout_is_the_largest_of_its_pieces() -> None:
 def test_every_variant_of_the_board_is_built_by_the_protocol(variant: str) -> None:
     from gm_bench.variants.base import contract
 
-    recipe = PARAMS.recipe_of_points(variant)
+    recipe = recipe_of(PARAMS, variant)
     assert recipe.batch_size == 100
     assert {(o.lr, o.betas) for o in recipe.optimisers.values()} == {(1e-4, (0.8, 0.999))}
     network = networks.build(recipe.network.name, recipe.network.options, (2, 1, 1), 0)
@@ -109,14 +111,14 @@ def test_a_tiny_run_from_mixture_to_pages(
     from gm_bench.training.sampling import load
 
     monkeypatch.chdir(tmp_path)
-    ring = PARAMS.mixture("ring").model_copy(update={"n_points": 1000})
+    ring = mixture_of(PARAMS, "ring").model_copy(update={"n_points": 1000})
     measuring.fetch("ring", ring, 500)
     floor = io.read_json(Path("reference/ring/floor.json"))
     assert floor["values"]["modes"] == 8
     assert floor["values"]["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.005)
     cells = [Cell("mode_collapse", "ring", variant, 0) for variant in ("ns_gan", "pac_gan")]
     for cell in cells:
-        job = Job(cell, PARAMS.recipe_of_points(cell.variant), n_images=400)
+        job = Job(cell, recipe_of(PARAMS, cell.variant), n_images=400)
         fit(job, DATA / "ring", cell.folder, cell.checkpoints, device=CPU, save_every=1000)
         values = measuring.evaluate(cell, ring, 500, CPU)
         points = measuring.draw(load(*io.read_tensors(cell.folder / "model.safetensors"), CPU), 500, 0, CPU)
@@ -132,3 +134,48 @@ def test_a_tiny_run_from_mixture_to_pages(
     assert "published 6.3 ± 0.5 modes, 0.982 ± 0.002 of high quality, reverse KL 0.45 ± 0.09" in markdown
     page = Path("reports/mode_collapse/leaderboard.html").read_text()
     assert "Samples of the first seed" in page
+
+
+WRONG = {
+    "unknown mixture": (
+        lambda p: p["boards"]["mode_collapse"].update(datasets=["spiral"]),
+        "tracks.mode_collapse.mixtures has no entry 'spiral'; known: ring, grid",
+    ),
+    "a variant without an entry": (
+        lambda p: p["boards"]["mode_collapse"].update(variants=["vae"]),
+        "tracks.mode_collapse.variants has no entry 'vae'; known: gan, ns_gan",
+    ),
+    "a variant that is none": (
+        lambda p: p["boards"]["mode_collapse"].update(variants=["vqgan"]),
+        "variants has no entry 'vqgan'; known: kde, pca",
+    ),
+    "a wrong rate": (
+        lambda p: p["tracks"]["mode_collapse"]["variants"]["wgan"].update(
+            optimisers={"critic": {"lr": -1.0}}
+        ),
+        "'tracks.mode_collapse (gan): optimisers.critic.lr' is -1: input should be greater than 0",
+    ),
+    "a wrong mixture": (
+        lambda p: p["tracks"]["mode_collapse"]["mixtures"]["ring"].update(sd=-1),
+        "'tracks.mode_collapse.mixtures.ring.sd' is -1: input should be greater than 0",
+    ),
+    "no settings": (
+        lambda p: p["tracks"].pop("mode_collapse"),
+        "key 'tracks.mode_collapse.mixtures' is missing",
+    ),
+    "no budget": (
+        lambda p: p["boards"]["mode_collapse"].pop("n_images"),
+        "key 'boards.mode_collapse.n_images' is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
+    change, sentence = WRONG[case]
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    change(raw)
+    with pytest.raises(ConfigError) as caught:
+        check_board(parse_params(yaml.safe_dump(raw, sort_keys=False), {}), "mode_collapse")
+    assert str(caught.value).startswith(f"params.yaml: {sentence}")
+    assert "\n" not in str(caught.value)

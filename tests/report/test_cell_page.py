@@ -32,6 +32,19 @@ def test_scores_draw_by_draw_beside_the_floor():
     assert "Precision ↑ 0.6 0.5 0.7 –" in text
 
 
+def test_the_numbers_are_said_in_words_where_they_are_beyond_noise():
+    shown = replace(
+        cell_result("gan", 0),
+        values={"one_nn": (0.9, 0.8), "sharpness": (0.5, 0.7), "distinct": (0.01, 0.01)},
+    )
+    floor = {"one_nn": 0.5, "sharpness": 1.0, "distinct": 1.0}
+    text = text_of(shown, floor=floor, floor_sd={"sharpness": 0.01})
+    assert "Repeats: 8 distinct images among 800 (1.0%; of real images 100%)." in text
+    assert "Blurred: sharpness 0.60 (real images 1.00 ± 0.01)." in text
+    assert "Told from real images at N = 800: 1-NN 0.85 (real images 0.50)." in text
+    assert "Blurred" not in text_of(cell_result("gan", 0)), "no 1-NN, no verdict"
+
+
 def test_parameters_protocol_and_origin():
     text = text_of(cell_result("gan", 0))
     for fact in (

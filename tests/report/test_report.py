@@ -19,6 +19,7 @@ from test_leaderboard import board_of, cell, cell_of, floor
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report.figures import image_grid
 from gm_bench.report.page import STRIP_MARGIN, STRIP_WIDTH, render
+from gm_bench.report.tables import to_markdown
 from gm_bench.results.leaderboard import build
 from gm_bench.tracks.generation.charts import charts
 from gm_bench.tracks.generation.pages import nearest_of_variants
@@ -248,3 +249,20 @@ def test_pictures_keep_to_their_budget():
     # Without a budget: 12 pictures of 4 × 36 images of 3,072 random bytes, as text a third longer: 7.1 MB.
     assert 2_000_000 < len(html) < 3_300_000
     assert "Pictures are compressed" in html
+
+
+def test_what_the_rows_say_in_words_stands_on_the_page_and_under_the_table():
+    numbers = {"eval/one_nn": 0.9, "eval/sharpness": 0.6, "eval/class_kl": 0.1, "eval/classes_hit": 8.0}
+    details = {"density": "", "checkpoint": {"rule": "last"}, "missing_classes": [["3", "5"], ["5"]]}
+    rows = [cell("vae", seed, 10.0, details=details, **numbers) for seed in (0, 1)]
+    of_floor = floor(**{"eval/one_nn": 0.5, "eval/sharpness": 1.0, "eval/classes_hit": 10.0})
+    board = board_of(of_floor, *rows, cell("gan", 0, None))
+    said = (
+        "Missing classes: none of 4,800 samples is taken for 5 (1 of 10 that real images show). "
+        "Blurred: sharpness 0.60 (real images 1.00). "
+        "Told from real images at N = 800: 1-NN 0.90 (real images 0.50), FID 10.00 (real images 1.50 ± 0.25)."
+    )
+    page = Page(page_of(board, cell_result("vae", 0)))
+    assert f"vae {said}" in " ".join(page.text.split())
+    assert f"- vae: {said}" in to_markdown(board, DISPLAY)
+    assert "- gan: " not in to_markdown(board, DISPLAY), "nothing is said of what diverged"

@@ -126,3 +126,19 @@ def test_dvc_knows_the_stages_by_the_names_that_they_are_called_by(params: Param
     assert set(known) == expected | audit
     assert "boards/mnist/dvc.yaml:train@mnist-vae-0" in expected
     assert Cell("digits", "digits", "vae", 0).stage("train") in expected
+
+
+def test_further_seeds_of_a_variant_have_stages_of_their_own(params: Params) -> None:
+    """Under another board's name, so that no output belongs to two stages."""
+    file = boards.write_more(params, "mnist", "mnist", "gan", [3, 7])
+    assert file == Path("boards/mnist.more/mnist/gan/dvc.yaml")
+    written, main = content(str(file)), content("dvc.yaml")
+    assert written["vars"] == ["../../../../params.yaml", {"board": "mnist.more"}]
+    assert list(written["stages"]) == ["train", "sample", "evaluate"]
+    for name, stage in written["stages"].items():
+        assert stage["wdir"] == "../../../.."
+        assert stage["matrix"] == {"dataset": ["mnist"], "variant": ["gan"], "seed": [3, 7]}
+        assert stage["outs"] == main["stages"][name]["outs"]
+        assert stage["cmd"] == main["stages"][name]["cmd"]
+    with pytest.raises(ValueError, match="should match pattern"):
+        Params.model_validate(params.model_dump() | {"boards": {"a.more": params.board("mnist")}})

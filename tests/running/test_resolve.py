@@ -196,7 +196,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Params:
         ),
         (lambda p: p["boards"]["quick"].update(n_images=64), set()),
         (lambda p: p["boards"]["all"].update(seeds=[7, 8]), set()),
-        (lambda p: p["audit"].update(noise_multiple=4.0), {"audit/digits/report.json"}),
+        (lambda p: p["tracks"]["audit"].update(noise_multiple=4.0), {"audit/digits/report.json"}),
         (lambda p: p["datasets"]["mnist"]["source"].update(folder="else"), {"datasets/mnist/fetch.json"}),
     ],
     ids=["rate", "neighbours", "another board", "seeds", "audit", "source"],
@@ -265,3 +265,20 @@ def test_a_file_that_is_missing_or_damaged_is_one_sentence(tmp_path: Path) -> No
     (tmp_path / "train.json").write_text('{"recipe":', encoding="utf-8")
     with pytest.raises(OSError, match=r"is damaged \(.*\): delete it and run dvc repro"):
         resolve.read(tmp_path / "train.json")
+
+
+def test_cells_of_further_seeds_depend_on_what_the_boards_own_do(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for under in (None, "mnist.more"):
+        resolve.board(params, "mnist", under=under)
+    files = {
+        name: {
+            file.relative_to(f"resolved/boards/{name}"): file.read_text(encoding="utf-8")
+            for file in Path("resolved/boards", name).rglob("*.json")
+        }
+        for name in ("mnist", "mnist.more")
+    }
+    assert files["mnist"]
+    assert files["mnist"] == files["mnist.more"]

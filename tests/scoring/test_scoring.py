@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from gm_bench import cli, io
 from gm_bench.config import Params
 from gm_bench.data.dataset import read_split
+from gm_bench.metrics.extractors import inception
 from gm_bench.metrics.extractors.features import Features, extract
 from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.tracks.generation.evaluation import Reference, all_metrics
@@ -169,7 +170,7 @@ def test_what_cannot_be_scored_is_one_sentence(draws: Tensor, tmp_path: Path, pa
         "reference/mnist/features.safetensors is missing: python -m pipelines.resolve dataset mnist"
         in refused(str(few), "--reference", "mnist")
     )
-    assert "--extractor and --reference-key are for a path" in refused(
+    assert "--extractor, --reference-key and --n are for a path" in refused(
         str(few), "--reference", "digits", "--extractor", "lenet"
     )
     unknown = CliRunner().invoke(cli.app, ["evaluate", str(few), "--reference", "digits", "--colour", "grey"])
@@ -186,9 +187,9 @@ def test_a_dataset_of_the_grid_is_made_by_its_stage(
 
 
 def test_a_reference_of_another_protocol_is_refused(params: Params) -> None:
-    digits = params.dataset("digits")
+    digits = params.entry("digits")
     protocol = digits.protocol.model_copy(update={"neighbours": digits.protocol.neighbours + 1})
-    changed = {"digits": digits.model_copy(update={"protocol": protocol})}
+    changed = {**params.datasets, "digits": digits.model_copy(update={"protocol": protocol})}
     with pytest.raises(ValueError, match="made under another protocol \\(neighbours is"):
         known_standard("digits", params.model_copy(update={"datasets": changed}), CPU)
 
@@ -320,7 +321,7 @@ def test_a_reference_of_one_class_is_advised_on_paths(real: Path, tmp_path: Path
     np.savez(tmp_path / "one.npz", images=arrays["images"][:200], labels=np.full(200, "seven"))
     sentence = refused(str(tmp_path / "fake.npz"), "--reference", str(tmp_path / "one.npz"))
     assert "one.npz are all of one class (seven), and a classifier needs two or more" in sentence
-    assert "give --extractor inception" in sentence
+    assert "give --extractor efficientnet_lite0" in sentence
     assert "params.yaml" not in sentence
 
 
@@ -376,6 +377,22 @@ def test_brackets_of_a_path_stay_in_the_title(draws: Tensor, tmp_path: Path) -> 
     folder.mkdir()
     np.savez(folder / "a.npz", draws.numpy())
     assert "[bold]x" in "".join(run(str(folder / "a.npz"), "--reference", "digits").split())
+
+
+def test_colour_folders_are_judged_without_a_download_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(inception.VARIABLE, raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    for name, n in (("real", 60), ("fake", 30)):
+        for i in range(n):
+            (tmp_path / name / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+            pixels = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8).numpy()
+            Image.fromarray(pixels).save(tmp_path / name / "ab"[i % 2] / f"{i}.png")
+    output = " ".join(run(str(tmp_path / "fake"), "--reference", str(tmp_path / "real")).split())
+    assert "extractor: efficientnet_lite0, since Inception's weights are not at hand" in output
+    assert "Extractor: efficientnet_lite0, sha256 579344248a93" in output
+    assert "these images" in output
 
 
 def test_files_that_are_not_read_are_printed(draws: Tensor, tmp_path: Path) -> None:

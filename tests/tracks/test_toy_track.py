@@ -9,7 +9,8 @@ import pytest
 
 from gm_bench import io
 from gm_bench.cell import Cell
-from gm_bench.results.regression import check, of_board, read_board
+from gm_bench.results.baseline import of_board, read_board
+from gm_bench.results.regression import check
 from gm_bench.results.schema import Origin
 from gm_bench.tracks.track import TrackError, find
 

@@ -56,6 +56,9 @@ def test_held_out_images_are_no_bumps_of_their_own(digits_network: MLP) -> None:
     images = torch.randint(0, 256, (60, 1, 8, 8), generator=seeded()).to(torch.uint8)
     model = kde.KDE(digits_network, n_held_out=20)
     model.begin({"images": images})
+    again = kde.KDE(digits_network, n_held_out=20)
+    again.begin({"images": images})
+    assert again.bandwidth == model.bandwidth, "the same images are held out each time"
     # Independent uniform pixels: the nearest of 40 is about as far as any, E d² / 64 = 2/3 (in [-1, 1]).
     assert 0.6 < model.bandwidth.item() < math.sqrt(2 / 3)
     assert torch.equal(model.images, images)
@@ -71,6 +74,33 @@ def test_samples_are_training_images_plus_noise_of_the_bandwidth(digits_network:
     levels = torch.where(means < 0, 96 / 127.5 - 1, 160 / 127.5 - 1)
     assert (means < 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
     assert (x - levels[:, None, None, None]).std().item() == pytest.approx(0.1, rel=0.01)
+
+
+def test_samples_of_a_wide_bandwidth_stay_in_the_range_of_images(digits_network: MLP) -> None:
+    """By hand from the draws: the images first, then the noise."""
+    model = kde.KDE(digits_network, n_held_out=1)
+    model.images = torch.randint(0, 256, (3, 1, 8, 8), generator=seeded()).to(torch.uint8)
+    model.bandwidth = torch.tensor(0.8)
+    generator = seeded(2)
+    rows = torch.randint(3, (20,), generator=generator)
+    noise = torch.randn(20, 1, 8, 8, generator=generator)
+    expected = (model.images[rows] / 127.5 - 1 + 0.8 * noise).clamp(-1, 1)
+    x = model.sample(20, seeded(2))
+    torch.testing.assert_close(x, expected)
+    assert (x.min().item(), x.max().item()) == (-1, 1)
+
+
+def test_bounds_are_the_density_of_the_bumps_on_all_images(digits_network: MLP) -> None:
+    """log (1/3) Σ N(x; xᵢ, h² I) of five images, exact, whatever the number of codes."""
+    model = kde.KDE(digits_network, n_held_out=1)
+    model.images = torch.randint(0, 256, (3, 1, 8, 8), generator=seeded()).to(torch.uint8)
+    model.bandwidth = torch.tensor(0.6)
+    x = torch.rand(5, 1, 8, 8, generator=seeded(1)) * 2 - 1
+    centres = (model.images.double() / 127.5 - 1).flatten(1)
+    each = torch.stack([Normal(c, 0.6).log_prob(x.flatten(1).double()).sum(1) for c in centres])
+    elbo, weighted = model.log_likelihood_bounds(x, None, 2, seeded())
+    torch.testing.assert_close(elbo, each.logsumexp(0) - math.log(3), rtol=1e-6, atol=0)
+    assert torch.equal(weighted, elbo)
 
 
 def test_a_stored_estimate_is_loaded_whole(digits_network: MLP) -> None:
@@ -164,6 +194,18 @@ def test_pca_reconstruction_is_the_projection(digits_network: MLP) -> None:
     torch.testing.assert_close(model.decode(model.encode(x)), x, rtol=0, atol=1e-4)
 
 
+def test_pca_keeps_what_lies_in_its_subspace_of_the_distance_to_the_mean(digits_network: MLP) -> None:
+    model = fitted(digits_network, 3)
+    x = ellipse()[:5] / 127.5 - 1
+    values, vectors = torch.linalg.eigh((ellipse().flatten(1) / 127.5 - 1).double().T.cov())
+    basis, mean = vectors[:, -3:], (ellipse().flatten(1) / 127.5 - 1).double().mean(0)
+    expected = mean + (x.flatten(1).double() - mean) @ basis @ basis.T
+    made = model.decode(model.encode(x))
+    torch.testing.assert_close(made.flatten(1).double(), expected.clamp(-1, 1), rtol=0, atol=1e-5)
+    variances = model.encode(ellipse() / 127.5 - 1).double().var(dim=0)
+    torch.testing.assert_close(variances, values.flip(0)[:3], rtol=1e-4, atol=0)
+
+
 def test_pca_in_more_dimensions_than_pixels(digits_network: MLP) -> None:
     with pytest.raises(ValueError, match="z_dim of pca is 65; images of 64 values"):
         pca.PCA(digits_network, z_dim=65)
@@ -205,21 +247,31 @@ def test_squared_error_by_hand() -> None:
 
 
 class LinearClassifier(nn.Module):
-    """Logits s·x₀ and −s·x₀: ∇ log p(0 | x) points along +x₀ everywhere."""
+    """Logits 3 x₀ + 4 x₁ and minus that: ∇ log p(0 | x) points along (3, 4) everywhere."""
 
     def forward(self, x: Tensor) -> Tensor:
-        first = x.flatten(1)[:, :1]
-        return torch.cat([first, -first], dim=1)
+        along = x.flatten(1)[:, :2] @ torch.tensor([[3.0], [4.0]])
+        return torch.cat([along, -along], dim=1)
 
 
 def test_ascent_moves_by_steps_of_one_length_up_the_class() -> None:
+    """Three steps of ¼ along (3, 4) / 5, however steep the class is there: (.45, .6), or back."""
     start = torch.zeros(2, 1, 2, 2)
-    x = classifier_ascent.ascend(LinearClassifier(), start, torch.tensor([0, 1]), n_steps=3, step_size=0.25)
-    assert x[:, 0, 0, 0].tolist() == [0.75, -0.75]
-    assert not x.flatten(1)[:, 1:].any()
-    assert not start.any()
-    far = classifier_ascent.ascend(LinearClassifier(), start, torch.tensor([0, 1]), n_steps=9, step_size=0.25)
-    assert far[:, 0, 0, 0].tolist() == [1.0, -1.0], "stays in the range of images"
+    start[1, 0, 1, 0] = 0.5
+    before, labels = start.clone(), torch.tensor([0, 1])
+    x = classifier_ascent.ascend(LinearClassifier(), start, labels, n_steps=3, step_size=0.25)
+    torch.testing.assert_close(x.flatten(1), torch.tensor([[0.45, 0.6, 0.0, 0.0], [-0.45, -0.6, 0.5, 0.0]]))
+    assert torch.equal(start, before)
+    far = classifier_ascent.ascend(LinearClassifier(), start, labels, n_steps=6, step_size=0.25)
+    assert far[:, 0, 0, 1].tolist() == [1.0, -1.0], "stays in the range of images"
+
+
+def test_ascent_starts_from_uniform_noise_in_the_range_of_images(digits_network: MLP) -> None:
+    model = classifier_ascent.ClassifierAscent(digits_network, n_steps=2, step_size=0.5).eval()
+    labels = torch.tensor([1, 7, 3])
+    noise = torch.rand(3, 1, 8, 8, generator=seeded(5)) * 2 - 1
+    expected = classifier_ascent.ascend(model.model, noise, labels, 2, 0.5)
+    assert torch.equal(model.sample(3, seeded(5), labels), expected)
 
 
 def test_ascent_leaves_no_gradient_and_works_without(digits_network: MLP) -> None:

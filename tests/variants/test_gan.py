@@ -149,15 +149,16 @@ def test_the_generator_learns_from_fresh_images_alone(digits_network: MLP) -> No
 
 
 def test_dragan_perturbs_real_images_by_hand() -> None:
-    """Pixels −1 and 1 have s = 1: x̂ = x + α · ½ · 1 · u."""
-    real = torch.tensor([-1.0, 1.0, -1.0, 1.0]).view(2, 1, 1, 2)
+    """Pixels 0, 1, 2, 5 of two images have mean 2 and s² = (4 + 1 + 0 + 9) / 4: x̂ = x + α · ½ · s · u."""
+    real = torch.tensor([0.0, 1.0, 2.0, 5.0]).view(2, 1, 1, 2)
     alpha, u = torch.tensor([0.5, 1.0]).view(2, 1, 1, 1), torch.tensor([0.4, 0.8, 0.0, 1.0]).view(2, 1, 1, 2)
     around = dragan.perturbed(real, alpha, u, noise=0.5)
-    torch.testing.assert_close(around.flatten(), torch.tensor([-0.9, 1.2, -1.0, 1.5]))
+    s = math.sqrt(3.5)
+    torch.testing.assert_close(around.flatten(), torch.tensor([0.1 * s, 1 + 0.2 * s, 2.0, 5 + 0.5 * s]))
 
 
 def test_dragan_penalises_slopes_around_real_images_only(digits_network: MLP) -> None:
-    """3 Σ x over 64 pixels has slope 24: λ (24 − 1)². ‖x‖²/2 has slope ‖x̂‖ = ‖x‖ = 4 without noise."""
+    """3 Σ x over 64 pixels has slope 24 everywhere: λ (24 − 1)². ‖x‖²/2 has slope ‖x̂‖, x̂ from the draws."""
     model = build("dragan", digits_network, penalty=10.0, noise=0.5)
 
     class Sum(nn.Module):
@@ -168,11 +169,18 @@ def test_dragan_penalises_slopes_around_real_images_only(digits_network: MLP) ->
         def forward(self, images: Tensor) -> Tensor:
             return images.square().flatten(1).sum(1, keepdim=True) / 2
 
-    real, fake = torch.full((4, 1, 8, 8), 0.5), torch.full((4, 1, 8, 8), -1.0)  # s = 0: no noise
+    real, fake = 0.2 + 0.3 * torch.randn(4, 1, 8, 8), torch.full((4, 1, 8, 8), -1.0)
     model.critic = Sum()
     assert model.critic_penalty(real, fake, batch_of(4)).item() == exactly(10 * 23.0**2)
     model.critic = Square()
-    assert model.critic_penalty(real, fake, batch_of(4)).item() == exactly(10 * (4.0 - 1) ** 2)
+    generator = batch_of(4).generator
+    alpha, u = torch.rand(4, 1, 1, 1, generator=generator), torch.rand(4, 1, 8, 8, generator=generator)
+    s = (real - real.mean()).square().mean().sqrt()
+    lengths = [(real[i] + alpha[i] * 0.5 * s * u[i]).norm().item() for i in range(4)]
+    expected = 10 * sum((length - 1) ** 2 for length in lengths) / 4
+    assert model.critic_penalty(real, fake, batch_of(4)).item() == pytest.approx(expected, rel=1e-5)
+    still = 10 * sum((x.norm().item() - 1) ** 2 for x in real) / 4
+    assert abs(still / expected - 1) > 0.05, "the noise counts"
 
 
 # --- BEGAN
@@ -191,8 +199,9 @@ def test_began_balance_by_hand() -> None:
 def test_began_scores_are_mean_absolute_reconstruction_errors(digits_network: MLP) -> None:
     critic = began.AutoencoderCritic(digits_network, code_dim=3)
     critic.encoder, critic.decoder = nn.Identity(), nn.Identity()
-    critic.decoder.forward = lambda x: x + torch.tensor([1.0, -3.0]).repeat(32).view(1, 8, 8)
-    assert critic(torch.zeros(2, 1, 8, 8)).tolist() == [[2.0], [2.0]]
+    critic.decoder.forward = lambda x: 2 * x + torch.tensor([1.0, -3.0]).repeat(32).view(1, 8, 8)
+    images = torch.tensor([0.0, 8.0]).view(2, 1, 1, 1).expand(2, 1, 8, 8)
+    assert critic(images).tolist() == [[2.0], [7.0]], "|0 + 1| and |0 − 3|, |8 + 1| and |8 − 3|"
 
 
 def test_began_k_follows_the_errors_of_both_players(digits_network: MLP) -> None:
@@ -214,12 +223,14 @@ def test_began_k_follows_the_errors_of_both_players(digits_network: MLP) -> None
 
 
 def test_acgan_terms_by_hand() -> None:
-    """Outputs: score, then logits of two classes. −log softmax of (0, log 3) is log 4 and log 4 − log 3."""
-    real = torch.tensor([[1.0, 0.0, math.log(3)], [-2.0, 0.0, math.log(3)]])
+    """Outputs: score, then logits of two classes. −log softmax of (0, log 3) is log 4 and log 4 − log 3.
+
+    The second real image has logits (log 7, 0): −log softmax is log 8 − log 7 and log 8."""
+    real = torch.tensor([[1.0, 0.0, math.log(3)], [-2.0, math.log(7), 0.0]])
     fake = torch.tensor([[0.5, math.log(3), 0.0], [0.0, 0.0, 0.0]])
     labels = torch.tensor([1, 0])
     sources = -(log_sigmoid(1) + log_sigmoid(-2)) / 2 - (log_sigmoid(-0.5) + log_sigmoid(0)) / 2
-    classes = (math.log(4 / 3) + math.log(4)) / 2 + (math.log(4) + math.log(2)) / 2
+    classes = (math.log(4 / 3) + math.log(8 / 7)) / 2 + (math.log(4) + math.log(2)) / 2
     assert acgan.critic_loss(real, fake, labels, 0.7).item() == exactly(sources + 0.7 * classes)
     generator = -(log_sigmoid(0.5) + log_sigmoid(0)) / 2 + 0.7 * (math.log(4) + math.log(2)) / 2
     assert acgan.generator_loss(fake, labels, 0.7).item() == exactly(generator)
@@ -227,13 +238,18 @@ def test_acgan_terms_by_hand() -> None:
 
 def test_acgan_judges_by_the_labels_of_the_batch(digits_network: MLP) -> None:
     model = build("acgan", digits_network, class_weight=1.0)
-    scores = torch.zeros(4, 11)
-    scores[:, 1 + 3] = 2.0  # sure of class 3
-    right, wrong = batch_of(4, labels=torch.full((4,), 3)), batch_of(4, labels=torch.full((4,), 5))
-    by_hand = {label: math.log(9 + math.exp(2)) - (2 if label == 3 else 0) for label in (3, 5)}
-    assert model.generator_loss(scores, right).item() == exactly(math.log(2) + by_hand[3])
-    assert model.generator_loss(scores, wrong).item() == exactly(math.log(2) + by_hand[5])
-    assert model.critic_loss(scores, scores, wrong).item() == exactly(2 * math.log(2) + 2 * by_hand[5])
+    labels = torch.tensor([3, 0, 5, 9])
+    sure = (1.0, 2.0, 3.0, 4.0)  # of the class of each image, or of the one after it
+    right, wrong = torch.zeros(4, 11), torch.zeros(4, 11)
+    right[range(4), 1 + labels] = wrong[range(4), 1 + (labels + 1) % 10] = torch.tensor(sure)
+    batch = batch_of(4, labels=labels)
+    of_wrong = sum(math.log(9 + math.exp(logit)) for logit in sure) / 4
+    of_right = of_wrong - sum(sure) / 4
+    assert model.generator_loss(right, batch).item() == exactly(math.log(2) + of_right)
+    assert model.generator_loss(wrong, batch).item() == exactly(math.log(2) + of_wrong)
+    both = 2 * math.log(2) + of_right + of_wrong
+    assert model.critic_loss(right, wrong, batch).item() == exactly(both)
+    assert model.critic_loss(wrong, right, batch).item() == exactly(both)
 
 
 @pytest.mark.parametrize("name", ["cgan", "acgan", "sngan_projection"])
@@ -276,6 +292,12 @@ def test_cgan_critic_reads_the_class(digits_network: MLP) -> None:
     torch.testing.assert_close(seen[0], expected)
 
 
+def test_two_classes_are_enough_to_tell_apart_and_one_is_not() -> None:
+    assert build("cgan", MLP((1, 8, 8), n_classes=2, width=4, critic_norm="none")).n_classes == 2
+    with pytest.raises(ValueError, match="cgan learns a distribution for each class, but these images have"):
+        build("cgan", MLP((1, 8, 8), n_classes=1, width=4, critic_norm="none"))
+
+
 # --- BiGAN
 
 
@@ -307,6 +329,8 @@ def test_bigan_judges_image_and_code_together(digits_network: MLP) -> None:
         by_hand = -sum(log_sigmoid(sign * s) for s in real_scores) / 6
         by_hand -= sum(log_sigmoid(-sign * s) for s in fake_scores) / 6
         assert terms["loss"].item() == pytest.approx(by_hand, rel=1e-5)
+        assert terms["real_score"].item() == pytest.approx(sum(real_scores) / 6, rel=1e-5)
+        assert terms["fake_score"].item() == pytest.approx(sum(fake_scores) / 6, rel=1e-5)
         assert fake.requires_grad == code.requires_grad == (player == "generator")
 
 

@@ -18,7 +18,7 @@ from gm_bench.tracks.generation.strips import Search
 from gm_bench.training import sampling
 from gm_bench.training.job import Job
 from gm_bench.training.state import build
-from gm_bench.variants import gan, vae
+from gm_bench.variants import cgan, gan, vae
 from gm_bench.variants.base import latent
 from gm_bench.variants.base.latent import interpolate, invert
 
@@ -75,6 +75,17 @@ def test_search_tries_several_starts_for_each_image(
     images = torch.tensor([0.5, 1.5, 1.0]).view(3, 1, 1, 1)
     codes = latent.codes_of(model, images, None, seeded(), n_steps=300, learning_rate=0.05)
     assert codes.flatten().tolist() == pytest.approx([0.5, 1.5, 1.0], abs=1e-2)
+
+
+def test_a_search_is_told_the_class_of_each_image(
+    monkeypatch: pytest.MonkeyPatch, digits_network: MLP
+) -> None:
+    """G(z, y) = z + y / 10: the code of an image is what its own class leaves."""
+    model = cgan.CGAN(digits_network, z_dim=1, prior="normal")
+    monkeypatch.setattr(model, "decode", lambda z, labels: (z + labels[:, None] / 10).view(-1, 1, 1, 1))
+    images, labels = torch.tensor([0.5, 1.5, 1.0]).view(3, 1, 1, 1), torch.tensor([0, 9, 4])
+    codes = latent.codes_of(model, images, labels, seeded(), n_steps=300, learning_rate=0.05)
+    assert codes.flatten().tolist() == pytest.approx([0.5, 0.6, 0.6], abs=1e-2)
 
 
 def test_codes_come_from_the_encoder_where_there_is_one(digits_network: MLP) -> None:

@@ -94,10 +94,10 @@ def test_gaussian_decoder_by_hand() -> None:
     output = torch.tensor([0.0, 0.0]).view(1, 2, 1, 1)
     mean, sigma = vae_gaussian.mean_and_sigma(output, sigma_min=0.1)
     assert (mean.item(), sigma.item()) == (0.0, exactly(0.1 + math.log(2)))
-    output = torch.tensor([50.0, -0.5, -90.0, 90.0]).view(1, 4, 1, 1)
+    output = torch.tensor([50.0, -0.5, 0.25, -90.0, 90.0, 0.0]).view(1, 6, 1, 1)  # three colours
     mean, sigma = vae_gaussian.mean_and_sigma(output, sigma_min=0.1)
-    assert mean.flatten().tolist() == [exactly(1.0), exactly(math.tanh(-0.5))]
-    assert sigma.flatten().tolist() == [exactly(0.1), exactly(90.1)]
+    assert mean.flatten().tolist() == [exactly(1.0), exactly(math.tanh(-0.5)), exactly(math.tanh(0.25))]
+    assert sigma.flatten().tolist() == [exactly(0.1), exactly(90.1), exactly(0.1 + math.log(2))]
 
 
 def test_gaussian_decoder_learns_a_pixels_spread(digits_network: MLP) -> None:
@@ -272,8 +272,9 @@ def test_codebook_and_encoder_are_pulled_together_each_by_its_own_term() -> None
 
 
 def test_vq_terms_are_summed_over_places_and_averaged_over_images() -> None:
-    z, q = torch.zeros(2, 3, 3, 4), torch.ones(2, 3, 3, 4)
-    assert vq_vae.codebook_loss(z, q).item() == vq_vae.commitment_loss(z, q).item() == 36.0
+    """Two images of 2 × 3 places and 4 dimensions, off by 1 and by 3 in each: (24 + 9 · 24) / 2."""
+    z, q = torch.zeros(2, 2, 3, 4), torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 2, 3, 4)
+    assert vq_vae.codebook_loss(z, q).item() == vq_vae.commitment_loss(z, q).item() == 120.0
 
 
 def test_perplexity_counts_the_codes_in_use() -> None:

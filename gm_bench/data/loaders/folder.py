@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gm_bench.data.dataset import UNLABELLED, Card, DataError, Dataset
+from gm_bench.data.groups import group_of, grouped_split
 from gm_bench.data.listing import Listing, list_images
 from gm_bench.data.pixels import PREPROCESSING, check_range, crop_centre, read_picture, resize, to_array
 from gm_bench.data.split import keep_every_class, stratified_split
@@ -28,6 +30,7 @@ def read(
     n_test: PositiveInt | None = None,
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None,
     split_seed: Seed | None = None,
+    groups: int | str | None = None,
     size: PositiveInt | None = None,
     channels: Literal[1, 3] = 3,
     allow_low_range: bool = False,
@@ -35,29 +38,32 @@ def read(
     """Images of one's own.
 
     Args:
-        path: folder of images, or of one sub-folder of images per class.
+        path: folder of images, or of one sub-folder of images per class. Where it begins with `$NAME`, that
+            stands for the value of an environment variable.
         test_path: the same for the test split; without it the test split is drawn from `path`.
         n_test: images to draw for it, or
         test_fraction: the share of them.
         split_seed: of that draw, which keeps the share of every class.
+        groups: what belongs together and stays on one side of that draw: how many levels of sub-folders name
+            a group, or a regular expression on the relative name (`groups.group_of`).
         size: side to which the central square of every image is resized; without it all must have one size.
         channels: 3 (colour) or 1 (grey).
         allow_low_range: take images that use less than a quarter of 0 to 255 for what they are.
     """
     drawn = [n_test is not None, test_fraction is not None]
-    if test_path is not None and any([*drawn, split_seed is not None]):
+    if test_path is not None and any([*drawn, split_seed is not None, groups is not None]):
         raise DataError(
-            "loader 'folder' takes either test_path or a drawn test split (n_test, test_fraction)"
+            "loader 'folder' takes either test_path or a drawn test split (n_test, test_fraction, groups)"
         )
     if test_path is None and (sum(drawn) != 1 or split_seed is None):
         raise DataError(
             "loader 'folder' needs test_path, or else split_seed and one of n_test and test_fraction, "
             "to know which images are held out"
         )
-    listing = list_images(Path(path).expanduser(), "option 'path' of loader 'folder'")
+    listing = list_images(_place(path), "option 'path' of loader 'folder'")
     test_listing = None
     if test_path is not None:
-        test_listing = list_images(Path(test_path).expanduser(), "option 'test_path' of loader 'folder'")
+        test_listing = list_images(_place(test_path), "option 'test_path' of loader 'folder'")
         _refuse_overlap(listing, test_listing)
     images, digest, seen = _read_images(listing, size, channels, allow_low_range)
     labels = _labels(listing, listing.classes)
@@ -71,11 +77,19 @@ def read(
     else:
         assert split_seed is not None
         count = n_test if n_test is not None else round(len(labels) * (test_fraction or 0))
-        train, test = stratified_split(labels, count, split_seed)
+        of_groups: tuple[str, ...] = ()
+        if groups is None:
+            train, test = stratified_split(labels, count, split_seed)
+        else:
+            names = group_of(listing.files, groups)
+            train, test, of_groups = grouped_split(labels, names, count, split_seed)
         keep_every_class(labels, train, listing.classes, "the test split", SMALLER_SPLIT)
         splits = images[train], labels[train], images[test], labels[test]
         digests = {"all": digest}
-        notes = [f"{'class-stratified ' if listing.classes else ''}random split, seed {split_seed}"]
+        notes = [
+            f"{'class-stratified ' if listing.classes else ''}random split, seed {split_seed}",
+            *(f"groups '{groups}': {note}" for note in of_groups),
+        ]
         warnings = [f"path: {note}" for note in seen]
     fitted = f"; central square resized to {size}x{size}, bicubic with antialiasing" if size else ""
     return Dataset(
@@ -95,9 +109,27 @@ def read(
             ),
             sha256=digests,
         ),
-        came_from=" and ".join(p for p in (path, test_path) if p),
+        came_from=" and ".join(str(each.root) for each in (listing, test_listing) if each),
         warnings=tuple(warnings),
     )
+
+
+def _place(path: str) -> Path:
+    """The folder that an option names.
+
+    Raises:
+        DataError: it begins with an environment variable that is not set.
+    """
+    variable = re.match(r"\$(\w+)(?=/|$)", path)
+    if variable is None:
+        return Path(path).expanduser()
+    value = os.environ.get(variable[1])
+    if not value:
+        raise DataError(
+            f"loader 'folder' is to read {path}: set the environment variable {variable[1]} to the folder "
+            "that it stands for"
+        )
+    return Path(value + path[variable.end() :]).expanduser()
 
 
 def _labels(listing: Listing, classes: tuple[str, ...]) -> Tensor:

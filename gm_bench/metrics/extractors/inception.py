@@ -61,6 +61,11 @@ class InceptionExtractor(Extractor):
         return cls.describe(SHA256, N_FEATURES, N_LOGITS, comparable="everywhere")
 
 
+def at_hand() -> bool:
+    """Whether a file of weights is named by the environment or was downloaded before."""
+    return bool(os.environ.get(VARIABLE)) or _kept().is_file()
+
+
 def find_weights() -> Path:
     """Path of the checked weight file.
 
@@ -71,7 +76,7 @@ def find_weights() -> Path:
         WeightsError: the file is missing and cannot be downloaded, or its content is another.
     """
     given = os.environ.get(VARIABLE)
-    path = Path(given) if given else Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    path = Path(given) if given else _kept()
     if given and not path.is_file():
         raise WeightsError(f"{VARIABLE} names {path}, which is no file: it must be {FILE} from {URL}")
     if not path.is_file():
@@ -98,6 +103,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
+def _kept() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / FILE
+
+
 def _download(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,5 +114,6 @@ def _download(path: Path) -> None:
     except (OSError, RuntimeError, urllib.error.URLError) as error:
         raise WeightsError(
             f"cannot download the Inception weights ({' '.join(str(error).split())}): get {URL} elsewhere "
-            f"and put it at {path}, or point {VARIABLE} to it"
+            f"and put it at {path}, or point {VARIABLE} to it, or choose the extractor efficientnet_lite0, "
+            "which needs no download"
         ) from error

@@ -1,16 +1,21 @@
-"""What params.yaml says of the audit."""
+"""What params.yaml says of the audit, under `tracks.audit`."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gm_bench.options import Name
+from gm_bench.options import Name, PositiveInt
+from gm_bench.results.protocol import Protocol
+
+Sizes = list[Annotated[int, Field(ge=2, strict=True)]]
+Strengths = dict[Name, Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]]
 
 
 class AuditSet(BaseModel):
     """How many images of a dataset make a set of the audit, and how often it repeats.
 
-    Clean draws measure the noise, the others how each disturbance moves a metric.
+    Clean draws measure the noise, the others how each disturbance moves a metric. Where an extractor is slow,
+    `kid_subsets`, `sizes` and `strengths` stand for those of the dataset's protocol and of the audit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -18,6 +23,9 @@ class AuditSet(BaseModel):
     n_samples: Annotated[int, Field(ge=2, strict=True)]
     clean_draws: Annotated[int, Field(ge=3, strict=True)]
     disturbed_draws: Annotated[int, Field(ge=2, strict=True)]
+    kid_subsets: PositiveInt | None = None
+    sizes: Sizes | None = None
+    strengths: Strengths | None = None
 
 
 class Audit(BaseModel):
@@ -33,5 +41,15 @@ class Audit(BaseModel):
     datasets: list[Name] = Field(min_length=1)
     sets: dict[Name, AuditSet]
     noise_multiple: Annotated[float, Field(gt=0)]
-    sizes: list[Annotated[int, Field(ge=2, strict=True)]]
-    strengths: dict[Name, Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]]
+    sizes: Sizes
+    strengths: Strengths
+
+    def of(self, dataset: str, config: Protocol) -> tuple["Audit", Protocol]:
+        """Plan and protocol as they are for one dataset.
+
+        Args:
+            config: the dataset's protocol.
+        """
+        own = self.sets[dataset].model_dump(include={"sizes", "strengths"}, exclude_none=True)
+        subsets = self.sets[dataset].kid_subsets or config.kid_subsets
+        return self.model_copy(update=own), config.model_copy(update={"kid_subsets": subsets})

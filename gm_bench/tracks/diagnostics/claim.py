@@ -15,6 +15,7 @@ from typing import Any
 import gm_bench.tracks.diagnostics.claims
 from gm_bench.options import check_keywords
 
+FOLDER = "gm_bench/tracks/diagnostics/claims/"
 Curve = list[tuple[float, float]]  # (x, y), in the order in which they are joined
 
 
@@ -105,7 +106,7 @@ class Claim:
         setting: the experiment in a few words.
         expected: quantities with their regions; the claim holds where all of them do.
         panels: pictures.
-        budget: a frozen dataclass whose fields params.yaml sets under claims.
+        budget: a frozen dataclass whose fields params.yaml sets (see `settings`).
         experiment: (seed, budget) → outcome; the same outcome for the same arguments.
     """
 
@@ -130,9 +131,7 @@ def find(name: str) -> Claim:
         ValueError: no such file; the message lists those there are.
     """
     if name not in names():
-        raise ValueError(
-            f"unknown claim '{name}'; gm_bench/tracks/diagnostics/claims/ holds: {', '.join(names())}"
-        )
+        raise ValueError(f"unknown claim '{name}'; {FOLDER} holds: {', '.join(names())}")
     claim: Claim = importlib.import_module(f"gm_bench.tracks.diagnostics.claims.{name}").CLAIM
     return claim
 
@@ -148,7 +147,7 @@ def run(name: str, seed: int, budget: Mapping[str, Any]) -> Outcome:
             claim expects, has one too many, or one that is not finite.
     """
     claim = find(name)
-    check_keywords(claim.budget, budget, f"the entry claims.{name}", given=())
+    check_keywords(claim.budget, budget, f"the entry tracks.diagnostics.claims.{name}", given=())
     outcome = claim.experiment(seed, claim.budget(**budget))
     _check(name, outcome, [expected.key for expected in claim.expected])
     return outcome

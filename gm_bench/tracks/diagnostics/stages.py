@@ -1,9 +1,48 @@
 """What the stages of the claims depend on: the budget of each in params.yaml, and the modules they run."""
 
-from gm_bench.config import Params
-from gm_bench.tracks.needs import Needs
+from typing import Any
 
+from gm_bench.checking import ConfigError, look_up
+from gm_bench.composition import EVERY, merged
+from gm_bench.config import Params
+from gm_bench.tracks.diagnostics.claim import FOLDER, names
+from gm_bench.tracks.diagnostics.settings import Diagnostics
+from gm_bench.tracks.needs import Needs
+from gm_bench.tracks.settings import settings
+
+SETTINGS = Diagnostics
 MEASURING = "gm_bench.tracks.diagnostics.measuring"
+
+
+def check(params: Params, board: str) -> None:
+    """Refuse claims of a board that have no file, or no budget under its recipe.
+
+    Raises:
+        ConfigError: such a claim, or a board without a recipe.
+    """
+    for claim in params.board(board).variants:
+        if claim not in names():
+            raise ConfigError(
+                f"params.yaml: boards.{board}.variants: there is no claim '{claim}' in {FOLDER}; "
+                f"known: {', '.join(names())}"
+            )
+        budget(params, board, claim)
+
+
+def budget(params: Params, board: str, claim: str) -> dict[str, Any]:
+    """The budget of a claim on a board: tracks.diagnostics.claims.<claim>.all ⊕ that of the board's recipe.
+
+    Raises:
+        ConfigError: wrong settings, no entry of the claim or of the recipe, or a board without a recipe.
+    """
+    recipe = params.board(board).recipe
+    if recipe is None:
+        raise ConfigError(
+            f"params.yaml: key 'boards.{board}.recipe' is missing: name the entry of each claim's budget"
+        )
+    entry = look_up(settings(params, "diagnostics", SETTINGS).claims, claim, "tracks.diagnostics.claims")
+    own = look_up(entry, recipe, f"tracks.diagnostics.claims.{claim}")
+    return merged(entry.get(EVERY, {}), own)
 
 
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
@@ -13,5 +52,5 @@ def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
 
 def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str, Needs]:
     """The stages of one claim, the same for every seed."""
-    budget = params.claim(variant, params.board(board).recipe)
-    return {"run": Needs({"budget": budget}, [MEASURING, f"gm_bench.tracks.diagnostics.claims.{variant}"])}
+    needs = {"budget": budget(params, board, variant)}
+    return {"run": Needs(needs, [MEASURING, f"gm_bench.tracks.diagnostics.claims.{variant}"])}

@@ -15,6 +15,7 @@ from gm_bench.metrics.frechet import Moments, fid, fid_infinity, moments
 from gm_bench.metrics.memorisation import duplicate_limit, median_distance, memorisation, share_of_duplicates
 from gm_bench.metrics.modes import class_accuracy, mode_coverage
 from gm_bench.metrics.neighbours import accuracy, compare
+from gm_bench.metrics.repeats import distinct_share
 from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.results.protocol import SEED, Protocol
 
@@ -315,6 +316,7 @@ def _likeness(
         "one_nn_real": near.accuracy.real,
         "one_nn_fake": near.accuracy.fake,
         "sharpness": laplacian_variance(images) / reference.sharpness,
+        "distinct": distinct_share(images),
     }
     if reference.class_counts is not None:
         modes = mode_coverage(fake.logits, reference.class_counts)

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from gm_bench import io
-from gm_bench.cell import DATA
+from gm_bench.cell import DATA, REFERENCE
 from gm_bench.metrics.catalogue import LIKELIHOOD
+from gm_bench.metrics.memorisation import Leak
 from gm_bench.report.display import Samples
 from gm_bench.report.formatting import count
 from gm_bench.report.pictures import Figure, Gallery, exact_grid, grid_picture
 from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import FLOOR, OK, CellResult
+from gm_bench.results.verdict import Row, few_images, in_words, missing_in_all
 
 Json = Mapping[str, Any]
 MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ"
@@ -33,6 +35,8 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
     protocol, names = board.protocols[dataset], board.metrics(dataset)
     extractor, n, draws = protocol["extractor"], protocol["n_samples"], protocol["draws"]
     score = "Inception Score" if "inception_score" in names else "classifier score"
+    # Without the data's own classes the extractor's are those of what it was trained on.
+    classes = "" if "classes_hit" in names else f" and the classes of {extractor['name']}, not the data's"
     scope = (
         "comparable wherever this protocol is used"
         if extractor["comparable"] == "everywhere"
@@ -51,7 +55,7 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
         f"{extractor['features']} features, {scope}.",
         f"Preprocessing: {protocol['preprocessing']}; {protocol['dtype']}, "
         f"TF32 {'on' if protocol['tf32'] else 'off'}.",
-        f"Estimates: {score} over {count(protocol['score_splits'], 'split')}; "
+        f"Estimates: {score} over {count(protocol['score_splits'], 'split')}{classes}; "
         f"KID over {count(protocol['kid_subsets'], 'subset')} of {protocol['kid_subset_size']:,}; "
         f"precision, recall, density and coverage with {count(protocol['neighbours'], 'neighbour')}; "
         f"FID∞ through {count(protocol['fid_subsets'], 'size')} of subsets.",
@@ -63,7 +67,31 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
 
 
 def notes(board: Leaderboard, dataset: str) -> list[str]:
-    """Of which variants not the last model is reported."""
+    """What makes the numbers of a dataset less than they seem, and which rows are not of the last model."""
+    leaking = _leak(dataset)
+    return [
+        *([f"{FLOOR}: {leaking}."] if leaking else []),
+        *_few_images(board.protocols[dataset]),
+        *_of_snapshots(board, dataset),
+    ]
+
+
+def _leak(dataset: str) -> str:
+    """What is said of held-out images with a near duplicate among the training images; empty for none."""
+    path = REFERENCE / dataset / "floor.json"
+    record = io.read_json(path).get("leak") if path.exists() else None
+    return Leak(**record).sentence if record else ""
+
+
+def _few_images(protocol: Json) -> list[str]:
+    """What fewer images than features do to FID."""
+    n, n_features = protocol["n_samples"], protocol["extractor"]["features"]
+    if n >= n_features:
+        return []
+    return [few_images(n, n_features)]
+
+
+def _of_snapshots(board: Leaderboard, dataset: str) -> list[str]:
     return [
         f"{entry.variant}*: the snapshot with the least FID against validation images is reported, after "
         + ", ".join(f"{images:,} images (seed {seed})" for seed, images in picked(entry).items())
@@ -71,6 +99,44 @@ def notes(board: Leaderboard, dataset: str) -> list[str]:
         for entry in board.entries[dataset]
         if picked(entry)
     ]
+
+
+def verdicts(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
+    """Of each variant with numbers what they say in words, over its seeds and draws together."""
+    n, draws = board.protocols[dataset]["n_samples"], board.protocols[dataset]["draws"]
+    shares = _class_shares(dataset)
+    found = {}
+    for entry in board.entries[dataset]:
+        drawn = [entry.details.get(seed, {}).get("missing_classes", [[]]) for seed in entry.finished]
+        row = Row(
+            values={name: score.mean for name, score in entry.metrics.items()},
+            floor=board.floors[dataset],
+            floor_sd=board.floor_sds[dataset],
+            n=n,
+            missing=missing_in_all(names for draw in drawn for names in draw),
+            shares=shares,
+            n_drawn=n * draws * len(drawn),
+        )
+        found[entry.variant] = in_words(row)
+    return {variant: sentences for variant, sentences in found.items() if sentences}
+
+
+def cell_verdict(result: CellResult, floor: Mapping[str, float], floor_sd: Mapping[str, float]) -> list[str]:
+    """What the metrics of one cell say in words, over its draws together."""
+    n, missing = result.protocol["n_samples"], result.details.get("missing_classes", ())
+    values = {name: result.mean(name) for name in result.values}
+    shares = _class_shares(result.dataset)
+    return in_words(Row(values, floor, floor_sd, n, missing_in_all(missing), shares, n * len(missing)))
+
+
+def _class_shares(dataset: str) -> dict[str, float] | None:
+    """Class → its share of the training images; None where there is no card."""
+    path = DATA / dataset / "card.json"
+    if not path.exists():
+        return None
+    counts = io.read_json(path).get("counts_per_class", {}).get("train", {})
+    total = sum(counts.values())
+    return {name: count / total for name, count in counts.items()} if total else None
 
 
 def picked(entry: Entry) -> dict[int, int]:

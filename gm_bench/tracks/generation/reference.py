@@ -1,5 +1,6 @@
 """The stage reference, from files to files: features of real images, and how far two sets of them differ."""
 
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from gm_bench.data.dataset import read_split
 from gm_bench.data.split import choose, hold_out
 from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.metrics.memorisation import leak
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import describe, make_deterministic
 from gm_bench.results.protocol import Protocol, build_protocol
@@ -75,6 +77,7 @@ def make(dataset: str, config: Protocol, n_validation: int, device: torch.device
         "dataset": dataset,
         "values": values,
         "sd": spread,
+        "leak": asdict(leak(reference.held_out_to_train)),
         "protocol": protocol,
         "device": describe(device),
     }

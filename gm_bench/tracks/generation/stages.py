@@ -3,20 +3,47 @@
 The modules named here are where a stage begins; what they import is followed (gm_bench/running/code.py).
 """
 
-from gm_bench.config import Params
+from pathlib import Path
+
+from gm_bench.checking import look_up
+from gm_bench.config import NotFetchedError, Params
+from gm_bench.data.fingerprint import of_source
 from gm_bench.tracks.needs import Needs
+
+SEEN = Path(".dvc", "tmp", "gm-bench")  # what source folders held last time
+
+
+def check(params: Params, board: str) -> None:
+    """Refuse datasets, variants and a recipe of a board that params.yaml does not have.
+
+    Raises:
+        ConfigError: one that it does not have; the message lists those that it has.
+    """
+    grid = params.board(board)
+    for dataset in grid.datasets:
+        params.entry(dataset)
+    for variant in grid.variants:
+        look_up(params.variants, variant, "variants")
+        if grid.recipe is not None:
+            params.recipe(variant, grid.recipe)
 
 
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
-    """The stages that a dataset goes through once."""
-    entry = params.dataset(dataset)
+    """The stages that a dataset goes through once: fetch alone where others depend on what it finds."""
+    source = params.entry(dataset).source
+    files = of_source(source.options, SEEN / f"{dataset}.json")
+    fetch = Needs(
+        {"source": {"loader": source.loader, **source.options}} | ({"files": files} if files else {}),
+        ["gm_bench.data.dataset", f"gm_bench.data.loaders.{source.loader}"],
+    )
+    try:
+        entry = params.dataset(dataset)
+    except NotFetchedError:
+        return {"fetch": fetch}
     extractor = f"gm_bench.metrics.extractors.{entry.protocol.extractor}"
     protocol = entry.protocol.model_dump(mode="json")
     return {
-        "fetch": Needs(
-            {"source": {"loader": entry.source.loader, **entry.source.options}},
-            ["gm_bench.data.dataset", f"gm_bench.data.loaders.{entry.source.loader}"],
-        ),
+        "fetch": fetch,
         "extractor": Needs(
             {"extractor": entry.protocol.extractor},
             ["gm_bench.tracks.generation.extraction", extractor],
@@ -30,15 +57,15 @@ def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
 
 def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str, Needs]:
     """The stages of the cells of one variant on one dataset, the same for every seed."""
-    grid, entry = params.board(board), params.dataset(dataset)
-    recipe = params.recipe(variant, grid.recipe)
+    plan, entry = params.plan(board, dataset), params.dataset(dataset)
+    recipe = params.recipe(variant, plan.recipe, plan.layers)
     model = [f"gm_bench.variants.{variant}", f"gm_bench.nets.{recipe.network.name}"]
     extractor = f"gm_bench.metrics.extractors.{entry.protocol.extractor}"
     protocol = entry.protocol.model_dump(mode="json")
     training = {
         "recipe": recipe.model_dump(mode="json"),
-        "n_images": grid.n_images,
-        "n_snapshots": grid.n_snapshots,
+        "n_images": plan.n_images,
+        "n_snapshots": plan.n_snapshots,
         "n_validation": entry.n_validation,
     }
     return {

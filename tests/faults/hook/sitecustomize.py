@@ -7,6 +7,7 @@ all processes the time of day is off by the seconds that FILE says at the moment
 """
 
 import os
+import runpy
 import signal
 import time
 from pathlib import Path
@@ -47,5 +48,18 @@ def shift_clock() -> None:
     time.time = lambda: time_ns() / 1e9
 
 
-if STAGE in ("all", os.environ.get("DVC_STAGE", "").partition("@")[0]):
-    {"kill": kill_when_put_in_place, "fill": fill, "clock": shift_clock}[KIND]()
+def arm() -> None:
+    """Do the harm if this is the process for it."""
+    if STAGE in ("all", os.environ.get("DVC_STAGE", "").partition("@")[0]):
+        {"kill": kill_when_put_in_place, "fill": fill, "clock": shift_clock}[KIND]()
+
+
+def run_module(*arguments, **options) -> object:
+    """What a process of a warm server begins with: only now is it known which stage it is."""
+    if STAGE != "all":
+        arm()
+    return real_run_module(*arguments, **options)
+
+
+real_run_module, runpy.run_module = runpy.run_module, run_module
+arm()

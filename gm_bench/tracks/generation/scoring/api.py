@@ -13,14 +13,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gm_bench import io
-from gm_bench.cell import EXTRACTORS, reports_of
-from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, from_memory, read_images
+from gm_bench.cell import reports_of
+from gm_bench.data.images import (
+    CHANNELS,
+    Foreign,
+    Wanted,
+    bounds_of,
+    check_shape,
+    from_memory,
+    read_images,
+)
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import deterministic, resolve
 from gm_bench.results.leaderboard import from_json
-from gm_bench.results.protocol import Protocol
+from gm_bench.tracks.generation.scoring.choice import kept_extractors
+from gm_bench.tracks.generation.scoring.portable import is_reference, load
 from gm_bench.tracks.generation.scoring.score import (
+    STANDARD,
     ScoringError,
     Standard,
     difference_to_board,
@@ -31,23 +41,6 @@ from gm_bench.tracks.generation.scoring.score import (
 
 Images = str | os.PathLike[str] | NDArray[Any] | Tensor
 FAKE, REAL = "fake", "real"
-# What images are compared under where no dataset's protocol is asked for: that of digits, with as many
-# images as there are. The extractor and the numbers of images are chosen by `own_standard`.
-STANDARD = Protocol(
-    extractor="lenet",
-    n_samples=2,
-    n_train=2,
-    draws=1,
-    score_splits=1,
-    kid_subsets=100,
-    kid_subset_size=400,
-    fid_subsets=5,
-    neighbours=3,
-    duplicate_quantile=0.01,
-    bound_images=800,
-    bound_codes=64,
-    floor_splits=10,
-)
 
 
 def evaluate(
@@ -59,19 +52,26 @@ def evaluate(
     channels: str | None,
     resize: int | None,
     allow_low_range: bool,
+    floats: str | None,
+    n: int | None,
+    draws: int | None,
     board: str,
     device: str,
 ) -> dict[str, Any]:
     """The row of `fake` against `real`; see `gm_bench.evaluate`."""
     if channels is not None and channels not in CHANNELS:
         raise ScoringError(f"channels is '{channels}'; allowed: {', '.join(CHANNELS)}")
-    place, wanted = resolve(device), Wanted(CHANNELS[channels] if channels else None, resize)
+    place = resolve(device)
+    wanted = Wanted(CHANNELS[channels] if channels else None, resize, bounds_of(floats))
     with _in_words_of_python(), deterministic():
         found = _read(fake, None, FAKE, wanted, allow_low_range)
-        if _is_dataset(real):
+        portable = not isinstance(real, np.ndarray | Tensor) and is_reference(Path(real))
+        if portable or _is_dataset(real):
+            if n is not None:
+                raise ScoringError(f"--n is for real images; {real} has its own")
             if extractor != "auto" or labels is not None:
                 raise ScoringError(f"extractor and labels are for real images; {real} has its own")
-            standard = _known(str(real), place)
+            standard = load(Path(str(real))) if portable else _known(str(real), place)
             check_shape(found, standard.extractor.image_shape, _name(fake, FAKE), str(real))
         else:
             reference = _read(real, labels, REAL, wanted, False)
@@ -84,9 +84,10 @@ def evaluate(
                 STANDARD,
                 place,
                 say=lambda sentence: None,
-                kept=_kept(),
+                kept=kept_extractors(),
+                n=n,
             )
-        scored = score(found, _name(fake, FAKE), standard, place)
+        scored = score(found, _name(fake, FAKE), standard, place, draws)
         path = reports_of(board) / "leaderboard.json"
         table = from_json(io.read_json(path), str(path), IMAGES) if path.exists() else None
         return scored.to_json(difference_to_board(scored, table))
@@ -121,16 +122,6 @@ def _known(dataset: str, device: torch.device) -> Standard:
     from gm_bench.config import load_params
 
     return known_standard(dataset, load_params(), device)
-
-
-def _kept() -> Path:
-    """Where classifiers trained on one's own images are kept: in the repository, else in the user's cache."""
-    from gm_bench.config import PARAMS_FILE
-
-    if PARAMS_FILE.exists():
-        return EXTRACTORS
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "gm-bench" / "extractors"
 
 
 @contextmanager

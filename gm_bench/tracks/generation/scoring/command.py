@@ -7,15 +7,18 @@ from pathlib import Path
 
 from gm_bench import io
 from gm_bench.cell import RUNS, reports_of
-from gm_bench.config import Params, load_params
-from gm_bench.data.images import CHANNELS, Foreign, Wanted, check_shape, read_images
+from gm_bench.config import PARAMS_FILE, Params, load_params
+from gm_bench.data.images import CHANNELS, Foreign, Wanted, bounds_of, check_shape, read_images
 from gm_bench.data.ownership import OWNED
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic, resolve
 from gm_bench.results.leaderboard import from_json
 from gm_bench.running.stage import screen
+from gm_bench.tracks.generation.scoring.choice import kept_extractors
+from gm_bench.tracks.generation.scoring.portable import export, is_reference, load
 from gm_bench.tracks.generation.scoring.score import (
+    STANDARD,
     ScoringError,
     difference_to_board,
     known_standard,
@@ -39,6 +42,9 @@ def main(
     reference_key: str | None,
     extractor: str,
     allow_low_range: bool,
+    floats: str | None,
+    n: int | None,
+    draws: int | None,
     json_file: Path | None,
     device: str,
 ) -> None:
@@ -46,19 +52,23 @@ def main(
 
     Args:
         images: what is judged.
-        reference: a dataset of params.yaml or, where it is none, a path of real images.
+        reference: a dataset of params.yaml, a file of `portable.export`, or a path of real images. Only the
+            first needs a repository.
         channels: "grey" or "rgb": convert images (and a reference path) to that.
         resize: pixels a side to resize them to.
-        extractor: for a reference path only, as `scoring.own_standard` takes it.
+        extractor: for real images only, as `scoring.own_standard` takes it.
+        floats: what floats span, "0,1" or "-1,1"; None where there are none.
+        n: for real images only, how many to compare; None for all.
+        draws: at most so many sets of n; None for all that there are, or those of the protocol.
 
     Raises:
         ValueError: the images, the reference or the options do not go together; the sentence says what to do.
     """
     if channels is not None and channels not in CHANNELS:
         raise ScoringError(f"--channels is '{channels}'; allowed: {', '.join(CHANNELS)}")
-    params, place = load_params(), resolve(device)
+    params, place = load_params() if PARAMS_FILE.exists() else None, resolve(device)
     make_deterministic()
-    wanted = Wanted(CHANNELS[channels] if channels else None, resize)
+    wanted = Wanted(CHANNELS[channels] if channels else None, resize, bounds_of(floats))
     if json_file is not None:
         _refuse_overwriting(json_file, (images, Path(reference)))
     found = read_images(
@@ -70,30 +80,32 @@ def main(
         named_by="the path of the images",
         owned=NOT_JUDGED,
     )
-    if reference in params.datasets:
-        if extractor != "auto" or reference_key is not None:
+    known = params is not None and reference in params.datasets
+    if known or is_reference(Path(reference)):
+        if extractor != "auto" or reference_key is not None or n is not None:
             raise ScoringError(
-                f"--extractor and --reference-key are for a path of real images; {reference} has its own"
+                f"--extractor, --reference-key and --n are for a path of real images; {reference} has its own"
             )
-        standard = known_standard(reference, params, place)
+        standard = known_standard(reference, params, place) if params and known else load(Path(reference))
         check_shape(found, standard.extractor.image_shape, images, reference)
     else:
         real = _real_images(reference, params, wanted, reference_key, allow_low_range)
         check_shape(found, shape_of(real.images), images, reference)
-        constants = params.dataset(next(iter(params.datasets))).protocol
         standard = own_standard(
             real,
             Path(reference),
             len(found.images),
             extractor,
-            constants,
+            STANDARD,
             place,
             say=lambda sentence: print(sentence, file=sys.stderr),  # noqa: T201
+            kept=kept_extractors(),
+            n=n,
         )
         found = replace(
             found, warnings=(*found.warnings, *(f"reference: {sentence}" for sentence in real.warnings))
         )
-    scored = score(found, images, standard, place)
+    scored = score(found, images, standard, place, draws)
 
     board = None
     if LEADERBOARD.exists():
@@ -104,6 +116,9 @@ def main(
     console = screen()
     console.print(score_table(scored, None if difference else board))
     console.print(other_metrics(scored))
+    for finding in scored.verdict:
+        console.print(finding.sentence, soft_wrap=True)
+    console.print()
     for sentence in scored.conversions:
         console.print(f"converted: {sentence}", soft_wrap=True)
     for sentence in scored.warnings:
@@ -119,11 +134,23 @@ def _refuse_overwriting(json_file: Path, sources: Sequence[Path]) -> None:
 
 
 def _real_images(
-    reference: str, params: Params, wanted: Wanted, key: str | None, allow_low_range: bool
+    reference: str, params: Params | None, wanted: Wanted, key: str | None, allow_low_range: bool
 ) -> Foreign:
     path = Path(reference).expanduser()
     if not path.exists():
-        raise ScoringError(
-            f"--reference is '{reference}', which is neither a path nor one of {', '.join(params.datasets)}"
-        )
+        known = f"one of {', '.join(params.datasets)}" if params else "in a repository of gm-bench a dataset"
+        raise ScoringError(f"--reference is '{reference}', which is neither a path nor {known}")
     return read_images(path, wanted, key, allow_low_range, named_by="--reference")
+
+
+def export_reference(dataset: str, path: Path, device: str) -> None:
+    """Write the reference of a dataset of params.yaml as one file.
+
+    Raises:
+        ValueError: there is no such dataset, or its reference was not made yet.
+    """
+    standard = known_standard(dataset, load_params(), resolve(device))
+    export(standard, path)
+    size = path.stat().st_size / 2**20
+    said = f"N = {standard.config.n_samples:,}, features of {standard.protocol['extractor']['name']}"
+    screen().print(f"wrote {path} ({size:.1f} MiB): {dataset}, {said}", soft_wrap=True)

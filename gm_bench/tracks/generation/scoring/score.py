@@ -1,9 +1,9 @@
 """Images of another program under the protocol of a dataset, or against real images of one's own."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -16,13 +16,15 @@ from gm_bench.data.dataset import UNLABELLED
 from gm_bench.data.images import Foreign
 from gm_bench.data.split import keep_every_class, stratified_split
 from gm_bench.metrics.extractors import names
-from gm_bench.metrics.extractors.features import Extractor, WeightsError, extract
-from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, widths
-from gm_bench.metrics.extractors.loading import find, load_extractor
+from gm_bench.metrics.extractors.features import Extractor, extract
+from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.metrics.memorisation import leak
+from gm_bench.metrics.sharpness import ratio_spread
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.protocol import Protocol, build_protocol, same_protocol
+from gm_bench.results.verdict import Finding, Row, few_images, missing_in_all, verdict
 from gm_bench.tracks.generation.evaluation import (
     Reference,
     all_metrics,
@@ -30,14 +32,34 @@ from gm_bench.tracks.generation.evaluation import (
     make_reference,
     missing_classes,
 )
+from gm_bench.tracks.generation.scoring.choice import (
+    LENET,
+    SEED,
+    ScoringError,
+    borrowed_extractor,
+    choose,
+    labels_of,
+    own_extractor,
+)
 
-SEED = 0
 SCHEMA = 1
-AUTO, LENET, INCEPTION = "auto", "lenet", "inception"
-
-
-class ScoringError(ValueError):
-    """Images that cannot be scored as asked; the message says what to do."""
+# What images are compared under where no dataset's protocol is asked for: that of digits, with as many
+# images as there are. The extractor and the numbers of images are chosen by `own_standard`.
+STANDARD = Protocol(
+    extractor="lenet",
+    n_samples=2,
+    n_train=2,
+    draws=1,
+    score_splits=1,
+    kid_subsets=100,
+    kid_subset_size=400,
+    fid_subsets=5,
+    neighbours=3,
+    duplicate_quantile=0.01,
+    bound_images=800,
+    bound_codes=64,
+    floor_splits=10,
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +70,7 @@ class Standard:
         name: of the dataset, or the path of the real images.
         known: whether it is a dataset of params.yaml, with a leaderboard perhaps.
         floor: every metric of real images in the place of generated ones.
+        floor_sd: its standard deviation, of the metrics whose is known.
         classes: names of the extractor's classes; empty where they are not those of the real images.
     """
 
@@ -58,7 +81,30 @@ class Standard:
     extractor: Extractor
     reference: Reference
     floor: Mapping[str, float]
+    floor_sd: Mapping[str, float]
     classes: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of numbers under it must know."""
+        n, extractor = self.config.n_samples, self.protocol["extractor"]
+        said = [leak(self.reference.held_out_to_train).sentence]
+        if n < extractor["features"]:
+            said.append(few_images(n, extractor["features"]))
+        if not self.extractor.own_classes:
+            said.append(
+                f"the classifier score is over the {self.extractor.n_logits:,} classes of "
+                f"{extractor['name']}, which are not those of these images"
+            )
+        return [sentence.removesuffix(".") for sentence in said if sentence]
+
+    @property
+    def class_shares(self) -> dict[str, float] | None:
+        """Class → its share of the training images; None where classes are not known."""
+        counts = self.reference.class_counts
+        if counts is None or not self.classes:
+            return None
+        return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -81,6 +127,21 @@ class Scored:
     conversions: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def verdict(self) -> list[Finding]:
+        """What the numbers say together, in words."""
+        n, draws = self.protocol["n_samples"], self.protocol["draws"]
+        row = Row(
+            values={name: fmean(values) for name, values in self.values.items()},
+            floor=self.standard.floor,
+            floor_sd=self.standard.floor_sd,
+            n=n,
+            missing=missing_in_all(self.missing),
+            shares=self.standard.class_shares,
+            n_drawn=n * draws,
+        )
+        return verdict(row)
+
     def to_json(self, difference: str | None) -> dict[str, Any]:
         """The record for machines; `difference` is why it is not comparable with the leaderboard, if so."""
         return {
@@ -93,6 +154,7 @@ class Scored:
             "warnings": list(self.warnings),
             "values": {name: list(values) for name, values in self.values.items()},
             "missing_classes": self.missing,
+            "verdict": [{"kind": found.kind, "sentence": found.sentence} for found in self.verdict],
             "floor": dict(self.standard.floor),
             "protocol": dict(self.protocol),
             "comparable_with_leaderboard": difference is None,
@@ -133,6 +195,7 @@ def known_standard(name: str, params: Params, device: torch.device) -> Standard:
         extractor,
         Reference.from_tensors(tensors),
         recorded["values"],
+        recorded["sd"],
         tuple(made.get("classes", ())),
     )
 
@@ -146,6 +209,7 @@ def own_standard(
     device: torch.device,
     say: Callable[[str], None],
     kept: Path = EXTRACTORS,
+    n: int | None = None,
 ) -> Standard:
     """Real images of one's own as the standard: half of them held out, half in the place of training images.
 
@@ -157,11 +221,12 @@ def own_standard(
         real: at least twice as many as are compared, four times where a classifier is trained.
         path: where they came from.
         n_fakes: how many images there are to be judged; so many are compared, or all held-out ones.
-        choice: "auto" (lenet for labelled images, inception for others), "lenet" (trained on the labels of
-            half of the images), "inception", or a dataset whose extractor is there.
+        choice: a file of gm_bench/metrics/extractors ("lenet" is trained on the labels of half of the
+            images), a dataset whose extractor is there, or "auto" (`choice.choose`).
         constants: the protocol whose subsets, splits and neighbours are used; KID's subsets are at most n/2.
-        say: told before a classifier is trained, which takes minutes.
+        say: told what "auto" comes to, and before a classifier is trained, which takes minutes.
         kept: where a classifier that was trained is kept.
+        n: images to compare; None for as many as there are on both sides.
 
     Raises:
         ScoringError: too few images, no labels to train on, or no such extractor.
@@ -169,7 +234,8 @@ def own_standard(
     """
     labels = real.labels
     strata = labels if labels is not None else torch.full((len(real.images),), UNLABELLED)
-    trains = choice == LENET or (choice == AUTO and labels is not None)
+    choice = choose(choice, shape_of(real.images)[0], labels is not None, say)
+    trains = choice == LENET
     parts = 4 if trains else 2
     reason, least = most_demanding(constants)
     if (n_held_out := _n_held_out(len(real.images), trains)) < least:
@@ -182,13 +248,19 @@ def own_standard(
     if trains:
         compared, taught = _taught(real, path)
     train, held_out = (compared[p] for p in stratified_split(strata[compared], len(compared) // 2, SEED))
-    n = min(n_fakes, len(held_out))
+    most = min(n_fakes, len(held_out))
+    if n is not None and n > most:
+        raise ScoringError(
+            f"--n is {n:,} but {n_fakes:,} images stand against {len(held_out):,} held-out ones of {path}: "
+            f"at most {most:,}"
+        )
+    n = n or most
     config = constants.model_copy(
         update={
-            "extractor": LENET if trains else choice if choice in names() else INCEPTION,
+            "extractor": choice if choice in names() else LENET,
             "n_samples": n,
             "n_train": len(train),
-            "draws": 1,
+            "draws": max(1, n_fakes // n),
             "kid_subset_size": min(constants.kid_subset_size, n // 2),
         }
     )
@@ -197,10 +269,10 @@ def own_standard(
     held_out = held_out[torch.randperm(len(held_out), generator=generator)[:n]]
     train = train[torch.randperm(len(train), generator=generator)]
     images, seen_images = real.images[held_out], real.images[train]
-    if choice in (AUTO, *names()):
-        info, extractor = _own_extractor(real, taught, compared, config.extractor, path, device, say, kept)
+    if choice in names():
+        info, extractor = own_extractor(real, taught, compared, choice, path, device, say, kept)
     else:
-        info, extractor = _borrowed_extractor(choice, shape_of(images))
+        info, extractor = borrowed_extractor(choice, shape_of(images))
         config = config.model_copy(update={"extractor": info["name"]})
     reference = make_reference(
         images,
@@ -214,14 +286,20 @@ def own_standard(
     protocol = build_protocol(str(path), config, info, extractor.preprocessing, hashes)
     values = floor(seen_images, reference, config, device)
     classes = real.classes if trains else ()
-    return Standard(str(path), False, config, protocol, extractor, reference, values, classes)
+    spread = {"sharpness": ratio_spread(images)}
+    return Standard(str(path), False, config, protocol, extractor, reference, values, spread, classes)
 
 
-def score(found: Foreign, path: Path, standard: Standard, device: torch.device) -> Scored:
+def score(
+    found: Foreign, path: Path, standard: Standard, device: torch.device, most_draws: int | None = None
+) -> Scored:
     """Every metric of the images, draw by draw.
 
     A plain set is dealt at random into as many draws as it suffices for, at most those of the protocol; draws
     that a file keeps apart are taken as they are where they have the protocol's size.
+
+    Args:
+        most_draws: another limit than the protocol's.
 
     Raises:
         ScoringError: fewer images than one draw needs.
@@ -235,8 +313,8 @@ def score(found: Foreign, path: Path, standard: Standard, device: torch.device) 
             f"many real ones, since every metric depends on the number: make at least {n:,}, or "
             f"{n * config.draws:,} for all {config.draws} draws of the leaderboard"
         )
-    draws = min(config.draws, n_images // n)
-    warnings = list(found.warnings)
+    draws = min(most_draws or config.draws, n_images // n)
+    warnings = [*found.warnings, *standard.warnings]
     if found.n_draws > 1 and n_images == found.n_draws * n:
         order = torch.arange(n_images)
     else:
@@ -322,8 +400,8 @@ def _taught(real: Foreign, path: Path) -> tuple[Tensor, Tensor]:
         ScoringError: fewer than two classes.
         DataError: a class is too small to be in both.
     """
-    labels = _labels(real, path)
-    other = "give --extractor inception, or a dataset of the same images' shape whose extractor is there"
+    labels = labels_of(real, path)
+    other = "give --extractor efficientnet_lite0, or a dataset of such images whose extractor is there"
     if len(labels.unique()) < 2:
         raise ScoringError(
             f"the images of {path} are all of one class ({', '.join(real.classes)}), and a classifier needs "
@@ -334,70 +412,6 @@ def _taught(real: Foreign, path: Path) -> tuple[Tensor, Tensor]:
     keep_every_class(labels, taught, real.classes, f"{half} is compared", other, "to train a classifier with")
     keep_every_class(labels, compared, real.classes, f"{half} trains a classifier", other, "to compare")
     return compared, taught
-
-
-def _labels(real: Foreign, path: Path) -> Tensor:
-    if real.labels is None:
-        raise ScoringError(
-            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
-            "(or an array 'labels' beside them), or choose another --extractor"
-        )
-    return real.labels
-
-
-def _own_extractor(
-    real: Foreign,
-    taught: Tensor,
-    others: Tensor,
-    name: str,
-    path: Path,
-    device: torch.device,
-    say: Callable[[str], None],
-    kept: Path,
-) -> tuple[dict[str, Any], Extractor]:
-    """A published one, or a LeNet taught with some of the images, tested on others, kept under their hash."""
-    shape = shape_of(real.images)
-    if name != LENET:
-        try:
-            info = find(name).published()
-            return info, find(name).load(kept, info, shape)
-        except WeightsError as error:
-            hint = (
-                "" if real.labels is not None else ", or sort the real images into one sub-folder per class"
-            )
-            raise ScoringError(f"{error}; or give --extractor another value{hint}") from None
-    from gm_bench.metrics.extractors.classifier import train_classifier
-
-    labels = _labels(real, path)
-    split = [(real.images[places], labels[places]) for places in (taught, others)]
-    key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
-    folder = kept / f"own-{key[:16]}"
-    if not (folder / "extractor.json").exists():
-        say(f"training a small classifier on {len(taught):,} images of {path}, once: it is kept in {folder}")
-        trained = train_classifier(split[0], split[1], SEED, device)
-        io.write_tensors(folder / "weights.safetensors", trained.weights)
-        record = LeNetExtractor.describe(
-            io.sha256_file(folder / "weights.safetensors"),
-            *widths(trained.weights),
-            comparable="among themselves",
-            test_accuracy=trained.test_accuracy,
-            weights="weights.safetensors",
-        )
-        io.write_json(folder / "extractor.json", record)
-    return load_extractor(folder, shape)
-
-
-def _borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Extractor]:
-    folder = EXTRACTORS / dataset
-    if not (folder / "extractor.json").exists():
-        if dataset in pinned_datasets():
-            return LeNetExtractor.of_package(dataset, shape)
-        there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
-        raise ScoringError(
-            f"there is no extractor '{dataset}'; choose {', '.join((AUTO, *names()))}, one that is in "
-            f"{EXTRACTORS} ({', '.join(there) or 'none yet'}) or a pinned one: {', '.join(pinned_datasets())}"
-        )
-    return load_extractor(folder, shape)
 
 
 def _command(name: str, params: Params) -> str:

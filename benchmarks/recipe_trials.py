@@ -1,0 +1,146 @@
+"""Trials of recipes, judged on validation images: python benchmarks/recipe_trials.py TRIALS.yaml
+
+TRIALS.yaml names a board and lists trials, each a variant with what differs from its recipe on that board:
+
+    board: mnist_cpu
+    n_images: 128000
+    n_held_back: 5000
+    trials:
+      - {variant: ns_gan}
+      - {variant: ns_gan, ema: 0.999, network: {width: 64}}
+
+Every trial trains seed 0 on the training split less the images that are held back, and is judged by those;
+the test split is never read. A row a trial, failed ones too, is appended to reports/trials/BOARD.csv; a trial
+that has a row with the same settings is not run again.
+"""
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+import yaml
+from torch import Tensor
+
+from gm_bench.cell import Cell
+from gm_bench.composition import merged
+from gm_bench.config import Params, load_params
+from gm_bench.data.dataset import load
+from gm_bench.data.split import hold_out
+from gm_bench.metrics.extractors.features import Extractor, extract
+from gm_bench.metrics.extractors.lenet import LeNetExtractor
+from gm_bench.metrics.frechet import fid, moments
+from gm_bench.metrics.neighbours import leave_one_out_1nn, precision_recall
+from gm_bench.metrics.sharpness import laplacian_variance
+from gm_bench.report.figures import image_grid, png_bytes
+from gm_bench.reproducibility import make_deterministic
+from gm_bench.training.job import Job
+from gm_bench.training.loop import train
+from gm_bench.training.sampling import draw_snapshot
+from gm_bench.training.state import start
+
+CPU = torch.device("cpu")
+COLUMNS = (
+    "board", "variant", "overlay", "n_images", "status", "seconds", "images_per_second", "fid_curve",
+    "fid", "precision", "recall", "one_nn", "sharpness",
+)  # fmt: skip
+
+
+def run(params: Params, board: str, trial: dict[str, Any], n_images: int, n_held_back: int) -> dict[str, Any]:
+    """Train one trial and judge it: its row, and 64 samples."""
+    grid = params.board(board)
+    dataset = grid.datasets[0]
+    variant, overlay = trial["variant"], {key: value for key, value in trial.items() if key != "variant"}
+    recipe = with_overlay(params, variant, grid.recipe, overlay).recipe(variant, grid.recipe)
+    images, labels = load(dataset).split("train")
+    seen, held_back = hold_out(labels, n_held_back)
+    job = Job(Cell(board, dataset, variant, 0), recipe, n_images, 5, n_held_back)
+    shown = {"images": images[seen], "labels": labels[seen]}
+    state = start(job, tuple(images.shape[1:]), int(labels.max()) + 1, CPU)
+    began = time.process_time()
+    train(
+        state,
+        job,
+        shown,
+        on_row=lambda progress: None,
+        save=lambda state: None,
+        save_every=1e9,
+        stop_asked=lambda: False,
+    )
+    seconds = time.process_time() - began
+    row = {
+        "board": board,
+        "variant": variant,
+        "overlay": json.dumps(overlay, sort_keys=True),
+        "n_images": n_images,
+        "status": "diverged" if state.divergence else "ok",
+        "seconds": round(seconds),
+        "images_per_second": round(state.images / seconds),
+    }
+    if state.divergence:
+        return row
+    _, extractor = LeNetExtractor.of_package(dataset, tuple(images.shape[1:]))
+    samples = draw_snapshot(state.reported, job, shown)
+    return row | judged(extractor, state.snapshots, samples, images[held_back]) | {"samples": samples}
+
+
+def judged(
+    extractor: Extractor, snapshots: dict[int, Tensor], samples: Tensor, real: Tensor
+) -> dict[str, Any]:
+    """FID at every snapshot, and at the end what else tells good samples from bad."""
+    known = extract(extractor, real, CPU).features
+    summary, drawn = moments(known), extract(extractor, samples, CPU).features
+    curve = [fid(extract(extractor, each, CPU).features, summary) for each in snapshots.values()]
+    coverage = precision_recall(drawn, known, 3)
+    return {
+        "fid_curve": " ".join(f"{value:.1f}" for value in curve),
+        "fid": round(fid(drawn, summary), 2),
+        "precision": round(coverage.precision, 3),
+        "recall": round(coverage.recall, 3),
+        "one_nn": round(leave_one_out_1nn(drawn, known).overall, 3),
+        "sharpness": round(laplacian_variance(samples) / laplacian_variance(real), 3),
+    }
+
+
+def with_overlay(params: Params, variant: str, recipe: str, overlay: dict[str, Any]) -> Params:
+    """The parameters with something else in a variant's own layer of a recipe."""
+    entry = params.variants[variant]
+    changed = entry | {recipe: merged(entry.get(recipe) or {}, overlay)}
+    return params.model_copy(update={"variants": params.variants | {variant: changed}})
+
+
+def main(
+    trials: Path,
+    out: Annotated[Path, typer.Option(help="folder of the table and of the grids of samples")] = Path(
+        "reports/trials"
+    ),
+) -> None:
+    """Run the trials that have no row yet, one after the other."""
+    make_deterministic()
+    asked, params = yaml.safe_load(trials.read_text()), load_params()
+    board = asked["board"]
+    table = out / f"{board}.csv"
+    out.mkdir(parents=True, exist_ok=True)
+    for trial in asked["trials"]:
+        rows = list(csv.DictReader(table.open())) if table.exists() else []
+        overlay = json.dumps({k: v for k, v in trial.items() if k != "variant"}, sort_keys=True)
+        key = (trial["variant"], overlay, str(asked["n_images"]))
+        if any((row["variant"], row["overlay"], row["n_images"]) == key for row in rows):
+            continue
+        row = run(params, board, trial, asked["n_images"], asked["n_held_back"])
+        samples = row.pop("samples", None)
+        if samples is not None:
+            (out / f"{board}-{len(rows)}.png").write_bytes(png_bytes(image_grid(samples[:64], 8, 1)))
+        with table.open("a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if not rows:
+                writer.writeheader()
+            writer.writerow(row)
+        typer.echo({key: value for key, value in row.items() if key != "board"})
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,86 @@
+"""Whether the images of a source folder are still those that were fetched.
+
+Names, sizes and times are looked at each time, contents only of files whose size or time is another: a copy
+of the same images elsewhere, or a touched file, is no change.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+OPTIONS = ("path", "test_path")  # options of a loader that name folders of images
+SCHEMA = 1
+Known = dict[str, list[Any]]  # name → [size, time in ns, sha256 of the content]
+
+
+def of_source(options: Mapping[str, Any], memory: Path) -> str | None:
+    """One hash over the names and contents of the images that a loader's options name.
+
+    Args:
+        options: of the loader.
+        memory: file that keeps the hashes of contents from one time to the next.
+
+    Returns:
+        The hash; that of the last time where a folder is not there now (nothing can be known to have
+        changed), and None where no option names a folder or none was ever there.
+    """
+    named = [str(options[key]) for key in OPTIONS if options.get(key) is not None]
+    if not named:
+        return None
+    roots = [Path(os.path.expandvars(name)).expanduser() for name in named]
+    before = _read(memory)
+    if not all(root.is_dir() for root in roots):
+        return before.get("digest")
+    known: Known = before.get("files", {})
+    now: Known = {}
+    digest = hashlib.sha256()
+    for name, root in zip(named, roots, strict=True):
+        for file in _images(root):
+            place = f"{name}\0{file.relative_to(root).as_posix()}"
+            now[place] = _entry(file, known.get(place))
+            digest.update(f"{place}\0{now[place][2]}\n".encode(errors="surrogateescape"))
+    found = {"schema": SCHEMA, "digest": digest.hexdigest(), "files": now}
+    if found != before:
+        _write(memory, found)
+    return digest.hexdigest()
+
+
+def _images(root: Path) -> Iterable[Path]:
+    """Files with a suffix of images, through links, in the order of their names."""
+    found, seen = [], set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, n) for n in files if not n.startswith(".") and n.lower().endswith(SUFFIXES)]
+    return sorted(file for file in found if file.is_file())
+
+
+def _entry(file: Path, known: list[Any] | None) -> list[Any]:
+    state = file.stat()
+    if known is not None and known[:2] == [state.st_size, state.st_mtime_ns]:
+        return known
+    return [state.st_size, state.st_mtime_ns, hashlib.sha256(file.read_bytes()).hexdigest()]
+
+
+def _read(memory: Path) -> dict[str, Any]:
+    """What is remembered; nothing where the file is of another version or damaged."""
+    try:
+        content = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
+
+
+def _write(memory: Path, content: Mapping[str, Any]) -> None:
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    part = memory.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(content), encoding="utf-8")
+    part.replace(memory)

@@ -1,0 +1,138 @@
+"""What of params.yaml does not fit the fetched data: all of it at once, before anything expensive starts."""
+
+from collections.abc import Iterator
+
+import torch
+
+from gm_bench.cell import EXTRACTORS
+from gm_bench.config import ConfigError, DatasetConfig, Params
+from gm_bench.data.dataset import DataError
+from gm_bench.data.split import hold_out
+from gm_bench.derived import Facts
+from gm_bench.metrics.extractors.features import WeightsError
+from gm_bench.metrics.extractors.loading import find as find_extractor
+from gm_bench.nets.network import build as build_network
+from gm_bench.training.recipe import Recipe
+from gm_bench.variants.base.contract import build as build_variant
+
+
+class RefusalError(ConfigError):
+    """A board that cannot be run on its data; the message lists everything that is wrong."""
+
+
+def refuse(params: Params, board: str) -> None:
+    """Raise `RefusalError` where anything of a board does not fit its fetched datasets.
+
+    Datasets that were not fetched yet are passed over.
+    """
+    found = faults(params, board)
+    if found:
+        numbered = "; ".join(f"({i}) {fault}" for i, fault in enumerate(found, 1))
+        raise RefusalError(
+            f"params.yaml does not fit the data of board {board}, and nothing was started: {numbered}"
+        )
+
+
+def faults(params: Params, board: str) -> list[str]:
+    """All that is wrong, a clause each, with keys, values and what is allowed."""
+    found: list[str] = []
+    grid = params.board(board)
+    for dataset in grid.datasets:
+        facts = params.facts(dataset)
+        if facts is None:
+            continue
+        config = params.dataset(dataset)
+        found += of_protocol(config, facts, f"datasets.{dataset}")
+        found += of_extractor(config, facts, dataset)
+        for variant in grid.variants:
+            found += of_variant(params, board, dataset, variant, facts)
+    return list(dict.fromkeys(found))
+
+
+def of_protocol(config: DatasetConfig, facts: Facts, place: str) -> Iterator[str]:
+    """What of a dataset's numbers does not fit the sizes of its splits."""
+    protocol, n_test = config.protocol, facts.n_test
+    n, seen = protocol.n_samples, facts.n_train - config.n_validation
+    at = f"{place}.protocol"
+    if seen < 1:
+        yield (
+            f"{place}.n_validation is {config.n_validation:,} but there are {facts.n_train:,} training "
+            f"images: at most {facts.n_train - 1:,}"
+        )
+    else:
+        yield from _lost_class(config, facts, place)
+    if n > n_test:
+        yield f"{at}.n_samples is {n:,} but the test split has {n_test:,} images: at most {n_test:,}"
+    least = max(protocol.neighbours + 1, 2 * protocol.fid_subsets, protocol.score_splits, 4)
+    if n < 4:
+        yield f"{at}.n_samples is {n:,}, too few for any metric: at least {least:,}, so add images"
+    if protocol.n_train > seen:
+        yield (
+            f"{at}.n_train is {protocol.n_train:,} but {max(seen, 0):,} training images are left beside "
+            f"n_validation: at most {max(seen, 0):,}"
+        )
+    if protocol.n_train < n:
+        yield f"{at}.n_train is {protocol.n_train:,}, fewer than n_samples: at least {n:,}"
+    if protocol.kid_subset_size > n:
+        yield f"{at}.kid_subset_size is {protocol.kid_subset_size:,}, more than n_samples: at most {n:,}"
+    if protocol.score_splits > n:
+        yield f"{at}.score_splits is {protocol.score_splits:,}, more than n_samples: at most {n:,}"
+    if 2 * protocol.fid_subsets > n:
+        yield f"{at}.fid_subsets is {protocol.fid_subsets:,}, more than half of n_samples: at most {n // 2:,}"
+    if protocol.neighbours >= n:
+        yield f"{at}.neighbours is {protocol.neighbours:,}, not fewer than n_samples: at most {n - 1:,}"
+    if protocol.bound_images > n_test:
+        yield (
+            f"{at}.bound_images is {protocol.bound_images:,} but the test split has {n_test:,} images: "
+            f"at most {n_test:,}"
+        )
+
+
+def of_extractor(config: DatasetConfig, facts: Facts, dataset: str) -> Iterator[str]:
+    """Whether the extractor can look at the images, and its weights be had."""
+    key, name = f"datasets.{dataset}.protocol.extractor", config.protocol.extractor
+    extractor = find_extractor(name)
+    if not extractor.own_classes:
+        if not (EXTRACTORS / dataset / "extractor.json").exists():
+            try:
+                extractor.published()
+            except WeightsError as error:
+                yield f"{key} is {name}: {error}"
+    elif sum(count > 0 for count in facts.class_counts) < 2:
+        what = "are all of one class" if facts.n_classes else "have no labels"
+        yield (
+            f"{key} is {name}, which is trained on labels of two classes or more, but the images of "
+            f"{dataset} {what}: set efficientnet_lite0 or inception"
+        )
+
+
+def of_variant(params: Params, board: str, dataset: str, variant: str, facts: Facts) -> Iterator[str]:
+    """Whether a variant's model can be built for the images by its recipe, and a batch be filled."""
+    try:
+        recipe = params.recipe_of(board, dataset, variant)
+        _build(variant, recipe, facts)
+    except ValueError as error:
+        yield f"boards.{board}.variants has {variant}: {str(error).removeprefix('params.yaml: ')}"
+        return
+    seen = facts.n_train - params.dataset(dataset).n_validation
+    if recipe.batch_size > seen:
+        yield (
+            f"batch_size of {variant} is {recipe.batch_size:,} but {max(seen, 0):,} images of {dataset} are "
+            f"shown: at most {max(seen, 0):,}"
+        )
+
+
+def _build(variant: str, recipe: Recipe, facts: Facts) -> None:
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(recipe.network.name, recipe.network.options, facts.shape, facts.n_classes)
+        build_variant(variant, network, recipe.model)
+
+
+def _lost_class(config: DatasetConfig, facts: Facts, place: str) -> Iterator[str]:
+    """Whether holding out validation images takes all of a class: it goes by the numbers of each alone."""
+    counts = torch.tensor(facts.class_counts or (facts.n_train,))
+    labels = torch.arange(len(counts)).repeat_interleave(counts)
+    try:
+        hold_out(labels, config.n_validation)
+    except DataError as error:
+        yield f"{place}.n_validation is {config.n_validation:,}: {error}"

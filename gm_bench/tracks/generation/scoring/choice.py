@@ -1,0 +1,132 @@
+"""Which extractor sees real images of one's own, and how it is had."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gm_bench import io
+from gm_bench.cell import EXTRACTORS
+from gm_bench.data.images import Foreign
+from gm_bench.metrics.extractors import inception, names
+from gm_bench.metrics.extractors.features import Extractor, WeightsError
+from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, widths
+from gm_bench.metrics.extractors.loading import find, load_extractor
+from gm_bench.nets.lenet import shape_of
+
+SEED = 0
+AUTO, LENET, INCEPTION, LITE = "auto", "lenet", "inception", "efficientnet_lite0"
+
+
+class ScoringError(ValueError):
+    """Images that cannot be scored as asked; the message says what to do."""
+
+
+def choose(choice: str, channels: int, labelled: bool, say: Callable[[str], None]) -> str:
+    """The extractor that "auto" comes to; any other choice is itself.
+
+    Labelled grey images have a LeNet trained on them. Others are seen by Inception where its weights are at
+    hand, so that the numbers compare with published ones, else by EfficientNet-Lite0, which is installed.
+
+    Args:
+        channels: of the images.
+        labelled: whether they have labels.
+        say: told of Inception or EfficientNet-Lite0, and what gives the other.
+    """
+    if choice != AUTO:
+        return choice
+    if channels == 1 and labelled:
+        return LENET
+    if inception.at_hand():
+        say(f"extractor: {INCEPTION}, whose weights are at hand; --extractor {LITE} needs none")
+        return INCEPTION
+    say(
+        f"extractor: {LITE}, since Inception's weights are not at hand: its distances are not those of "
+        f"publications; with {inception.VARIABLE} or --extractor {INCEPTION} they are"
+    )
+    return LITE
+
+
+def labels_of(real: Foreign, path: Path) -> Tensor:
+    """Labels of real images (N,).
+
+    Raises:
+        ScoringError: they have none.
+    """
+    if real.labels is None:
+        raise ScoringError(
+            f"{path} has no labels to train a classifier on: put the images into one sub-folder per class "
+            "(or an array 'labels' beside them), or choose another --extractor"
+        )
+    return real.labels
+
+
+def own_extractor(
+    real: Foreign,
+    taught: Tensor,
+    others: Tensor,
+    name: str,
+    path: Path,
+    device: torch.device,
+    say: Callable[[str], None],
+    kept: Path,
+) -> tuple[dict[str, Any], Extractor]:
+    """A published one, or a LeNet taught with some of the images, tested on others, kept under their hash."""
+    shape = shape_of(real.images)
+    if name != LENET:
+        try:
+            info = find(name).published()
+            return info, find(name).load(kept, info, shape)
+        except WeightsError as error:
+            raise ScoringError(f"{error}; or give --extractor another value") from None
+    from gm_bench.metrics.extractors.classifier import train_classifier
+
+    labels = labels_of(real, path)
+    split = [(real.images[places], labels[places]) for places in (taught, others)]
+    key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
+    folder = kept / f"own-{key[:16]}"
+    if not (folder / "extractor.json").exists():
+        say(f"training a small classifier on {len(taught):,} images of {path}, once: it is kept in {folder}")
+        trained = train_classifier(split[0], split[1], SEED, device)
+        io.write_tensors(folder / "weights.safetensors", trained.weights)
+        record = LeNetExtractor.describe(
+            io.sha256_file(folder / "weights.safetensors"),
+            *widths(trained.weights),
+            comparable="among themselves",
+            test_accuracy=trained.test_accuracy,
+            weights="weights.safetensors",
+        )
+        io.write_json(folder / "extractor.json", record)
+    return load_extractor(folder, shape)
+
+
+def borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Extractor]:
+    """The extractor of a dataset: its stage's, else a pinned one.
+
+    Raises:
+        ScoringError: there is neither.
+    """
+    folder = EXTRACTORS / dataset
+    if not (folder / "extractor.json").exists():
+        if dataset in pinned_datasets():
+            return LeNetExtractor.of_package(dataset, shape)
+        there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
+        raise ScoringError(
+            f"there is no extractor '{dataset}'; choose {', '.join((AUTO, *names()))}, one that is in "
+            f"{EXTRACTORS} ({', '.join(there) or 'none yet'}) or a pinned one: {', '.join(pinned_datasets())}"
+        )
+    return load_extractor(folder, shape)
+
+
+def kept_extractors() -> Path:
+    """Where classifiers trained on one's own images are kept: in the repository, else in the user's cache."""
+    from gm_bench.config import PARAMS_FILE
+
+    if PARAMS_FILE.exists():
+        return EXTRACTORS
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "gm-bench" / "extractors"

@@ -1,0 +1,23 @@
+"""The modules of a track, found by its name."""
+
+from importlib import import_module
+from types import ModuleType
+
+
+class TrackError(ValueError):
+    """There is no such track; the message says where it was looked for."""
+
+
+def module_of(track: str, name: str) -> ModuleType:
+    """The module `gm_bench.tracks.TRACK.NAME`; of a track with a dot that of a package outside of this one.
+
+    Raises:
+        TrackError: there is no such module.
+    """
+    module = f"{track if '.' in track else f'gm_bench.tracks.{track}'}.{name}"
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise TrackError(f"there is no track '{track}': no module {module}") from None

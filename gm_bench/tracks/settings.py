@@ -1,0 +1,69 @@
+"""What params.yaml says of tracks, for which it is nothing but a mapping: their settings, their boards.
+
+A track says what is right in its module `stages` (see `needs`): SETTINGS is the model of what may stand under
+`tracks.NAME`, and `check(params, board)` raises where a board names what is not there.
+"""
+
+from pkgutil import iter_modules
+
+from gm_bench import tracks
+from gm_bench.checking import ConfigError, Model, checked
+from gm_bench.config import Params
+from gm_bench.tracks.modules import TrackError, module_of
+
+
+def settings(params: Params, track: str, model: type[Model]) -> Model:
+    """What stands under `tracks.TRACK` of params.yaml.
+
+    Args:
+        model: what may stand there.
+
+    Raises:
+        ConfigError: a wrong key or value, or one that is missing.
+    """
+    return checked(model, params.tracks.get(track, {}), place=lambda key: f"tracks.{track}.{key}")
+
+
+def check_board(params: Params, board: str) -> None:
+    """Refuse a board that cannot be run, and wrong settings, before anything is started.
+
+    Those of a track outside of this package are read for its own boards only.
+
+    Raises:
+        ConfigError: a board or a track that is not there, wrong settings, or what the board's track refuses.
+    """
+    own = params.board(board).track
+    try:
+        stages = module_of(own, "stages")
+    except TrackError as error:
+        raise ConfigError(f"params.yaml: boards.{board}.track: {error}") from None
+    for track in params.tracks:
+        if track == own or "." not in track:
+            _check_settings(params, track)
+    if hasattr(stages, "check"):
+        stages.check(params, board)
+
+
+def check_boards(params: Params, dataset: str | None = None) -> None:
+    """`check_board` for every board of a track of this package, or for those of them with a dataset."""
+    for name, board in params.boards.items():
+        if "." not in board.track and (dataset is None or dataset in board.datasets):
+            check_board(params, name)
+
+
+def _check_settings(params: Params, track: str) -> None:
+    model = _model_of(track) if "." in track or track in _names() else None
+    if model is None:
+        allowed = ", ".join(name for name in _names() if _model_of(name) is not None)
+        raise ConfigError(f"params.yaml: unknown key 'tracks.{track}'; allowed here: {allowed}")
+    settings(params, track, model)
+
+
+def _names() -> list[str]:
+    """The tracks of this package."""
+    return sorted(module.name for module in iter_modules(tracks.__path__) if module.ispkg)
+
+
+def _model_of(track: str) -> type | None:
+    """The model of a track's settings; None where it has none."""
+    return getattr(module_of(track, "stages"), "SETTINGS", None)

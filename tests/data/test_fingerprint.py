@@ -1,0 +1,76 @@
+"""Changed images are noticed: new ones, other contents, other names; a touched file is no change."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gm_bench.data.fingerprint import of_source
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a/0.png", "a/1.png", "b/0.jpg"):
+        (tmp_path / "own" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / name).write_bytes(name.encode())
+    return tmp_path / "own"
+
+
+def seen(folder: Path) -> str | None:
+    return of_source({"path": str(folder), "size": 8}, folder.parent / "memory.json")
+
+
+def test_the_same_files_are_the_same_and_a_touched_one_too(folder: Path) -> None:
+    before = seen(folder)
+    assert before == seen(folder)
+    os.utime(folder / "a/0.png", (1, 1))
+    assert seen(folder) == before
+
+
+@pytest.mark.parametrize("change", [
+    lambda folder: (folder / "a/2.png").write_bytes(b"new"),
+    lambda folder: (folder / "a/0.png").write_bytes(b"a/9.png"),
+    lambda folder: (folder / "a/0.png").unlink(),
+    lambda folder: (folder / "a/0.png").rename(folder / "b/1.png"),
+], ids=["added", "of the same size", "removed", "moved"])  # fmt: skip
+def test_a_change_is_noticed(folder: Path, change) -> None:
+    before = seen(folder)
+    change(folder)
+    assert seen(folder) != before
+
+
+def test_contents_are_read_only_where_size_or_time_differ(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen(folder)
+    read: list[str] = []
+    original = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or original(path))
+    os.utime(folder / "b/0.jpg", (1, 1))
+    seen(folder)
+    assert read == ["0.jpg"]
+
+
+def test_what_is_no_image_or_hidden_does_not_count(folder: Path) -> None:
+    before = seen(folder)
+    for name in ("notes.txt", ".hidden.png", "train.safetensors"):
+        (folder / name).write_bytes(b"x")
+    assert seen(folder) == before
+
+
+def test_a_folder_that_is_away_has_not_changed(folder: Path) -> None:
+    before = seen(folder)
+    folder.rename(folder.with_name("away"))
+    assert seen(folder) == before
+    assert of_source({"path": str(folder)}, folder.parent / "other.json") is None
+
+
+def test_sources_without_a_folder_have_none(tmp_path: Path) -> None:
+    assert of_source({"n_test": 800}, tmp_path / "memory.json") is None
+    assert not (tmp_path / "memory.json").exists()
+
+
+def test_a_damaged_memory_is_made_anew(folder: Path) -> None:
+    before = seen(folder)
+    (folder.parent / "memory.json").write_text("{")
+    assert seen(folder) == before

@@ -1,0 +1,199 @@
+"""The verdict in words: made cases of embedded digits are called what they are, and real ones nothing."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from gm_bench.config import load_params
+from gm_bench.data.dataset import load
+from gm_bench.data.split import hold_out
+from gm_bench.metrics.extractors.features import Features, extract
+from gm_bench.metrics.extractors.lenet import LeNetExtractor
+from gm_bench.results.protocol import Protocol
+from gm_bench.results.verdict import (
+    BLURRED,
+    COLLAPSE,
+    COPIES,
+    MISSING,
+    NOISE,
+    REAL,
+    REPEATS,
+    TOLD,
+    UNLIKE,
+    Row,
+    missing_in_all,
+    verdict,
+)
+from gm_bench.tracks.generation.evaluation import (
+    Reference,
+    all_metrics,
+    floor,
+    floor_spread,
+    make_reference,
+    missing_classes,
+)
+
+N = 400
+CPU = torch.device("cpu")
+
+
+@cache
+def digits() -> tuple[Tensor, Tensor, Tensor]:
+    """Held-out images, as many others, and training images."""
+    entry = load_params().dataset("digits")
+    data = load(entry.source.loader, **entry.source.options)
+    order = torch.randperm(len(data.test_images), generator=torch.Generator().manual_seed(0))
+    shown, _ = hold_out(data.train_labels, entry.n_validation)
+    return data.test_images[order[:N]], data.test_images[order[N:]], data.train_images[shown]
+
+
+@cache
+def standard() -> tuple[Protocol, Reference, dict[str, float], dict[str, float], dict[str, float]]:
+    """Protocol, reference, floor, its spread, and the share of each class."""
+    entry = load_params().dataset("digits")
+    config = entry.protocol.model_copy(update={"n_samples": N, "kid_subset_size": 200, "floor_splits": 4})
+    data = load(entry.source.loader, **entry.source.options)
+    held_out, _, train = digits()
+    shown, _ = hold_out(data.train_labels, entry.n_validation)
+    labels = data.train_labels[shown]
+    reference = make_reference(held_out, seen(held_out), seen(train), config, CPU, labels)
+    pool = torch.cat([train, held_out])
+    spread = floor_spread(pool, torch.zeros(len(pool), dtype=torch.int64), reference, config, CPU)
+    shares = {str(i): float((labels == i).double().mean()) for i in range(10)}
+    return config, reference, floor(train, reference, config, CPU), spread, shares
+
+
+def seen(images: Tensor) -> Features:
+    return extract(LeNetExtractor.of_package("digits", (1, 8, 8))[1], images, CPU)
+
+
+def row_of(images: Tensor) -> Row:
+    config, reference, of_real, spread, shares = standard()
+    features = seen(images)
+    missing = [str(label) for label in missing_classes(features, reference)]
+    values = all_metrics(features, images, reference, config, CPU)
+    return Row(values, of_real, spread, N, missing, shares)
+
+
+def blurred() -> Tensor:
+    return avg_pool2d(digits()[1].float(), 3, 1, 1, count_include_pad=False).round().to(torch.uint8)
+
+
+def without_threes() -> Tensor:
+    """What is taken for a three is left out, and a few held-out images stand in its place: training images
+    would be copies, repeats would be repeats."""
+    held_out, fresh, _ = digits()
+    others = torch.cat([fresh, held_out])
+    return others[seen(others).logits.argmax(dim=1) != 3][:N]
+
+
+def jittered() -> Tensor:
+    """Twenty images with a little noise, twenty times: no two are equal."""
+    noise = torch.randn(N, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 6
+    return (digits()[1][:20].repeat(20, 1, 1, 1) + noise).clamp(0, 255).round().to(torch.uint8)
+
+
+def noise() -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (N, 1, 8, 8), generator=generator).to(torch.uint8)
+
+
+CASES = {
+    "real images": (lambda: digits()[1], {REAL}),
+    "twenty images": (lambda: digits()[1][:20].repeat(20, 1, 1, 1), {REPEATS, COLLAPSE, MISSING, TOLD}),
+    "twenty images with noise": (jittered, {COLLAPSE, MISSING, TOLD}),
+    "training images": (lambda: digits()[2][:N], {COPIES}),
+    "half of them training images": (
+        lambda: torch.cat([digits()[2][: N // 2], digits()[1][: N // 2]]),
+        {COPIES},
+    ),
+    "the held-out images": (lambda: digits()[0], {COPIES}),
+    "no threes": (without_threes, {MISSING, TOLD}),
+    "blurred": (blurred, {BLURRED, MISSING, UNLIKE, TOLD}),
+    "uniform noise": (noise, {NOISE, MISSING, TOLD}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_made_case_is_called_what_it_is_and_nothing_else(name: str) -> None:
+    images, kinds = CASES[name]
+    assert {finding.kind for finding in verdict(row_of(images()))} == kinds
+
+
+@pytest.mark.parametrize("name", ["real images", "twenty images", "uniform noise", "training images"])
+def test_the_same_is_said_where_the_spread_of_the_floor_is_not_known(name: str) -> None:
+    """As for real images of one's own."""
+    images, kinds = CASES[name]
+    assert {finding.kind for finding in verdict(replace(row_of(images()), floor_sd={}))} == kinds
+
+
+def test_each_sentence_has_its_number() -> None:
+    said = {finding.kind: finding.sentence for finding in verdict(row_of(CASES["twenty images"][0]()))}
+    assert said[REPEATS] == "Repeats: 20 distinct images among 400 (5.0%; of real images 100%)."
+    assert said[COLLAPSE].startswith("Collapse: coverage 0.")
+    (copies,) = verdict(row_of(digits()[2][:N]))
+    assert copies.sentence == (
+        "Copies of training images: 100% of the samples lie nearer to one than 1.0% of held-out images do, "
+        "100% exactly on one."
+    )
+
+
+def made(**values: float) -> Row:
+    """A row like the floor but for what is given."""
+    of_real = {
+        "fid": 1.0, "one_nn": 0.5, "one_nn_fake": 0.5, "precision": 0.9, "recall": 0.9, "coverage": 0.9,
+        "sharpness": 1.0, "duplicates": 0.01, "duplicates_exact": 0.0, "distinct": 1.0, "classes_hit": 3.0,
+    }  # fmt: skip
+    return Row({**of_real, **values}, of_real, {}, 1000)
+
+
+def kinds(row: Row) -> set[str]:
+    return {finding.kind for finding in verdict(row)}
+
+
+def test_a_class_that_real_images_of_this_number_might_lack_too_is_not_missed() -> None:
+    row = replace(made(classes_hit=2.0), missing=["rare"], shares={"rare": 0.002, "common": 0.998})
+    assert kinds(row) == {REAL}  # 1,000 images lack it with a chance of one in seven
+    assert kinds(replace(row, n_drawn=5000)) == {MISSING, REAL} - {REAL}
+    assert kinds(replace(row, shares={"rare": 0.02, "common": 0.98})) == {MISSING}
+
+
+def test_a_class_that_the_extractor_never_sees_in_real_images_is_not_missed() -> None:
+    assert kinds(replace(made(), missing=["never seen"])) == {REAL}
+
+
+def test_repeats_that_real_images_have_too_are_none() -> None:
+    row = made(distinct=0.80)
+    assert kinds(row) == {REPEATS}
+    assert kinds(replace(row, floor={**row.floor, "distinct": 0.81})) == {REAL}
+
+
+def test_a_difference_within_noise_says_nothing_and_more_images_make_it_say_something() -> None:
+    row = made(one_nn=0.54, precision=0.88)
+    assert kinds(row) == {REAL}
+    assert kinds(replace(row, n=20_000)) == {TOLD}
+
+
+def test_the_spread_of_the_floor_widens_what_is_noise() -> None:
+    row = made(sharpness=0.8)
+    assert kinds(row) == {BLURRED}
+    assert kinds(replace(row, floor_sd={"sharpness": 0.08})) == {REAL}
+
+
+def test_few_distinct_samples_near_training_images_are_repeats_and_no_copies() -> None:
+    """One of twenty lies near a training image by chance: five per cent of a thousand repeats."""
+    assert kinds(made(duplicates=0.05)) == {COPIES}
+    assert COPIES not in kinds(made(duplicates=0.05, distinct=0.02))
+
+
+def test_a_row_without_metrics_has_no_verdict() -> None:
+    assert verdict(Row({}, {"one_nn": 0.5}, {}, 800)) == []
+
+
+def test_a_class_is_missing_where_every_draw_lacks_it() -> None:
+    assert missing_in_all([["3", "5"], ["5", "7"]]) == ["5"]
+    assert missing_in_all([]) == []

@@ -1,0 +1,138 @@
+"""gm-bench add: a folder is looked at, and its entries are added to params.yaml and nothing else."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from gm_bench import cli
+from gm_bench.config import ConfigError, load_params
+from gm_bench.running import adding
+from gm_bench.running.adding import fit_side, parts_of
+from gm_bench.running.budget import budget
+from gm_bench.running.entries import with_entries
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+SOURCE = {
+    "loader": "folder",
+    "path": "signs/é",
+    "test_fraction": 0.25,
+    "split_seed": 0,
+    "groups": r"^(\d+)_",
+}
+BOARD = {"datasets": ["signs"], "variants": ["vae", "wgan_gp"], "seeds": [0], "n_images": 1000}
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(adding, "images_per_second", lambda params, name, variant, facts: 1000.0)
+
+
+def images(folder: Path, n: int, side: int = 16, channels: int = 1) -> None:
+    """Smooth images, every one another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        small = np.random.default_rng([i, len(str(folder))]).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        image = Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
+        (image if channels == 3 else image.convert("L")).save(folder / f"{i:03}.png")
+
+
+def add(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(cli.app, ["add", *arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_only_lines_are_added_and_they_say_what_was_given() -> None:
+    changed = with_entries(TEXT, "signs", SOURCE, BOARD)
+    before, after = TEXT.splitlines(), changed.splitlines()
+    assert [line for line in after if line not in before] == [
+        "  signs: {datasets: [signs], variants: [vae, wgan_gp], seeds: [0], n_images: 1000}",
+        "  signs:",
+        r"    source: {loader: folder, path: signs/é, test_fraction: 0.25, split_seed: 0, groups: ^(\d+)_}",
+    ]
+    rest = iter(after)
+    assert all(line in rest for line in before), "the lines that were there are there in their order"
+    content = yaml.safe_load(changed)
+    assert content["datasets"]["signs"] == {"source": SOURCE}
+    assert list(content["boards"])[-1] == "signs"
+
+
+def test_a_file_that_cannot_be_added_to_is_left_alone() -> None:
+    flow = "boards: {a: {seeds: [0]}}\ndatasets: {}\n"
+    with pytest.raises(ConfigError, match="laid out in a way that nothing can be added to"):
+        with_entries(flow, "signs", SOURCE, BOARD)
+    assert "signs" in with_entries("boards:\n  a: {s: 1}\ndatasets:\n  b: {t: 1}", "signs", SOURCE, BOARD)
+
+
+def test_a_folder_with_classes_becomes_a_board(tmp_path: Path) -> None:
+    for name in ("stop", "yield"):
+        images(tmp_path / "signs" / name, 60)
+    before = Path("params.yaml").read_text(encoding="utf-8")
+    said = " ".join(add("signs", "--name", "signs").split())
+    assert "images 120" in said
+    assert "16×16 (120)" in said
+    assert "classes 2: from 60 (stop) to 60 images" in said
+    assert "exact duplicates 0" in said
+    assert "grey images of 2 classes: a LeNet trained on their own labels" in said
+    assert "next: gm-bench run --board signs" in said
+    entry = load_params().entry("signs")
+    expected = {"path": "signs", "test_fraction": 0.25, "split_seed": 0, "channels": 1}
+    assert (entry.source.loader, entry.source.options) == ("folder", expected)
+    assert load_params().board("signs").n_images == budget(1000.0) == 300_000
+    assert Image.open("signs-images.png").width > 16 * 16
+    added = len(Path("params.yaml").read_text(encoding="utf-8")) - len(before)
+    assert 0 < added < 400
+
+
+def test_colour_of_any_size_is_resized_and_a_given_split_is_kept(tmp_path: Path) -> None:
+    images(tmp_path / "faces/train", 60, side=50, channels=3)
+    images(tmp_path / "faces/val", 30, side=70, channels=3)
+    add("faces", "--name", "faces")
+    assert load_params().entry("faces").source.options == {
+        "path": "faces/train",
+        "test_path": "faces/val",
+        "channels": 3,
+        "size": 48,
+    }
+
+
+def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    images(tmp_path / "few", 8)
+    images(tmp_path / "bad", 30)
+    (tmp_path / "bad/000.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    before = Path("params.yaml").read_bytes()
+    assert "--name is digits, which boards of params.yaml has already" in add(
+        "bad", "--name", "digits", code=1
+    )
+    assert "--name is svhn, which" in add("bad", "--name", "svhn", code=1)
+    assert "--name is audit, which" in add("bad", "--name", "audit", code=1)
+    assert "Own Signs" in add("bad", "--name", "Own Signs", code=1)
+    assert "1 files cannot be used: bad/000.png" in add("bad", "--name", "signs", code=1)
+    assert "--variants names vea; known: kde" in add("bad", "--name", "s", "--variants", "vea", code=1)
+    assert "too few for any metric" in add("few", "--name", "signs", code=1)
+    assert "nowhere is no folder" in add("nowhere", "--name", "signs", code=1)
+    assert Path("params.yaml").read_bytes() == before
+    assert not Path("signs-images.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("side", "fit"), [(8, 8), (16, 16), (30, 28), (33, 32), (50, 48), (500, 64), (15, 15)]
+)
+def test_sides_that_networks_are_made_for(side: int, fit: int) -> None:
+    assert fit_side(side) == fit
+
+
+def test_two_folders_named_so_are_a_given_split(tmp_path: Path) -> None:
+    for name in ("a/train", "a/test", "b/train", "b/test", "b/other", "c/cats", "c/dogs"):
+        (tmp_path / name).mkdir(parents=True)
+    assert parts_of(tmp_path / "a") == (tmp_path / "a/train", tmp_path / "a/test")
+    assert parts_of(tmp_path / "b") == (tmp_path / "b", None)
+    assert parts_of(tmp_path / "c") == (tmp_path / "c", None)
