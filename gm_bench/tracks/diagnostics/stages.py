@@ -1,9 +1,11 @@
 """What the stages of the claims depend on: the budget of each in params.yaml, and the modules they run."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from gm_bench.checking import ConfigError, look_up
-from gm_bench.composition import EVERY, merged
+from gm_bench.composition import EVERY
 from gm_bench.config import Params
 from gm_bench.tracks.diagnostics.claim import FOLDER, names
 from gm_bench.tracks.diagnostics.settings import Diagnostics
@@ -11,6 +13,7 @@ from gm_bench.tracks.needs import Needs
 from gm_bench.tracks.settings import settings
 
 SETTINGS = Diagnostics
+NAMED = {"dataset": "gm_bench.data.loaders", "network": "gm_bench.nets"}  # where what a budget names lies
 MEASURING = "gm_bench.tracks.diagnostics.measuring"
 
 
@@ -42,7 +45,8 @@ def budget(params: Params, board: str, claim: str) -> dict[str, Any]:
         )
     entry = look_up(settings(params, "diagnostics", SETTINGS).claims, claim, "tracks.diagnostics.claims")
     own = look_up(entry, recipe, f"tracks.diagnostics.claims.{claim}")
-    return merged(entry.get(EVERY, {}), own)
+    layers = [entry[EVERY], own] if EVERY in entry else [own]
+    return {key: value for layer in layers for key, value in layer if value is not None}
 
 
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
@@ -52,5 +56,13 @@ def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
 
 def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str, Needs]:
     """The stages of one claim, the same for every seed."""
-    needs = {"budget": budget(params, board, variant)}
-    return {"run": Needs(needs, [MEASURING, f"gm_bench.tracks.diagnostics.claims.{variant}"])}
+    said = budget(params, board, variant)
+    modules = [MEASURING, f"gm_bench.tracks.diagnostics.claims.{variant}"]
+    modules += [f"{folder}.{said[key]}" for key, folder in NAMED.items() if key in said]
+    report = {"report_sha256": _sha256(Path(said["report"]))} if "report" in said else {}
+    return {"run": Needs({"budget": said, **report}, modules)}
+
+
+def _sha256(path: Path) -> str | None:
+    """Of a file's content; None where there is no such file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
