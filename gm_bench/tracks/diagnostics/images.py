@@ -9,9 +9,8 @@ from gm_bench.data.dataset import load
 from gm_bench.reproducibility import derive
 from gm_bench.variants.base.contract import Batch, Variant
 
-OPTIONS: Mapping[str, Mapping[str, int]] = {
-    "digits": {"n_test": 800, "split_seed": 0}
-}  # those of params.yaml
+# As in params.yaml, which an experiment does not read.
+OPTIONS: Mapping[str, Mapping[str, int]] = {"digits": {"n_test": 800, "split_seed": 0}}
 
 
 def training_images(loader: str) -> Tensor:

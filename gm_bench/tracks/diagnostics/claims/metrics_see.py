@@ -3,8 +3,8 @@
 Source: Xu et al. 2018, "An empirical study on evaluation metrics of generative adversarial networks", §2
 (1-NN accuracy: ½ where the sets cannot be told apart, towards 1 where they can, below ½ for copies of the
 training set); Salimans et al. 2016, "Improved techniques for training GANs", §4 (score of a classifier: sure
-of each image, and of different ones); Heusel et al. 2017, "GANs trained by a two time-scale update rule", figure 3
-(FID: grows with the strength of a disturbance).
+of each image, and of different ones); Heusel et al. 2017, "GANs trained by a two time-scale update rule",
+figure 3 (FID: grows with the strength of a disturbance).
 
 Nothing is measured here: the numbers are read from the audit's report (make audit), in which real images are
 disturbed on purpose. z is how far a metric moves towards worse in standard deviations of clean sets; beyond
