@@ -13,7 +13,7 @@ from gm_bench.config import ConfigError, load_params, parse_params
 from gm_bench.options import check_keywords
 from gm_bench.tracks.diagnostics import measuring
 from gm_bench.tracks.diagnostics.claim import about, at_least, at_most, find, names, run
-from gm_bench.tracks.diagnostics.stages import budget
+from gm_bench.tracks.diagnostics.stages import budget, of_cell
 from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_interval, of_claim
 from gm_bench.tracks.settings import check_board
 
@@ -107,6 +107,14 @@ WRONG = {
         lambda p: p["tracks"]["diagnostics"]["claims"]["saturation"]["minutes"].update(lr="1e-3"),
         "'tracks.diagnostics.claims.saturation.minutes.lr' is '1e-3': input should be a number",
     ),
+    "a name that is none": (
+        lambda p: p["tracks"]["diagnostics"]["claims"]["vae_without_kl"]["minutes"].update(network="../x"),
+        "'tracks.diagnostics.claims.vae_without_kl.minutes.network' is '../x': ",
+    ),
+    "a report elsewhere": (
+        lambda p: p["tracks"]["diagnostics"]["claims"]["metrics_see"]["minutes"].update(report="/etc/passwd"),
+        "'tracks.diagnostics.claims.metrics_see.minutes.report' is '/etc/passwd': input should be a path",
+    ),
     "unknown key": (
         lambda p: p["tracks"]["diagnostics"].update(budgets={}),
         "unknown key 'tracks.diagnostics.budgets'; allowed here: claims",
@@ -193,3 +201,19 @@ def test_from_cells_to_pages_and_mlflow(
     assert "does not hold" in page
     assert "<svg" in page
     assert "theory-optimal_discriminator.html" in Path("reports/claims/leaderboard.html").read_text()
+
+
+def test_what_a_budget_names_makes_a_claim_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loader and its network are code that it runs, the content of a report is what it reads."""
+    named = of_cell(PARAMS, "claims", "theory", "vae_without_kl")["run"]
+    assert {"gm_bench.data.loaders.digits", "gm_bench.nets.mlp"} <= set(named.modules)
+    monkeypatch.chdir(tmp_path)
+    report = Path(budget(PARAMS, "claims", "metrics_see")["report"])
+
+    def sha256() -> object:
+        return of_cell(PARAMS, "claims", "theory", "metrics_see")["run"].settings["report_sha256"]
+
+    assert sha256() is None
+    report.parent.mkdir(parents=True)
+    report.write_text("{}")
+    assert sha256() == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"

@@ -154,7 +154,7 @@ CLAIM = Claim(
         Panel(
             "How far the walkers are from their class",
             "steps",
-            "median distance, standard deviations",
+            "median distance, sd",
             ("climbing log p(y | x)", "Langevin on log p(x | y)"),
             ("three standard deviations",),
             log_x=True,
