@@ -40,10 +40,10 @@ class Expected:
     def region(self) -> str:
         """The values under which the claim holds, in words."""
         if math.isinf(self.low):
-            return f"at most {self.high:g}"
+            return f"at most {self.high:.4g}"
         if math.isinf(self.high):
-            return f"at least {self.low:g}"
-        return f"{self.low:g} to {self.high:g}"
+            return f"at least {self.low:.4g}"
+        return f"{self.low:.4g} to {self.high:.4g}"
 
     def contains(self, value: float) -> bool:
         return self.low <= value <= self.high

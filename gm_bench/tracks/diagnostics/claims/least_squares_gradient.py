@@ -96,7 +96,7 @@ CLAIM = Claim(
         Panel(
             "Whether it points anywhere",
             "updates of D",
-            "‖mean‖² / mean ‖·‖² over 16 batches",
+            "agreement of batches",
             (
                 "early, least squares: agreement",
                 "late, least squares: agreement",
