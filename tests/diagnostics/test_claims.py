@@ -1,5 +1,6 @@
 """Claims: the verdict's rule, the experiments against closed forms, and the way from a cell to its pages."""
 
+import copy
 import importlib
 import math
 from dataclasses import fields
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from gm_bench.cell import Cell
-from gm_bench.config import ConfigError, load_params, parse_params
+from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.options import check_keywords
 from gm_bench.tracks.diagnostics import measuring
 from gm_bench.tracks.diagnostics.claim import about, at_least, at_most, find, names, run
@@ -18,6 +19,7 @@ from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_
 from gm_bench.tracks.settings import check_board
 
 ROOT = Path(__file__).parents[2]
+RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 PARAMS = load_params(ROOT / "params.yaml")
 NEAR_ONE = about("a", "a", 1.0, 0.1, "")
 
@@ -125,21 +127,21 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
     change, sentence = WRONG[case]
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw = copy.deepcopy(RAW)
     change(raw)
     with pytest.raises(ConfigError) as caught:
-        check_board(parse_params(yaml.safe_dump(raw, sort_keys=False), {}), "claims")
+        check_board(Params.model_validate(raw), "claims")
     assert str(caught.value).startswith(f"params.yaml: {sentence}")
     assert "\n" not in str(caught.value)
 
 
 def test_layers_of_a_budget_are_composed() -> None:
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw = copy.deepcopy(RAW)
     raw["tracks"]["diagnostics"]["claims"]["elbo_and_bounds"] = {
         "all": {"n_points": 7, "n_codes": 8},
         "minutes": {"n_codes": 9},
     }
-    params = parse_params(yaml.safe_dump(raw, sort_keys=False), {})
+    params = Params.model_validate(raw)
     assert budget(params, "claims", "elbo_and_bounds") == {"n_points": 7, "n_codes": 9}
 
 

@@ -1,5 +1,6 @@
 """Mode collapse: what points show of a mixture, PacGAN's packs, the way from a mixture to its pages."""
 
+import copy
 import json
 import math
 import shutil
@@ -10,7 +11,7 @@ import torch
 import yaml
 
 from gm_bench.cell import DATA, Cell
-from gm_bench.config import ConfigError, load_params, parse_params
+from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.nets import network as networks
 from gm_bench.nets.points import Maxout
 from gm_bench.results.schema import Origin
@@ -22,6 +23,7 @@ from gm_bench.tracks.settings import check_board
 from gm_bench.variants.pac_gan import PacGAN, packed
 
 ROOT = Path(__file__).parents[2]
+RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 PARAMS = load_params(ROOT / "params.yaml")
 CPU = torch.device("cpu")
 LINE = Mixture(torch.tensor([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0], [30.0, 0.0]]), 1.0)
@@ -153,7 +155,7 @@ WRONG = {
         lambda p: p["tracks"]["mode_collapse"]["variants"]["wgan"].update(
             optimisers={"critic": {"lr": -1.0}}
         ),
-        "'tracks.mode_collapse (gan): optimisers.critic.lr' is -1: input should be greater than 0",
+        "'tracks.mode_collapse (wgan): optimisers.critic.lr' is -1.0: input should be greater than 0",
     ),
     "a wrong mixture": (
         lambda p: p["tracks"]["mode_collapse"]["mixtures"]["ring"].update(sd=-1),
@@ -173,9 +175,9 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
     change, sentence = WRONG[case]
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw = copy.deepcopy(RAW)
     change(raw)
     with pytest.raises(ConfigError) as caught:
-        check_board(parse_params(yaml.safe_dump(raw, sort_keys=False), {}), "mode_collapse")
+        check_board(Params.model_validate(raw), "mode_collapse")
     assert str(caught.value).startswith(f"params.yaml: {sentence}")
     assert "\n" not in str(caught.value)

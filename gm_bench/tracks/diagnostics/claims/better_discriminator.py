@@ -12,8 +12,8 @@ magnitude in the best case": this is the board claims_long. On digits networks a
 
 Found: with seed 0 on digits the minimax gradient falls by 2.5 orders against the early generator, and by 0.3
 against the late one, from 7.8 to 3.6. Not the claim fails there but its premise: after 4,000 updates that D
-has a loss of 0.11 still and takes 2.7 % of fakes for real, where the early one's D has less than 0.0001: where
-the loss passes 0.1 the gradient falls. That of −log D grows by 2.4 orders, its variance by 4.8.
+has a loss of 0.11 still and takes 2.7 % of fakes for real, where the early one's D has less than 0.0001. The
+gradient falls where the loss passes 0.1. That of −log D grows by 2.4 orders, its variance by 4.8.
 """
 
 import math
