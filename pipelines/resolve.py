@@ -12,12 +12,13 @@ from gm_bench.running.stage import run
 def main(
     what: Annotated[str, typer.Argument(help="board, dataset or audit")],
     name: Annotated[str, typer.Argument(help="an entry of boards or datasets in params.yaml, or all")],
+    track: Annotated[str, typer.Argument(help="whose stages, for a dataset")] = "generation",
 ) -> None:
     """Write resolved/boards/NAME or resolved/datasets/NAME."""
     if what == "board":
         resolve.board(load_params(), name)
     elif what == "dataset":
-        resolve.dataset(load_params(), name)
+        resolve.dataset(load_params(), name, track)
     elif what == "audit":
         resolve.audit(load_params())
     else:

@@ -137,9 +137,9 @@ def numbers(tree: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def kind_of(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """The same for keys that differ only in the board, dataset, recipe, variant or place in a list."""
+    """The same for keys that differ only in the board, dataset, recipe, variant, claim or place in a list."""
     named = tuple(key for key in path if isinstance(key, str))
-    return (named[0], *named[2:]) if named[0] != "tracks" else named
+    return (*named[:3], named[-1]) if named[0] == "tracks" else (named[0], *named[2:])
 
 
 # Those of constructors (source, model, network) are checked by who constructs, and tested there.

@@ -143,7 +143,7 @@ def test_a_size_that_does_not_fit_is_refused(name: str) -> None:
 
 def test_unknown_names_and_keys_list_what_there_is() -> None:
     with pytest.raises(
-        ValueError, match="unknown network 'unet'; gm_bench/nets/ holds: dcgan, infogan, mlp, resnet"
+        ValueError, match="unknown network 'unet'; gm_bench/nets/ holds: dcgan, infogan, mlp, points, resnet"
     ):
         build("unet", (1, 8, 8), {})
     with pytest.raises(

@@ -87,6 +87,9 @@ class Display:
         real: (dataset, n) → n real images of its test split, uint8 (n, C, H, W).
         galleries: (the cells shown, bytes that each may take) → further pictures on the leaderboard's page.
         cell_galleries: further pictures on a cell's page.
+        pages: (board, its cells, charts by dataset) → what people read under reports/BOARD, by file name, in
+            place of leaderboard.md, leaderboard.html (both must be among them) and the cells' pages; None
+            for the ones that every track has.
     """
 
     catalogue: Catalogue
@@ -105,3 +108,6 @@ class Display:
     real: Callable[[str, int], Tensor] | None = None
     galleries: Callable[[Sequence[CellResult], int], list[Gallery]] = _no_galleries
     cell_galleries: Callable[[CellResult], list[Gallery]] = _nothing_of_cell
+    pages: (
+        Callable[[Leaderboard, Sequence[CellResult], Mapping[str, Sequence[Chart]]], Mapping[str, str]] | None
+    ) = None

@@ -33,7 +33,7 @@ COLOURS = {
     FAMILY_INKS[5]: ("--family-5", "#8a6d10", "#d4b851"),
 }
 WIDTH, PANEL = 420.0, 220.0  # points: a chart of its own, and one of many small ones
-Band = list[tuple[int, float, float, float]]  # images shown, mean, lowest and highest of the seeds
+Band = list[tuple[float, float, float, float]]  # place, mean, lowest and highest of the seeds
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,15 @@ def to_svg(figure: Figure, name: str) -> str:
     text = re.sub(r" font-family: [^;\"]*;", "", text)  # that of the page
     text = re.sub(r" transform=\"rotate\(-0 [^\"]*\"", "", text)
     text = re.sub(r"<path d=\"[^\"]*\" style=\"fill: none\"/>", "", text)  # grounds that are not painted
-    text = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), text)
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"\d+\.\d{3,}", _short_coordinate, tag[0]), text)
     for colour, (variable, _, _) in COLOURS.items():
         text = text.replace(colour, f"var({variable})")
     text = re.sub(r"<g>\s*</g>|<g/>", "", re.sub(r">\s+<", "><", text))
     return re.sub(r"\s+", " ", text).strip()
+
+
+def _short_coordinate(found: re.Match[str]) -> str:
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def standalone(svg: str) -> str:

@@ -8,6 +8,7 @@ import csv
 import io as text
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gm_bench import io
@@ -101,14 +102,8 @@ def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult
     """
     folder = reports_of(board.name)
     drawn = {d: track.charts(board, d, [r for r in results if r.dataset == d]) for d in board.datasets}
-    samples = {result.cell: track.samples(result) for result in results} if track.samples else {}
-    real = {dataset: track.real(dataset, N_REAL) for dataset in board.datasets} if track.real else {}
-    files = {
-        "leaderboard.md": tables.to_markdown(board, track),
-        "leaderboard.csv": leaderboard.to_csv(board),
-        "leaderboard.html": page.render(board, results, track, drawn, samples, real),
-        "curves.csv": curves_csv(results),
-    }
+    files = {"leaderboard.csv": leaderboard.to_csv(board), "curves.csv": curves_csv(results)}
+    files |= (track.pages or partial(_pages, track))(board, results, drawn)
     for name, content in files.items():
         io.write_text(folder / name, content)
     facts = {key: track.row_facts(entry) for key, entry in board.by_key.items()}
@@ -116,7 +111,22 @@ def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult
     io.write_json(folder / "metrics.json", leaderboard.to_metrics(board))
     for chart in (chart for of_dataset in drawn.values() for chart in of_dataset):
         _write_chart(folder / "figures", chart)
-    _write_cell_pages(folder / "cells", board, track, results, samples)
+
+
+def _pages(
+    track: Track,
+    board: Leaderboard,
+    results: Sequence[CellResult],
+    drawn: Mapping[str, Sequence[Chart]],
+) -> dict[str, str]:
+    """What people read, by file name: table, page, and a page for each cell."""
+    samples = {result.cell: track.samples(result) for result in results} if track.samples else {}
+    real = {dataset: track.real(dataset, N_REAL) for dataset in board.datasets} if track.real else {}
+    return {
+        "leaderboard.md": tables.to_markdown(board, track),
+        "leaderboard.html": page.render(board, results, track, drawn, samples, real),
+        **_cell_pages(board, track, results, samples),
+    }
 
 
 def curves_csv(results: Sequence[CellResult]) -> str:
@@ -143,16 +153,16 @@ def _write_chart(folder: Path, chart: Chart) -> None:
         io.write_text(folder / f"{chart.name}.svg", standalone(chart.panels[0].svg))
 
 
-def _write_cell_pages(
-    folder: Path,
+def _cell_pages(
     board: Leaderboard,
     track: Track,
     results: Sequence[CellResult],
     samples: Mapping[Cell, Samples],
-) -> None:
+) -> dict[str, str]:
+    pages = {}
     for result in results:
         siblings = [r.cell for r in results if (r.dataset, r.variant) == (result.dataset, result.variant)]
-        rendered = cell_page.render(
+        pages[f"cells/{result.cell.page}"] = cell_page.render(
             result,
             track,
             floor=board.floors[result.dataset],
@@ -160,7 +170,7 @@ def _write_cell_pages(
             siblings=sorted(siblings),
             samples=samples.get(result.cell),
         )
-        io.write_text(folder / result.cell.page, rendered)
+    return pages
 
 
 def _leaderboard_record(

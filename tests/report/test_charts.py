@@ -228,3 +228,15 @@ def test_labels_keep_clear_of_one_another():
 )
 def test_numbers_at_ticks(value, text):
     assert drawing.short(value) == text
+
+
+def test_small_numbers_at_ticks_are_not_rounded() -> None:
+    """Coordinates are cut to two decimals, what is read is not."""
+    figure, axes = drawing.figure_of(drawing.WIDTH, drawing.PANEL)
+    axes.plot([0.0001, 1.0], [0.0, 0.004])
+    drawing.logarithmic(axes, "x", [0.0001, 1.0])
+    svg = drawing.to_svg(figure, "small")
+    root = ET.fromstring(svg)
+    texts = {"".join(node.itertext()).strip() for node in root.iter() if node.tag.endswith("text")}
+    assert {"0.0001", "0.001", "0.0015"} <= texts
+    assert not re.search(r"<[^>]*\d\.\d{3}", svg)

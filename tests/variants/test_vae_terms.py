@@ -25,7 +25,7 @@ from gm_bench.variants.vq_vae import VQVAE
 
 N, Z = 6, 3
 SIGMA, SIGMA_MIN, BETA = 0.7, 0.2, 4.0
-OPTIONS = {"z_dim": Z, "sigma": SIGMA, "sigma_min": SIGMA_MIN, "beta": BETA}
+OPTIONS = {"z_dim": Z, "n_codes": 4, "sigma": SIGMA, "sigma_min": SIGMA_MIN, "beta": BETA}
 NAMES = [name for name in variants.names() if issubclass(variants.find(name), VariationalAutoencoder)]
 # Means of ±3 and deviations from 0.2 to 3, other ones for every image and dimension.
 MU = torch.linspace(-3, 3, N * Z).view(N, Z).roll(5)
@@ -85,10 +85,12 @@ DENSITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cvae": lambda x, output: normal(x, output, SIGMA),
     "vae_gaussian": with_spread,
     "vae_bernoulli": black_and_white,
+    "iwae": black_and_white,
 }
 # E x of p(x | z)
 MEANS: dict[str, Callable[[Tensor], Tensor]] = {
     "vae_gaussian": lambda output: output[:, :1].tanh(),
+    "iwae": lambda output: 2 / (1 + (-output).exp()) - 1,
     "vae_bernoulli": lambda output: 2 / (1 + (-output).exp()) - 1,
 }
 WEIGHTS = {"beta_vae": BETA}
@@ -103,7 +105,7 @@ def decoded(model: VariationalAutoencoder, z: Tensor, labels: Tensor) -> Tensor:
     return (decoder(z, labels) if model.conditional else decoder(z)).detach()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "iwae"])
 def test_terms_of_the_loss_are_the_closed_forms(name: str, digits_network: MLP) -> None:
     """KL = ½ Σ (μ² + σ² − 1 − log σ²) and −log p(x | z) of the code drawn, mean over images."""
     model, given = model_of(name, digits_network), batch()

@@ -1,0 +1,166 @@
+"""The claims as people read them: a table with verdicts, a page a claim with its pictures. Returns text."""
+
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from jinja2 import ChoiceLoader, PackageLoader
+
+from gm_bench.cell import in_file_name
+from gm_bench.report.charts import Chart
+from gm_bench.report.template import templates
+from gm_bench.results.leaderboard import Entry, Leaderboard
+from gm_bench.results.schema import CellResult
+from gm_bench.tracks.diagnostics.claim import find
+from gm_bench.tracks.diagnostics.pictures import names_of
+from gm_bench.tracks.diagnostics.verdict import Finding, findings, of_claim
+
+HOW_TO_READ = (
+    "What is expected, and how near, stands in each claim's file and was written before it was run. A claim "
+    "holds where the 95 % interval of the mean over seeds (Student's t) lies within what is expected, for "
+    "each of its quantities; it does not hold where one interval lies outside; otherwise it cannot be told."
+)
+
+
+def pages(
+    board: Leaderboard, results: Sequence[CellResult], drawn: Mapping[str, Sequence[Chart]]
+) -> dict[str, str]:
+    """The table as Markdown and as a page, and a page for each claim, by file name."""
+    rows = {group: [_row(board, entry, results, drawn[group]) for entry in _in_order(board, group, results)]
+            for group in board.datasets}  # fmt: skip
+    made = templates()
+    assert made.loader is not None
+    made.loader = ChoiceLoader([made.loader, PackageLoader("gm_bench.tracks.diagnostics")])
+    common = {"name": board.name, "how": HOW_TO_READ}
+    files = {
+        "leaderboard.md": _markdown(board.name, rows),
+        "leaderboard.html": made.get_template("claims.html").render(groups=rows, **common),
+    }
+    for group, of_group in rows.items():
+        for row in of_group:
+            page = made.get_template("claim.html").render(group=group, row=row, **common)
+            files[row["page"]] = page
+    return files
+
+
+def findings_of(entry: Entry) -> list[Finding]:
+    """What the seeds say of each quantity of the claim in a row of the leaderboard."""
+    claim = find(entry.variant)
+    return findings(claim, {each.key: entry.metrics[each.key].values for each in claim.expected})
+
+
+def found(name: str) -> str:
+    """What was found when a claim was run: the paragraph of its file's docstring that begins with Found."""
+    text = import_module(find(name).experiment.__module__).__doc__ or ""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    return next((p.removeprefix("Found: ") for p in paragraphs if p.startswith("Found: ")), "")
+
+
+def notes(board: Leaderboard, dataset: str) -> list[str]:
+    """The verdict on each claim of a group, for the table in the terminal."""
+    said = []
+    for entry in board.entries[dataset]:
+        judged = findings_of(entry)
+        parts = "; ".join(f"{f.expected.title}: {measured(f)}, expected {f.expected.region}" for f in judged)
+        said.append(f"{entry.variant} {of_claim(judged)}: {parts}.")
+    return said
+
+
+def row_facts(entry: Entry) -> dict[str, Any]:
+    """What a row of leaderboard.json says besides the values."""
+    claim, judged = find(entry.variant), findings_of(entry)
+    return {
+        "claim": claim.sentence,
+        "source": claim.source,
+        "verdict": of_claim(judged),
+        "found": found(entry.variant),
+        "findings": [
+            {
+                "quantity": f.expected.key,
+                "expected": f.expected.region,
+                "mean": f.mean,
+                "interval": list(f.interval) if f.interval else None,
+                "verdict": f.verdict,
+            }
+            for f in judged
+        ],
+    }
+
+
+def measured(finding: Finding) -> str:
+    """The mean with its interval over seeds: 0.0141 (0.012 to 0.016)."""
+    if finding.interval is None:
+        return f"{finding.mean:.3g}"
+    low, high = finding.interval
+    spread = statistics.stdev(finding.values)
+    return f"{finding.mean:.4g} ± {spread:.2g} ({low:.4g} to {high:.4g})"
+
+
+def _in_order(board: Leaderboard, group: str, results: Sequence[CellResult]) -> list[Entry]:
+    """The claims of a group as the board has them, not by a metric."""
+    order = list(dict.fromkeys(result.variant for result in results if result.dataset == group))
+    return sorted(board.entries[group], key=lambda entry: order.index(entry.variant))
+
+
+def _row(
+    board: Leaderboard, entry: Entry, results: Sequence[CellResult], drawn: Sequence[Chart]
+) -> dict[str, Any]:
+    claim, judged = find(entry.variant), findings_of(entry)
+    cells = [r for r in results if (r.dataset, r.variant) == (entry.dataset, entry.variant)]
+    names = names_of(entry.variant, claim)
+    return {
+        "name": entry.variant,
+        "claim": claim,
+        "verdict": of_claim(judged),
+        "found": found(entry.variant),
+        "findings": [
+            {
+                "title": f.expected.title,
+                "expected": f.expected.region,
+                "why": f.expected.why,
+                "measured": measured(f),
+                "seeds": ", ".join(f"{value:.4g}" for value in f.values),
+                "verdict": f.verdict,
+            }
+            for f in judged
+        ],
+        "charts": [chart for chart in drawn if chart.name in names],
+        "n_seeds": len(entry.seeds),
+        "seconds": round(float(entry.cost["seconds"])),
+        "budget": ", ".join(f"{key} {value}" for key, value in cells[0].details["budget"].items()),
+        "command": shlex.join(["gm-bench", "run", "--board", board.name, "--variants", entry.variant]),
+        "page": f"cells/{in_file_name(entry.dataset)}-{in_file_name(entry.variant)}.html",
+    }
+
+
+def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    sections = [f"# Claims: {name}", HOW_TO_READ]
+    for group, of_group in rows.items():
+        lines = ["| claim | source | quantity | expected | measured | verdict |", "| --- " * 6 + "|"]
+        for row in of_group:
+            for i, finding in enumerate(row["findings"]):
+                first = (row["claim"].sentence, row["claim"].source) if i == 0 else ("", "")
+                cells = [*first, *(finding[key] for key in ("title", "expected", "measured", "verdict"))]
+                lines.append("| " + " | ".join(map(_escaped, cells)) + " |")
+        sections += [f"## {group}", "\n".join(lines)]
+        for row in of_group:
+            pictures = [f"![{_escaped(chart.title)}](figures/{chart.name}.svg)" for chart in row["charts"]]
+            claim = row["claim"]
+            why = "\n".join(f"- {_escaped(f['title'])}: {_escaped(f['why'])}." for f in row["findings"])
+            sections += [
+                f"### {_escaped(claim.sentence)}",
+                f"**{row['verdict']}** ({_escaped(claim.source)}; {row['n_seeds']} seeds of about "
+                f"{row['seconds']} s; {_escaped(row['budget'])}). {_escaped(claim.setting)}.",
+                why,
+                *([f"Found: {_escaped(row['found'])}"] if row["found"] else []),
+                *pictures,
+                f"To repeat it: `{row['command']}`",
+            ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Text in a cell of a Markdown table, in which a bar would end the cell."""
+    return text.replace("|", "\\|").replace("*", "\\*")

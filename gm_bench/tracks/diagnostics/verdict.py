@@ -1,0 +1,69 @@
+"""Whether a claim holds: by an interval over seeds, against a region that was fixed before.
+
+    holds            the whole 95 % interval of the mean lies in the region
+    does not hold    the whole interval lies outside
+    cannot be told   it reaches over an end of the region, or there is one seed only
+
+The interval is Student's t of the seeds. A claim of several quantities holds where each does, and does not
+hold where one does not; nothing is corrected for their number.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gm_bench.results.moderation import quantile
+from gm_bench.tracks.diagnostics.claim import Claim, Expected
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
+CHANCE = 0.025  # of the mean lying beyond each end of the interval
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the seeds say of one quantity; `interval` is None where there is one seed."""
+
+    expected: Expected
+    values: tuple[float, ...]
+    mean: float
+    interval: tuple[float, float] | None
+    verdict: str
+
+
+def judge(expected: Expected, values: Sequence[float]) -> Finding:
+    """The verdict on one quantity, from a value for each seed, at least one."""
+    mean = statistics.fmean(values)
+    interval = mean_interval(values)
+    if interval is None:
+        verdict = OPEN
+    elif expected.contains(interval[0]) and expected.contains(interval[1]):
+        verdict = HOLDS
+    elif interval[1] < expected.low or interval[0] > expected.high:
+        verdict = FAILS
+    else:
+        verdict = OPEN
+    return Finding(expected, tuple(values), mean, interval, verdict)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of the mean; None for a single value."""
+    n = len(values)
+    if n < 2:
+        return None
+    half = quantile(CHANCE, n - 1) * statistics.stdev(values) / math.sqrt(n)
+    mean = statistics.fmean(values)
+    return mean - half, mean + half
+
+
+def findings(claim: Claim, values: Mapping[str, Sequence[float]]) -> list[Finding]:
+    """One for each quantity of a claim, from key → a value for each seed."""
+    return [judge(expected, values[expected.key]) for expected in claim.expected]
+
+
+def of_claim(found: Sequence[Finding]) -> str:
+    """The verdict on a claim from those on its quantities."""
+    verdicts = {finding.verdict for finding in found}
+    if FAILS in verdicts:
+        return FAILS
+    return OPEN if OPEN in verdicts else HOLDS

@@ -1,0 +1,73 @@
+"""The stages of the track: points of a mixture to files, and what samples of a trained cell show of it."""
+
+import torch
+from torch import Tensor
+
+from gm_bench import io
+from gm_bench.cell import DATA, REFERENCE, Cell
+from gm_bench.reproducibility import derive, make_deterministic
+from gm_bench.results.schema import OK
+from gm_bench.tracks.mode_collapse.mixtures import judge, mixture
+from gm_bench.tracks.mode_collapse.settings import MixtureSettings
+from gm_bench.training.sampling import load
+from gm_bench.variants.base.contract import Variant
+
+SEED_OF_POINTS = 0  # the same training set for every cell
+N_DRAWS_OF_FLOOR = 10
+N_SHOWN = 500  # samples that are kept for pictures
+
+
+def fetch(dataset: str, settings: MixtureSettings, n_samples: int) -> None:
+    """Write training points, each as an image (2, 1, 1), the card, and the floor, that of fresh points."""
+    of = mixture(settings)
+    generator = torch.Generator().manual_seed(derive(SEED_OF_POINTS, dataset))
+    points = of.sample(settings.n_points, generator)
+    io.write_tensors(DATA / dataset / "train.safetensors", {"images": points[:, :, None, None]})
+    io.write_json(DATA / dataset / "card.json", {"dataset": dataset, **settings.model_dump()})
+    draws = [judge(of.sample(n_samples, generator), of) for _ in range(N_DRAWS_OF_FLOOR)]
+    values = {key: torch.tensor([draw[key] for draw in draws]).double() for key in draws[0]}
+    floor = {
+        "schema": 2,
+        "dataset": dataset,
+        "values": {key: float(drawn.mean()) for key, drawn in values.items()},
+        "sd": {key: float(drawn.std()) for key, drawn in values.items()},
+        "protocol": protocol(settings, n_samples),
+    }
+    io.write_json(REFERENCE / dataset / "floor.json", floor)
+
+
+def protocol(settings: MixtureSettings, n_samples: int) -> dict[str, object]:
+    """What the numbers depend on besides the samples."""
+    return {"n_samples": n_samples, "mixture": settings.model_dump()}
+
+
+def evaluate(cell: Cell, settings: MixtureSettings, n_samples: int, device: torch.device) -> dict[str, float]:
+    """Write metrics.json of a trained cell; a diverged one gets no values."""
+    make_deterministic()
+    tensors, metadata = io.read_tensors(cell.folder / "model.safetensors")
+    values: dict[str, float] = {}
+    points = torch.empty(0, 2)
+    if metadata["status"] == OK:
+        points = draw(load(tensors, metadata, device), n_samples, cell.seed, device)
+        values = judge(points, mixture(settings))
+    metrics = {
+        "schema": 2,
+        "cell": cell.as_dict(),
+        "status": metadata["status"],
+        "divergence": metadata["divergence"],
+        "protocol": protocol(settings, n_samples),
+        "values": {key: [value] for key, value in values.items()},
+        "curves": {},
+        "details": {"points": points[:N_SHOWN].tolist()},
+        "device": device.type,
+        "hashes": {"training_key": metadata["training_key"], "samples": io.sha256_tensor(points)},
+    }
+    io.write_json(cell.folder / "metrics.json", metrics)
+    return values
+
+
+@torch.no_grad()
+def draw(model: Variant, n: int, seed: int, device: torch.device) -> Tensor:
+    """Samples (n, 2) of a model in eval mode, on the CPU."""
+    generator = torch.Generator(device).manual_seed(derive(seed, "sample"))
+    return model.sample(n, generator).flatten(1).cpu()

@@ -1,0 +1,122 @@
+"""The track: modes found, share of good samples, reverse KL, beside what was published."""
+
+from collections.abc import Sequence
+
+from gm_bench.metrics.catalogue import MAIN, Catalogue, Metric
+from gm_bench.report.charts import Chart, ranking
+from gm_bench.report.charts import Panel as Picture
+from gm_bench.report.drawing import FAMILY_INKS, PANEL, figure_of, to_svg
+from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.schema import CellResult
+from gm_bench.tracks.track import Track
+
+# (mixture, variant) → modes, high-quality share, reverse KL: Lin et al. 2018, ten seeds of 40,000,000
+# points. Their GAN is trained by the loss of ns_gan; pac_gan is their PacGAN2.
+PUBLISHED = {
+    ("ring", "ns_gan"): ("6.3 ± 0.5", "0.982 ± 0.002", "0.45 ± 0.09"),
+    ("ring", "pac_gan"): ("7.9 ± 0.1", "0.956", "0.07"),
+    ("grid", "ns_gan"): ("17.3 ± 0.8", "0.948 ± 0.007", "0.70 ± 0.07"),
+    ("grid", "pac_gan"): ("23.8 ± 0.7", "0.913", "0.13"),
+}
+CATALOGUE = Catalogue(
+    [
+        Metric(
+            "reverse_kl",
+            "Reverse KL",
+            "nats",
+            "↓",
+            MAIN,
+            0.05,
+            False,
+            False,
+            "KL divergence of the modes of samples from equal ones; log of their number at one mode.",
+        ),
+        Metric(
+            "modes",
+            "Modes",
+            "",
+            "↑",
+            MAIN,
+            None,
+            False,
+            False,
+            "Modes with a sample within three standard deviations.",
+        ),
+        Metric(
+            "high_quality",
+            "High quality",
+            "",
+            "↑",
+            MAIN,
+            0.02,
+            False,
+            False,
+            "Share of samples within three standard deviations of a mode.",
+        ),
+    ],
+    order_by="reverse_kl",
+)
+
+
+def _protocol(board: Leaderboard, dataset: str) -> list[str]:
+    told = board.protocols[dataset]
+    of = told["mixture"]
+    return [
+        f"Samples: {told['n_samples']:,} points of each cell; {of['n_points']:,} real ones for training.",
+        f"Mixture: {of['n_modes']} Gaussians of sd {of['sd']:g} on a {of['layout']} of {of['size']:g} "
+        "(Lin et al. 2018).",
+    ]
+
+
+def _notes(board: Leaderboard, dataset: str) -> list[str]:
+    """What was published for a variant of the table."""
+    said = []
+    for entry in board.entries[dataset]:
+        published = PUBLISHED.get((dataset, entry.variant))
+        if published:
+            modes, quality, kl = published
+            said.append(
+                f"{entry.variant}: published {modes} modes, {quality} of high quality, reverse KL {kl} "
+                "(Lin et al. 2018, 40,000,000 points shown)."
+            )
+    return said
+
+
+def _charts(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> list[Chart]:
+    charts = [ranking(board, dataset), _samples(board, dataset, results)]
+    return [chart for chart in charts if chart]
+
+
+def _samples(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> Chart | None:
+    """Samples of each variant's first seed in the plane."""
+    panels, lines = [], ["variant,seed,x,y"]
+    for entry in board.entries[dataset]:
+        own = [r for r in results if r.variant == entry.variant and r.details["points"]]
+        if not own:
+            continue
+        points = own[0].details["points"]
+        figure, axes = figure_of(PANEL, PANEL)
+        axes.plot(*zip(*points, strict=True), ".", color=FAMILY_INKS[0], markersize=1.5)
+        axes.set_aspect("equal", adjustable="datalim")
+        panels.append(Picture(entry.variant, to_svg(figure, f"{dataset}-samples-{entry.variant}")))
+        lines += [f"{entry.variant},{own[0].seed},{x:.4f},{y:.4f}" for x, y in points]
+    if not panels:
+        return None
+    return Chart(
+        f"{dataset}-samples",
+        "Samples",
+        "Samples of the first seed of each variant, unselected.",
+        f"Samples of {', '.join(panel.label for panel in panels)} on {dataset} in the plane.",
+        tuple(panels),
+        "\n".join(lines) + "\n",
+    )
+
+
+TRACK = Track(
+    name="mode_collapse",
+    catalogue=CATALOGUE,
+    protocol_in_words=_protocol,
+    charts=_charts,
+    notes=_notes,
+    metric_pairs=(("modes", "high_quality"),),
+)

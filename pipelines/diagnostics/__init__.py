@@ -1,0 +1,1 @@
+"""Claims: experiments of points and curves."""

@@ -1,0 +1,1 @@
+"""Mode collapse on mixtures of Gaussians in the plane."""

@@ -1,0 +1,183 @@
+"""Mode collapse: what points show of a mixture, PacGAN's packs, the way from a mixture to its pages."""
+
+import copy
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from gm_bench.cell import DATA, Cell
+from gm_bench.config import ConfigError, Params, load_params
+from gm_bench.nets import network as networks
+from gm_bench.nets.points import Maxout
+from gm_bench.results.schema import Origin
+from gm_bench.tracks.mode_collapse import measuring
+from gm_bench.tracks.mode_collapse.mixtures import Mixture, judge, mixture
+from gm_bench.tracks.mode_collapse.settings import MixtureSettings
+from gm_bench.tracks.mode_collapse.stages import mixture_of, of_cell, recipe_of
+from gm_bench.tracks.settings import check_board
+from gm_bench.variants.pac_gan import PacGAN, packed
+
+ROOT = Path(__file__).parents[2]
+RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+PARAMS = load_params(ROOT / "params.yaml")
+CPU = torch.device("cpu")
+LINE = Mixture(torch.tensor([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0], [30.0, 0.0]]), 1.0)
+
+
+def test_the_mixtures_are_those_of_the_paper() -> None:
+    ring, grid = mixture(mixture_of(PARAMS, "ring")), mixture(mixture_of(PARAMS, "grid"))
+    assert ring.centres.norm(dim=1).tolist() == pytest.approx([1.0] * 8)
+    assert float(torch.pdist(ring.centres).min()) == pytest.approx(2 * math.sin(math.pi / 8), abs=1e-6)
+    assert ring.sd == 0.01
+    assert sorted(set(grid.centres.flatten().tolist())) == [-4.0, -2.0, 0.0, 2.0, 4.0]
+    assert len(grid.centres.unique(dim=0)) == 25
+    assert grid.sd == 0.05
+    with pytest.raises(ValueError, match="a square number of modes, not 24"):
+        mixture(MixtureSettings(layout="grid", n_modes=24, size=4.0, sd=0.05, n_points=10))
+
+
+def test_points_by_hand() -> None:
+    """Two at the first mode, one at the second, one nearest to the third but four deviations away."""
+    points = torch.tensor([[0.0, 0.5], [2.9, 0.0], [10.0, 0.0], [20.0, 4.0]])
+    told = judge(points, LINE)
+    assert told["modes"] == 2
+    assert told["high_quality"] == 0.75
+    shares = [0.5, 0.25, 0.25]
+    assert told["reverse_kl"] == pytest.approx(sum(s * math.log(4 * s) for s in shares))
+
+
+def test_points_at_the_ends() -> None:
+    assert judge(LINE.centres, LINE) == {"modes": 4, "high_quality": 1, "reverse_kl": pytest.approx(0)}
+    collapsed = judge(torch.zeros(9, 2), LINE)
+    assert (collapsed["modes"], collapsed["reverse_kl"]) == (1, pytest.approx(math.log(4)))
+    real = LINE.sample(40_000, torch.Generator().manual_seed(0))
+    assert judge(real, LINE)["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.002)
+    with pytest.raises(ValueError, match="all finite"):
+        judge(torch.tensor([[math.nan, 0.0]]), LINE)
+
+
+def test_a_pack_holds_images_that_follow_one_another() -> None:
+    images = torch.arange(5 * 2 * 3 * 3).view(5, 2, 3, 3)
+    packs = packed(images, 2)
+    assert packs.shape == (2, 4, 3, 3)
+    assert torch.equal(packs[1, :2], images[2])
+    assert torch.equal(packs[1, 2:], images[3])
+    assert torch.equal(packed(images, 1), images)
+    with pytest.raises(ValueError, match="packs 6 images, but a batch has 5"):
+        packed(images, 6)
+
+
+def test_maxout_is_the_largest_of_its_pieces() -> None:
+    layer = Maxout(1, 2, 3)
+    with torch.no_grad():
+        layer.linear.weight.copy_(torch.tensor([[1.0], [2.0], [-1.0], [0.0], [0.5], [-3.0]]))
+        layer.linear.bias.zero_()
+    assert layer(torch.tensor([[1.0], [-1.0]])).tolist() == [[2.0, 0.5], [1.0, 3.0]]
+
+
+@pytest.mark.parametrize("variant", PARAMS.board("mode_collapse").variants)
+def test_every_variant_of_the_board_is_built_by_the_protocol(variant: str) -> None:
+    from gm_bench.variants.base import contract
+
+    recipe = recipe_of(PARAMS, variant)
+    assert recipe.batch_size == 100
+    assert {(o.lr, o.betas) for o in recipe.optimisers.values()} == {(1e-4, (0.8, 0.999))}
+    network = networks.build(recipe.network.name, recipe.network.options, (2, 1, 1), 0)
+    model = contract.build(variant, network, recipe.model)
+    widths = [layer.out_features for layer in model.generator.modules() if isinstance(layer, torch.nn.Linear)]
+    assert widths == [400, 400, 400, 400, 2]
+    pieces = [layer.linear.out_features for layer in model.critic.modules() if isinstance(layer, Maxout)]
+    assert pieces == [1000, 1000, 1000]
+    linear = [layer for layer in model.critic.modules() if isinstance(layer, torch.nn.Linear)]
+    n_inputs = linear[0].in_features
+    assert n_inputs == (4 if isinstance(model, PacGAN) else 2)
+    needs = of_cell(PARAMS, "mode_collapse", "ring", variant)
+    assert needs["train"].settings["n_images"] == 40_000_000
+
+
+def test_a_tiny_run_from_mixture_to_pages(
+    tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two variants on the ring, a few updates each: files, metrics against the model's own samples, pages."""
+    from gm_bench import io
+    from gm_bench.tracking.store import Store
+    from gm_bench.tracks.publishing import publish
+    from gm_bench.tracks.track import find as find_track
+    from gm_bench.training.fit import fit
+    from gm_bench.training.job import Job
+    from gm_bench.training.sampling import load
+
+    monkeypatch.chdir(tmp_path)
+    ring = mixture_of(PARAMS, "ring").model_copy(update={"n_points": 1000})
+    measuring.fetch("ring", ring, 500)
+    floor = io.read_json(Path("reference/ring/floor.json"))
+    assert floor["values"]["modes"] == 8
+    assert floor["values"]["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.005)
+    cells = [Cell("mode_collapse", "ring", variant, 0) for variant in ("ns_gan", "pac_gan")]
+    for cell in cells:
+        job = Job(cell, recipe_of(PARAMS, cell.variant), n_images=400)
+        fit(job, DATA / "ring", cell.folder, cell.checkpoints, device=CPU, save_every=1000)
+        values = measuring.evaluate(cell, ring, 500, CPU)
+        points = measuring.draw(load(*io.read_tensors(cell.folder / "model.safetensors"), CPU), 500, 0, CPU)
+        assert points.shape == (500, 2)
+        assert values == judge(points, mixture(ring))
+    track = find_track("mode_collapse")
+    shutil.copy(migrated, "mlflow.db")
+    store = Store(f"sqlite:///{tmp_path}/mlflow.db")
+    publish(track, cells, lambda variant: Origin("GAN", f"somebody 2000, {variant}"), store, {})
+    told = json.loads(Path("reports/mode_collapse/leaderboard.json").read_text())
+    assert {row["variant"] for row in told["rows"]} == {"ns_gan", "pac_gan"}
+    markdown = Path("reports/mode_collapse/leaderboard.md").read_text()
+    assert "published 6.3 ± 0.5 modes, 0.982 ± 0.002 of high quality, reverse KL 0.45 ± 0.09" in markdown
+    page = Path("reports/mode_collapse/leaderboard.html").read_text()
+    assert "Samples of the first seed" in page
+
+
+WRONG = {
+    "unknown mixture": (
+        lambda p: p["boards"]["mode_collapse"].update(datasets=["spiral"]),
+        "tracks.mode_collapse.mixtures has no entry 'spiral'; known: ring, grid",
+    ),
+    "a variant without an entry": (
+        lambda p: p["boards"]["mode_collapse"].update(variants=["vae"]),
+        "tracks.mode_collapse.variants has no entry 'vae'; known: gan, ns_gan",
+    ),
+    "a variant that is none": (
+        lambda p: p["boards"]["mode_collapse"].update(variants=["vqgan"]),
+        "variants has no entry 'vqgan'; known: kde, pca",
+    ),
+    "a wrong rate": (
+        lambda p: p["tracks"]["mode_collapse"]["variants"]["wgan"].update(
+            optimisers={"critic": {"lr": -1.0}}
+        ),
+        "'tracks.mode_collapse (wgan): optimisers.critic.lr' is -1.0: input should be greater than 0",
+    ),
+    "a wrong mixture": (
+        lambda p: p["tracks"]["mode_collapse"]["mixtures"]["ring"].update(sd=-1),
+        "'tracks.mode_collapse.mixtures.ring.sd' is -1: input should be greater than 0",
+    ),
+    "no settings": (
+        lambda p: p["tracks"].pop("mode_collapse"),
+        "key 'tracks.mode_collapse.mixtures' is missing",
+    ),
+    "no budget": (
+        lambda p: p["boards"]["mode_collapse"].pop("n_images"),
+        "key 'boards.mode_collapse.n_images' is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
+    change, sentence = WRONG[case]
+    raw = copy.deepcopy(RAW)
+    change(raw)
+    with pytest.raises(ConfigError) as caught:
+        check_board(Params.model_validate(raw), "mode_collapse")
+    assert str(caught.value).startswith(f"params.yaml: {sentence}")
+    assert "\n" not in str(caught.value)
