@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from gm_bench.cell import Cell
 from gm_bench.config import Board, ConfigError, NotFetchedError, Params
-from gm_bench.running import boards, repository, warm
+from gm_bench.running import boards, gpus, repository, warm
 
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
@@ -40,6 +40,7 @@ class Chain:
         name: as it is shown.
         stages: as DVC addresses them from the top of the repository.
         cell: whose stages they are; None for those of a dataset or a whole board.
+        place: where it runs, as it is shown; empty where there is one place only.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Chain:
     state: str = "waiting"
     seconds: float = 0.0
     output: list[str] = field(default_factory=list)
+    place: str = ""
 
 
 def dataset_chain(params: Params, board: str, dataset: str) -> Chain:
@@ -217,14 +219,19 @@ def stale_stages(
 def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> None:
     """Run chains, at most `jobs` at a time; afterwards each one's state is "done", "failed" or "stopped".
 
+    They are spread over the GPUs that `environ` lets them see; each sees one, or none where there are none.
+
     Raises:
         KeyboardInterrupt: the user stopped; every child has saved its state and ended.
     """
     stopping = threading.Event()
+    grants = gpus.Grants(gpus.visible(environ))
 
     def work(chain: Chain) -> None:
         if not stopping.is_set():
-            _run_chain(chain, environ, stopping)
+            with grants.one() as gpu:
+                chain.place = gpus.place(gpu, list(grants.users))
+                _run_chain(chain, gpus.granted(environ, gpu), stopping)
         if chain.state == "stopped":
             stopping.set()
 
