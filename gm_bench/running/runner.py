@@ -86,7 +86,7 @@ def prepare(params: Params, board: str, environ: dict[str, str]) -> bool:
         stages += board_chain(params, board, "resolve").stages
     chain = Chain("resolve", tuple(stages))
     if stages:
-        _run_chain(chain, environ, threading.Event())
+        run_chain(chain, environ, threading.Event())
     if stages and chain.state != "done":
         raise ValueError("\n".join(chain.output[-LINES_OF_A_FAILURE:]))
     return known
@@ -231,7 +231,7 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
         if not stopping.is_set():
             with grants.one() as gpu:
                 chain.place = gpus.place(gpu, list(grants.users))
-                _run_chain(chain, gpus.granted(environ, gpu), stopping)
+                run_chain(chain, gpus.granted(environ, gpu), stopping)
         if chain.state == "stopped":
             stopping.set()
 
@@ -248,7 +248,8 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
         raise KeyboardInterrupt
 
 
-def _run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event) -> None:
+def run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event) -> None:
+    """Bring the stages of a chain up to date, which tells meanwhile how far it is; another DVC is waited for."""
     began = time.monotonic()
     chain.state = "starting"
     code = _repro(chain, environ)
@@ -278,6 +279,18 @@ def _repro(chain: Chain, environ: dict[str, str]) -> int:
             if line.strip():
                 chain.output.append(line.rstrip())
     return process.wait()
+
+
+def output_of(command: Sequence[str], environ: dict[str, str]) -> list[str] | None:
+    """Run a command; None where it ends with 0, else the lines that it printed."""
+    reading, writing = os.pipe()
+    with open(reading, errors="replace") as lines:
+        try:
+            process = warm.start(command, environ, writing)
+        finally:
+            os.close(writing)
+        output = [line.rstrip() for line in lines if line.strip()]
+    return output if process.wait() else None
 
 
 def publish(chain: Chain, environ: dict[str, str]) -> int:
