@@ -249,7 +249,7 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
 
 
 def run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event) -> None:
-    """Bring the stages of a chain up to date, which tells meanwhile how far it is; another DVC is waited for."""
+    """Bring the stages of a chain up to date; it tells meanwhile how far it is. Another DVC is waited for."""
     began = time.monotonic()
     chain.state = "starting"
     code = _repro(chain, environ)

@@ -1,7 +1,7 @@
-"""Copies of a cell's checkpoints on the store: training writes to the node's own disk and never waits for a network.
+"""Copies of a cell's checkpoints on the store: training writes to the node's disk and waits for no network.
 
-Their names hold the training key, and training checks their digest, so that a copy is used for what it is or not
-at all.
+Their names hold the training key, and training checks their digest, so that a copy is used for what it is or
+not at all.
 """
 
 import contextlib

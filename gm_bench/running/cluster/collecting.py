@@ -1,4 +1,4 @@
-"""Finished cells into the working folder, many at a time: DVC's lock and run cache, and their files by dvc pull.
+"""Finished cells into the working folder, many at a time: DVC's lock, its run cache, and files by dvc pull.
 
 A batch costs what DVC needs to start and to read and write the whole lock, so the driver gathers whatever has
 finished meanwhile into the next one: its work grows with the number of cells and not with its square.
@@ -73,7 +73,7 @@ class Collector:
 
 
 def arranged(stages: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
-    """A lock's stages with those of cells side by side in the order of the board, as one local worker leaves them."""
+    """A lock's stages with those of cells in the order of the board, as one local worker leaves them."""
     cells = [name for name in order if name in stages]
     is_cell = set(cells)
     arranged: dict[str, Any] = {}

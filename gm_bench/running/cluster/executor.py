@@ -1,4 +1,4 @@
-"""The driver of a cluster's cells: gives them out, gives lost ones out again, and brings finished ones home."""
+"""The driver of a cluster's cells: gives them out, lost ones again, and brings finished ones home."""
 
 import json
 import time
@@ -190,12 +190,11 @@ def run_layer(
     """
     place = places.of_machine() if is_own else places.of_cluster()
     modules = identity.modules_of(params, board)
-    order = {"identity": identity.here(modules), "modules": modules, "place": place.as_dict()}
+    own = identity.here(modules)
+    order = {"identity": own, "modules": modules, "place": place.as_dict()}
     works = [
         Work(chain, parcel)
-        for chain, parcel in zip(
-            chains, parcels.parcels(params, chains, order["identity"], pool.device), strict=True
-        )
+        for chain, parcel in zip(chains, parcels.parcels(params, chains, own, pool.device), strict=True)
     ]
     store = Store(place)
     _push_datasets(params, chains, place, environ)

