@@ -197,6 +197,7 @@ def run_layer(
         for chain, parcel in zip(chains, parcels.parcels(params, chains, own, pool.device), strict=True)
     ]
     store = Store(place)
+    store.open()
     _push_datasets(params, chains, place, environ)
     _offer_checkpoints(works, store)
     lock = boards.file_of(params, board).with_suffix(".lock")

@@ -67,7 +67,8 @@ def run(order: dict[str, Any], node: Path, tell: Tell) -> dict[str, Any]:
     began = time.monotonic()
     with warm.server(environ), Copies(store, Path(parcel["checkpoints"]), tell) as copies:
         with FileLock(node / "pull.lock"):  # the first fetches the dataset for all
-            _insist(("pull", *parcel["data"]), environ, tell, "pull")
+            tell({"state": "pull"})
+            _persist(lambda: _fetch(parcel["data"], store, environ), tell)
             _link(OBJECTS, node / "objects")
         copies.fetch()
         chain = Chain(parcel["name"], tuple(parcel["stages"]))
@@ -79,9 +80,9 @@ def run(order: dict[str, Any], node: Path, tell: Tell) -> dict[str, Any]:
         watcher.join()
         if chain.state != "done":
             return {"state": chain.state, "output": _explained(chain.output, order["share"])[-LINES_KEPT:]}
-        _insist(("push", *parcel["stages"]), environ, tell, "push")
         content = record.of_folder(parcel["stages"], time.monotonic() - began)
-        _persist(lambda: store.write(record.name_of(parcel["key"]), record.packed(content)), tell)
+        tell({"state": "push"})
+        _persist(lambda: _deliver(parcel, content, store, environ), tell)
         copies.forget()
     return {"state": "done", "record": content}
 
@@ -104,16 +105,22 @@ def _link(source: Path, target: Path) -> None:
             copy.hardlink_to(path)
 
 
-def _insist(command: tuple[str, ...], environ: dict[str, str], tell: Tell, state: str) -> None:
-    """Let DVC pull or push, again and again while the remote cannot be reached."""
-    tell({"state": state})
+def _fetch(stages: list[str], store: Store, environ: dict[str, str]) -> None:
+    store.check()
+    _dvc(["pull", *stages], environ)
 
-    def once() -> None:
-        lines = runner.output_of([*runner.DVC, *command], environ)
-        if lines is not None:
-            raise OSError(f"dvc {command[0]} failed: {' '.join(lines[-3:])}")
 
-    _persist(once, tell)
+def _deliver(parcel: dict[str, Any], content: record.Record, store: Store, environ: dict[str, str]) -> None:
+    """Bring files to the remote, and then what says that they are there."""
+    store.check()
+    _dvc(["push", *parcel["stages"]], environ)
+    store.write(record.name_of(parcel["key"]), record.packed(content))
+
+
+def _dvc(command: list[str], environ: dict[str, str]) -> None:
+    lines = runner.output_of([*runner.DVC, *command], environ)
+    if lines is not None:
+        raise OSError(f"dvc {command[0]} failed: {' '.join(lines[-3:])}")
 
 
 def _persist(action: Callable[[], None], tell: Tell) -> None:

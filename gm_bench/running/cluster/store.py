@@ -46,6 +46,16 @@ class Store:
             options |= {"profile": known.get("profile"), "client_kwargs": _region(known)}
         self.fs, self.root = fsspec.core.url_to_fs(place.store, **options)
 
+    def open(self) -> None:
+        """Make the folder, if this store is one and it is not there yet; the driver's part."""
+        if isinstance(self.fs, LocalFileSystem):
+            os.makedirs(self.root, exist_ok=True)
+
+    def check(self) -> None:
+        """Return where the store can be reached; an unmounted folder is not there, or empty."""
+        if isinstance(self.fs, LocalFileSystem) and not os.path.isdir(self.root):
+            raise FileNotFoundError(f"{self.root} is not there")
+
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""
         try:
@@ -59,6 +69,7 @@ class Store:
         if not isinstance(self.fs, LocalFileSystem):
             self.fs.pipe_file(path, content)  # an object store shows it once it is whole
             return
+        self.check()
         temporary = f"{path}.{secrets.token_hex(4)}.new"
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
