@@ -10,6 +10,7 @@ import typer
 from gm_bench.cell import parse_cell
 from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.running import boards, repository, runner, warm
+from gm_bench.running.gpus import DEVICE
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
 
@@ -85,9 +86,10 @@ def _on_ray(
     from gm_bench.running.cluster import executor, pool
 
     pool.check(on)
+    asked = device or environ.get(DEVICE)
 
     def there(due: Sequence[Chain], say: Callable[[str], None]) -> None:
-        with pool.connected(on, jobs, gpus_per_cell, device) as nodes:
+        with pool.connected(on, jobs, gpus_per_cell, None if asked == "auto" else asked) as nodes:
             executor.run_layer(due, params, board, nodes, environ, say, pool.is_own(on))
 
     return there

@@ -1,7 +1,7 @@
-"""Cells on the nodes of a Ray of this machine: GM_BENCH_TEST_CLUSTER=1 pytest -m cluster (ten minutes).
+"""Cells on the nodes of a Ray of this machine: GM_BENCH_TEST_CLUSTER=1 pytest -m cluster (15 minutes).
 
-Nodes, workers and the driver are processes of their own, the remote of DVC is a folder, GPUs are logical: cells
-are granted them and compute on the CPU. What stands in the working folder is compared with a local run's.
+Nodes, workers and the driver are processes of their own, the remote of DVC is a folder, GPUs are logical:
+cells are granted them and compute on the CPU. What stands in the working folder is compared with a local run's.
 """
 
 import json
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(
         find_spec("ray") is None, reason="Ray is not installed: pip install 'gm-bench[cluster]'"
     ),
-    pytest.mark.skipif("GM_BENCH_TEST_CLUSTER" not in os.environ, reason="takes ten minutes"),
+    pytest.mark.skipif("GM_BENCH_TEST_CLUSTER" not in os.environ, reason="takes 15 minutes"),
     pytest.mark.xdist_group("cluster"),
 ]
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -225,7 +225,7 @@ def test_a_lost_node_and_a_killed_driver_change_nothing(nodes: Nodes, local: Pat
 def test_a_node_of_another_version_is_not_used_and_said_to_be(
     nodes: Nodes, local: Path, tmp_path: Path
 ) -> None:
-    """Its VAE weighs a term otherwise. The store goes away meanwhile and comes back."""
+    """Its WGAN is written otherwise. The store goes away meanwhile and comes back."""
     remote = tmp_path / "remote"
     folder = working_folder(tmp_path / "board", remote)
     stale = tmp_path / "stale"

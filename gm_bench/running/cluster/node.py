@@ -5,6 +5,7 @@ the last holds the result. It ends, and all that it started, when its standard i
 the cell was killed, and the cell goes on elsewhere.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def main() -> None:
     """Run the cell that the first line of standard input describes."""
     order = json.loads(sys.stdin.readline())
     node = Path(sys.argv[1])
+    _guard()
     threading.Thread(target=_end_with_giver, daemon=True).start()
 
     def tell(what: dict[str, Any]) -> None:
@@ -160,7 +161,7 @@ def _explained(output: list[str], share: float | None) -> list[str]:
     return [*output, f"the cell needs more memory than its share of a GPU ({share:g}): ask for {asked}"]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _folder(node: Path, name: str) -> Iterator[None]:
     """Work in a new folder, which goes away afterwards, with those of processes that were killed."""
     cells = node / "cells"
@@ -185,6 +186,23 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def _guard() -> None:
+    """Fork a process that ends all that this one started once it is gone, however it was killed."""
+    reading, writing = os.pipe()
+    group = os.getpgrp()
+    if os.fork():
+        os.close(reading)
+        return
+    os.setsid()
+    os.close(writing)
+    for standard in range(3):
+        os.close(standard)
+    os.read(reading, 1)  # returns once nobody can write any more
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+    os._exit(0)
 
 
 def _end_with_giver() -> None:

@@ -1,6 +1,7 @@
 """Ray as a scheduler: where cells go, and which were lost with their node."""
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -135,7 +136,7 @@ class Pool:
         except errors.RayTaskError as error:
             return {"state": "failed", "output": str(error).splitlines()}
         except errors.RayError as error:
-            return {"state": "lost", "why": " ".join(str(error).split())[:300]}
+            return {"state": "lost", "why": " ".join(str(error).split()).partition(". ")[0]}
         return result
 
 
@@ -161,6 +162,7 @@ def connected(on: str, jobs: int, share: float | None, device: str | None) -> It
         else:
             address = {LOCAL: os.environ.get(ADDRESS), AUTO: "auto"}.get(on, on)
             ray.init(address=address, **common)
+        logging.getLogger("ray").setLevel(logging.CRITICAL)  # it prints pages about every lost node
         yield Pool(ray, share, device, on.startswith(SCHEME) and on != AUTO)
     except (ConnectionError, RuntimeError, ModuleNotFoundError) as error:
         raise ValueError(f"Ray cannot be used at {on}: {' '.join(str(error).split())}") from error
