@@ -133,7 +133,8 @@ def test_nothing_is_left_at_work_when_the_giver_is_killed(
     script = tmp_path / "giver.py"
     script.write_text(
         "import json, pathlib, sys\nfrom gm_bench.running.cluster.task import run_process\n"
-        f"run_process(json.load(sys.stdin), pathlib.Path({str(node)!r}), lambda news: print(news, flush=True))\n"
+        "tell = lambda news: print(news, flush=True)\n"
+        f"run_process(json.load(sys.stdin), pathlib.Path({str(node)!r}), tell)\n"
     )
     giver = subprocess.Popen(
         [sys.executable, str(script)],

@@ -1,7 +1,8 @@
 """Cells on the nodes of a Ray of this machine: GM_BENCH_TEST_CLUSTER=1 pytest -m cluster (15 minutes).
 
 Nodes, workers and the driver are processes of their own, the remote of DVC is a folder, GPUs are logical:
-cells are granted them and compute on the CPU. What stands in the working folder is compared with a local run's.
+cells are granted them and compute on the CPU. What stands in the working folder is compared with what a local
+run leaves.
 """
 
 import json
