@@ -109,7 +109,7 @@ class Driver:
         if state == "done":
             self._finish(work, result["record"])
         elif state == "unfit":
-            self._refuse(where, result)
+            self.refuse(result)
             self._give(work)
             return False
         elif state in ("lost", "stopped"):
@@ -126,11 +126,11 @@ class Driver:
             self._fail(work, result["output"])
         return True
 
-    def _refuse(self, host: str, result: dict[str, Any]) -> None:
+    def refuse(self, result: dict[str, Any]) -> None:
         """Say once that a node is not used, and why."""
         if result["node"] not in self.refused:
             self.refused.add(result["node"])
-            self.say(f"the node {host} is not used: it {result['why']}")
+            self.say(f"the node {result['host']} is not used: it {result['why']}")
         self.nodes.exclude(result["node"])
 
     def _finish(self, work: Work, content: Record) -> None:
@@ -205,10 +205,10 @@ def run_layer(
     driver = Driver(pool, order, store, Collector(lock, stages, place, environ).collect, say)
     pool.open(parcels.common_files(place))
     for result in pool.look_at_nodes(order):
-        if result["state"] == "unfit":
-            driver._refuse(result["host"], result)
-        elif result["state"] == "failed":
-            raise ValueError(f"a node cannot run gm-bench: {' '.join(result['output'][-3:])}")
+        if result["state"] == "failed":
+            result["why"] = f"cannot run gm-bench ({' '.join(result['output'][-1:])})"
+        if result["state"] in ("unfit", "failed"):
+            driver.refuse(result)
     driver.run(works)
 
 

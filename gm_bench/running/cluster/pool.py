@@ -64,21 +64,21 @@ class Pool:
         self.board = self.ray.remote(Board).options(**options).remote()
 
     def look_at_nodes(self, order: dict[str, Any]) -> list[dict[str, Any]]:
-        """Ask every node that has a core whether it is fit; the results of those that answered."""
+        """Ask every node that has a core whether it is fit; what each said, or what kept it from it."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         from gm_bench.running.cluster.task import run_cell
 
-        task = self.ray.remote(run_cell)
-        asked = [
-            task.options(
-                num_cpus=0,
-                max_retries=0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-            ).remote({**order, "parcel": None, **self._granted()}, {}, None)
-            for node in self._nodes()
+        looking = {**order, "parcel": None, **self._granted()}
+        asked = []
+        for node in self._nodes():
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            task = self.ray.remote(run_cell).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+            asked.append((node, task.remote(looking, {}, None)))
+        return [
+            {**self._result(reference), "node": node["NodeID"], "host": node["NodeManagerHostname"]}
+            for node, reference in asked
         ]
-        return [self._result(reference) for reference in asked]
 
     def submit(self, order: dict[str, Any]) -> None:
         """Give a cell to whatever node is free and not excluded."""
