@@ -15,6 +15,7 @@ from gm_bench.running import gpus
 LOCAL, AUTO, SCHEME = "ray", "ray://auto", "ray://"
 ADDRESS = "RAY_ADDRESS"
 INSTALL = "pip install 'gm-bench[cluster]'"
+TOKEN = " (a Ray that asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to what its head has)"
 OBJECT_STORE = 80 * 2**20  # bytes; what a cell is given is a few kilobytes
 # Before Ray is imported: it reports home unless told not to, and on Linux it listens on all addresses.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -165,7 +166,8 @@ def connected(on: str, jobs: int, share: float | None, device: str | None) -> It
         logging.getLogger("ray").setLevel(logging.CRITICAL)  # it prints pages about every lost node
         yield Pool(ray, share, device, on.startswith(SCHEME) and on != AUTO)
     except (ConnectionError, RuntimeError, ModuleNotFoundError) as error:
-        raise ValueError(f"Ray cannot be used at {on}: {' '.join(str(error).split())}") from error
+        hint = "" if is_own(on) else TOKEN
+        raise ValueError(f"Ray cannot be used at {on}: {' '.join(str(error).split())}{hint}") from error
     finally:
         ray.shutdown()
         if folder:
