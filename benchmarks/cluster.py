@@ -4,9 +4,10 @@
     simulation    1,000 dummy cells on 8, 64 and 512 workers through the real driver: how far from ideal
     ray           dummy cells through a Ray of this machine: seconds of CPU and of the clock that a cell costs
 
-queue in this process, whose clock is the real one; lengths are drawn with the spread of recorded ones, and scaled
-so that an ideal run lasts `--seconds`. Records and DVC's files are real, and so is what the driver does.
-make a run last about `--seconds`. Records and DVC's files are real, and so is what the driver does with them.
+Dummy cells have small files and lengths drawn with the spread of recorded ones, scaled so that an ideal run
+lasts `--seconds`. Nodes of the simulation are a queue in this process, whose clock is the real one. Records
+and DVC's files are real, and so is what the driver does with them. On a machine that does other work too,
+seconds of the clock say little; those of the CPU are the driver's.
 """
 
 import argparse
