@@ -38,6 +38,12 @@ def run(
     board: BoardName = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = N_CORES,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="ray, ray://auto or ray://HOST:PORT: give cells to the nodes of a Ray")
+    ] = None,
+    gpus_per_cell: Annotated[
+        float | None, typer.Option(min=0, max=1, help="with --on: the share of a GPU that each cell has")
+    ] = None,
     datasets: Annotated[str | None, typer.Option(help="a,b: only these of the board's")] = None,
     variants: Annotated[str | None, typer.Option(help="a,b: only these of the board's")] = None,
     seeds: Annotated[str | None, typer.Option(help="0,1: only these of the board's")] = None,
@@ -49,7 +55,7 @@ def run(
     """
     from gm_bench.running import driver
 
-    driver.run(board, jobs, device, datasets=datasets, variants=variants, seeds=seeds)
+    driver.run(board, jobs, device, on, gpus_per_cell, datasets=datasets, variants=variants, seeds=seeds)
 
 
 @app.command()

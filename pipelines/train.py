@@ -23,7 +23,9 @@ def main(
     variant: Variant,
     seed: Seed,
     device: Device = "auto",
-    save_every: Annotated[float, typer.Option(help="seconds between checkpoints")] = 30.0,
+    save_every: Annotated[
+        float, typer.Option(envvar="GM_BENCH_SAVE_EVERY", help="seconds between checkpoints")
+    ] = 30.0,
 ) -> None:
     """Train one cell, going on from its checkpoint if it has one."""
     cell = Cell(board, dataset, variant, seed)

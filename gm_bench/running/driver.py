@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import typer
@@ -10,17 +10,30 @@ import typer
 from gm_bench.cell import parse_cell
 from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.running import boards, repository, runner, warm
+from gm_bench.running.gpus import DEVICE
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
 from gm_bench.tracks.modules import module_of
 from gm_bench.tracks.settings import check_board, check_boards
 
+Layer = Callable[[Sequence[Chain], Callable[[str], None]], None]  # runs chains; is given what tells the user
 
-def run(board: str | None, jobs: int, device: str | None, **axes: str | None) -> None:
+
+def run(
+    board: str | None,
+    jobs: int,
+    device: str | None,
+    on: str | None = None,
+    gpus_per_cell: float | None = None,
+    **axes: str | None,
+) -> None:
     """Bring a board, or a part of it, up to date and publish its leaderboard.
 
     Args:
         board: an entry of params.yaml; None for the first.
+        jobs: cells side by side on this machine.
+        on: the Ray that cells are given to; None for processes of this machine.
+        gpus_per_cell: the share of a GPU that each cell has on a Ray; None for one where there are any.
         axes: datasets, variants, seeds: comma-separated values that cut the board down, or None.
 
     Raises:
@@ -32,10 +45,14 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
     check_board(params, name)
     environ = runner.environment(device)
     part = runner.part_of(params, name, **axes)
+
+    def here(due: Sequence[Chain], say: Callable[[str], None]) -> None:
+        runner.run_layer(due, jobs, environ)
+
     with runner.alone(typer.echo), ExitStack() as stack:
         runner.prepare(params, name, environ)
         fetching = [runner.fetch_chain(params, name, dataset) for dataset in part.datasets]
-        if _bring_up_to_date("fetch", fetching, name, params, jobs, environ, stack):
+        if _bring_up_to_date("fetch", fetching, name, params, here, environ, stack):
             params = load_params()  # numbers may follow from what was fetched
             runner.prepare(params, name, environ)
         _refuse(params, name)
@@ -45,9 +62,10 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
             if cell.dataset in part.datasets and cell.variant in part.variants and cell.seed in part.seeds
         ]
         datasets = [runner.dataset_chain(params, name, dataset) for dataset in part.datasets]
-        _bring_up_to_date("datasets", datasets, name, params, jobs, environ, stack)
+        _bring_up_to_date("datasets", datasets, name, params, here, environ, stack)
         chains = [runner.cell_chain(params, cell) for cell in cells]
-        _bring_up_to_date("cells", chains, name, params, jobs, environ, stack)
+        layer = here if on is None else _on_ray(on, gpus_per_cell, params, name, jobs, device, environ)
+        _bring_up_to_date("cells", chains, name, params, layer, environ, stack)
         missing = [cell for cell in params.cells(name) if not (cell.folder / "metrics.json").exists()]
         if missing:
             typer.echo(
@@ -57,6 +75,28 @@ def run(board: str | None, jobs: int, device: str | None, **axes: str | None) ->
             )
             return
         sys.exit(runner.publish(runner.board_chain(params, name, "leaderboard"), environ))
+
+
+def _on_ray(
+    on: str,
+    gpus_per_cell: float | None,
+    params: Params,
+    board: str,
+    jobs: int,
+    device: str | None,
+    environ: dict[str, str],
+) -> Layer:
+    """What runs cells on a Ray; which is not touched before there are any to run."""
+    from gm_bench.running.cluster import executor, pool
+
+    pool.check(on)
+    asked = device or environ.get(DEVICE)
+
+    def there(due: Sequence[Chain], say: Callable[[str], None]) -> None:
+        with pool.connected(on, jobs, gpus_per_cell, None if asked == "auto" else asked) as nodes:
+            executor.run_layer(due, params, board, nodes, environ, say, pool.is_own(on))
+
+    return there
 
 
 def audit(device: str | None) -> int:
@@ -129,13 +169,14 @@ def _bring_up_to_date(
     chains: Sequence[Chain],
     board: str,
     params: Params,
-    jobs: int,
+    layer: Layer,
     environ: dict[str, str],
     stack: ExitStack,
 ) -> bool:
     """Run those chains that have a stale stage, with a display and live curves; whether there were any.
 
     Args:
+        layer: runs them.
         stack: ends the server of warm processes, which the first layer with something to do starts.
     """
     from gm_bench.running.overview import RunDisplay
@@ -148,7 +189,7 @@ def _bring_up_to_date(
     if warm.ADDRESS not in environ:
         stack.enter_context(warm.server(environ))
     with RunDisplay(title, due) as display, LiveCurves(due, display.say):
-        runner.run_layer(due, jobs, environ)
+        layer(due, display.say)
     failed = [chain.name for chain in due if chain.state == "failed"]
     if failed:
         raise ValueError(

@@ -56,7 +56,7 @@ def modify(path: str, fs: Any = None) -> Iterator[Content]:
             yield content
         return
     text = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
-    content = _parse(text, path)
+    content = parse(text, path)
     yield content
     # As io.atomic does, less the two seconds that its import of torch would cost every DVC.
     temporary = Path(f"{path}.new")
@@ -92,7 +92,8 @@ class _Dumper(yaml.CSafeDumper):
 _Dumper.add_representer(OrderedDict, _Dumper.represent_dict)
 
 
-def _parse(text: str, path: str) -> Content:
+def parse(text: str, path: str) -> Content:
+    """The content of a YAML file, by the parser in C; `path` is what an error names."""
     try:
         content: Content = yaml.load(text, Loader=_Loader) or {}
     except yaml.YAMLError:  # DVC's own sentence says what is wrong

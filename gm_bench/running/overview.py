@@ -68,17 +68,18 @@ class RunDisplay:
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
-        for column in (self.title, "stage", "progress", "images/s", "left"):
-            table.add_column(column, justify="left" if column in (self.title, "stage") else "right")
+        for column in (self.title, "on", "stage", "progress", "images/s", "left"):
+            table.add_column(column, justify="left" if column in (self.title, "on", "stage") else "right")
         for chain in self.chains:
             if chain.state in (*FINISHED, "waiting"):
                 continue
             progress = progress_of(chain) if chain.state == "train" else None
             if progress is None:
-                table.add_row(chain.name, chain.state, "", "", "")
+                table.add_row(chain.name, chain.place, chain.state, "", "", "")
                 continue
             table.add_row(
                 chain.name,
+                chain.place,
                 chain.state,
                 f"{progress['images'] / progress['n_images']:.0%}",
                 f"{progress['images_per_second']:,.0f}",

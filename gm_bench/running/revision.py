@@ -6,12 +6,12 @@ from pathlib import Path
 CODE = ("gm_bench", "pipelines", "params.yaml", "dvc.yaml")  # what numbers depend on
 
 
-def current() -> str:
+def current(folder: Path = Path()) -> str:
     """The commit that is checked out, and whether code was changed since; "unknown" outside of Git."""
-    head = _git("rev-parse", "HEAD")
+    head = _git("rev-parse", "HEAD", folder=folder)
     if head is None:
         return "unknown"
-    changed = _git("status", "--porcelain", "--", *CODE)
+    changed = _git("status", "--porcelain", "--", *CODE, folder=folder)
     return head.strip() + (" with uncommitted changes" if changed and changed.strip() else "")
 
 
@@ -26,11 +26,16 @@ def content_at(revision: str, path: Path) -> str | None:
     return _git("show", f"{revision}:./{path.as_posix()}")
 
 
-def _git(*arguments: str) -> str | None:
+def _git(*arguments: str, folder: Path = Path()) -> str | None:
     """What Git prints; None where it fails or is not there."""
     try:
         done = subprocess.run(
-            ["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False
+            ["git", *arguments],
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
     except FileNotFoundError:
         return None

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from gm_bench.cell import Cell
 from gm_bench.config import Board, ConfigError, NotFetchedError, Params
-from gm_bench.running import boards, repository, warm
+from gm_bench.running import boards, gpus, repository, warm
 from gm_bench.tracks.modules import module_of
 from gm_bench.tracks.settings import check_board
 
@@ -42,6 +42,7 @@ class Chain:
         name: as it is shown.
         stages: as DVC addresses them from the top of the repository.
         cell: whose stages they are; None for those of a dataset or a whole board.
+        place: where it runs, as it is shown; empty where there is one place only.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Chain:
     state: str = "waiting"
     seconds: float = 0.0
     output: list[str] = field(default_factory=list)
+    place: str = ""
 
 
 def dataset_chain(params: Params, board: str, dataset: str) -> Chain:
@@ -88,7 +90,7 @@ def prepare(params: Params, board: str, environ: dict[str, str]) -> bool:
         stages += board_chain(params, board, "resolve").stages
     chain = Chain("resolve", tuple(stages))
     if stages:
-        _run_chain(chain, environ, threading.Event())
+        run_chain(chain, environ, threading.Event())
     if stages and chain.state != "done":
         raise ValueError("\n".join(chain.output[-LINES_OF_A_FAILURE:]))
     return known
@@ -219,14 +221,19 @@ def stale_stages(
 def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> None:
     """Run chains, at most `jobs` at a time; afterwards each one's state is "done", "failed" or "stopped".
 
+    They are spread over the GPUs that `environ` lets them see; each sees one, or none where there are none.
+
     Raises:
         KeyboardInterrupt: the user stopped; every child has saved its state and ended.
     """
     stopping = threading.Event()
+    grants = gpus.Grants(gpus.visible(environ))
 
     def work(chain: Chain) -> None:
         if not stopping.is_set():
-            _run_chain(chain, environ, stopping)
+            with grants.one() as gpu:
+                chain.place = gpus.place(gpu, list(grants.users))
+                run_chain(chain, gpus.granted(environ, gpu), stopping)
         if chain.state == "stopped":
             stopping.set()
 
@@ -243,7 +250,8 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
         raise KeyboardInterrupt
 
 
-def _run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event) -> None:
+def run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event) -> None:
+    """Bring the stages of a chain up to date; it tells meanwhile how far it is. Another DVC is waited for."""
     began = time.monotonic()
     chain.state = "starting"
     code = _repro(chain, environ)
@@ -273,6 +281,18 @@ def _repro(chain: Chain, environ: dict[str, str]) -> int:
             if line.strip():
                 chain.output.append(line.rstrip())
     return process.wait()
+
+
+def output_of(command: Sequence[str], environ: dict[str, str]) -> list[str] | None:
+    """Run a command; None where it ends with 0, else the lines that it printed."""
+    reading, writing = os.pipe()
+    with open(reading, errors="replace") as lines:
+        try:
+            process = warm.start(command, environ, writing)
+        finally:
+            os.close(writing)
+        output = [line.rstrip() for line in lines if line.strip()]
+    return output if process.wait() else None
 
 
 def publish(chain: Chain, environ: dict[str, str]) -> int:

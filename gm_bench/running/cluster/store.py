@@ -1,0 +1,101 @@
+"""Small files that all nodes share, in a folder or a bucket: checkpoints and records of cells."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+BESIDE = "gm-bench"  # the folder beside a remote's own files
+S3 = ("s3://",)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where data and results travel through.
+
+    Args:
+        remote: DVC's settings of its remote: url, endpointurl, region, profile. Never a password.
+        store: the folder or bucket of the small files.
+        is_cache: the remote is the driver's own DVC cache, so that nothing travels to or from the driver.
+    """
+
+    remote: Mapping[str, str]
+    store: str
+    is_cache: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"remote": dict(self.remote), "store": self.store, "is_cache": self.is_cache}
+
+
+class Store:
+    """Files by name; each is written whole or not at all.
+
+    Raises:
+        OSError: from every method, where the store cannot be reached.
+    """
+
+    def __init__(self, place: Place) -> None:
+        options: dict[str, Any] = {"skip_instance_cache": True}
+        if place.store.startswith(S3):
+            known = place.remote
+            options |= {"use_listings_cache": False, "endpoint_url": known.get("endpointurl")}
+            options |= {"profile": known.get("profile"), "client_kwargs": _region(known)}
+        self.fs, self.root = fsspec.core.url_to_fs(place.store, **options)
+
+    def open(self) -> None:
+        """Make the folder, if this store is one and it is not there yet; the driver's part."""
+        if isinstance(self.fs, LocalFileSystem):
+            os.makedirs(self.root, exist_ok=True)
+
+    def check(self) -> None:
+        """Return where the store can be reached; an unmounted folder is not there, or empty."""
+        if isinstance(self.fs, LocalFileSystem) and not os.path.isdir(self.root):
+            raise FileNotFoundError(f"{self.root} is not there")
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None where there is none."""
+        try:
+            content: bytes = self.fs.cat_file(self._path(name))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        path = self._path(name)
+        if not isinstance(self.fs, LocalFileSystem):
+            self.fs.pipe_file(path, content)  # an object store shows it once it is whole
+            return
+        self.check()
+        temporary = f"{path}.{secrets.token_hex(4)}.new"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+            os.replace(temporary, path)
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files that lie in a folder of the store, sorted."""
+        try:
+            found = self.fs.ls(self._path(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        bare = (path.rstrip("/").rpartition("/")[2] for path in found)
+        return sorted(f"{folder}/{name}" for name in bare if not name.endswith(".new"))
+
+    def remove(self, name: str) -> None:
+        if self.fs.exists(self._path(name)):
+            self.fs.rm_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self.root.rstrip('/')}/{name}"
+
+
+def _region(remote: Mapping[str, str]) -> dict[str, str]:
+    return {"region_name": remote["region"]} if "region" in remote else {}

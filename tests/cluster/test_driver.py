@@ -1,0 +1,151 @@
+"""What the driver of a cluster does of what becomes of cells, with made-up nodes: no Ray, no DVC."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gm_bench.cell import Cell
+from gm_bench.running.cluster import executor, record
+from gm_bench.running.cluster.executor import MOST_LOSSES, Driver, Work
+from gm_bench.running.cluster.parcels import Parcel
+from gm_bench.running.cluster.store import Place, Store
+from gm_bench.running.runner import Chain
+
+RECORD: record.Record = {"lock": {"train@a": {"outs": []}}, "runs": {}}
+DONE = {"state": "done", "record": RECORD, "host": "n1", "node": "1"}
+LOST = {"state": "lost", "why": "the node died"}
+FAILED = {"state": "failed", "output": ["a reason"], "host": "n1", "node": "1"}
+UNFIT = {"state": "unfit", "why": "has Python 3.12", "host": "n2", "node": "2"}
+
+
+class Nodes:
+    """Gives the next of the prepared results whenever a cell is submitted."""
+
+    def __init__(self, **results: list[dict[str, Any]]) -> None:
+        self.results = results
+        self.submitted: list[str] = []
+        self.excluded: list[str] = []
+        self.ended: list[tuple[str, dict[str, Any]]] = []
+        self.said: list[dict[str, dict[str, Any]]] = []
+
+    def submit(self, order: dict[str, Any]) -> None:
+        name = order["parcel"]["name"]
+        self.submitted.append(name)
+        self.ended.append((name, self.results[name].pop(0)))
+
+    def wait(self, seconds: float) -> list[tuple[str, dict[str, Any]]]:
+        ended, self.ended = self.ended[:1], self.ended[1:]
+        return ended
+
+    def news(self) -> dict[str, dict[str, Any]]:
+        return self.said.pop(0) if self.said else {}
+
+    def exclude(self, node: str) -> None:
+        self.excluded.append(node)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Run cells called as the results are; their chains, what was said, the batches that were collected."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(nodes: Nodes, gone: tuple[str, ...] = ()) -> tuple[dict[str, Chain], list[str], list[list[str]]]:
+        said: list[str] = []
+        batches: list[list[str]] = []
+
+        def collect(batch: Any) -> dict[str, list[str]]:
+            batches.append([chain.name for chain, _ in batch])
+            return {chain.name: ["missing"] for chain, _ in batch if chain.name in gone}
+
+        chains = [Chain(name, (f"train@{name}",), Cell("b", "d", name, 0)) for name in nodes.results]
+        works = [
+            Work(chain, Parcel(chain.name, f"key-{chain.name}", chain.stages, (), "c", {}))
+            for chain in chains
+        ]
+        store = Store(Place({}, str(tmp_path / "store")))
+        store.open()
+        Driver(nodes, {}, store, collect, said.append).run(works)
+        return {chain.name: chain for chain in chains}, said, batches
+
+    return run
+
+
+def test_a_lost_cell_goes_on_elsewhere(run: Callable[..., Any]) -> None:
+    nodes = Nodes(a=[LOST, LOST, DONE], b=[DONE])
+    chains, said, batches = run(nodes)
+    assert {name: chain.state for name, chain in chains.items()} == {"a": "done", "b": "done"}
+    assert nodes.submitted == ["a", "b", "a", "a"]
+    assert said == ["a: its node lost it (the node died); it goes on elsewhere"] * 2
+    assert sorted(name for batch in batches for name in batch) == ["a", "b"]
+
+
+def test_a_cell_that_takes_its_worker_with_it_each_time_is_given_up(run: Callable[..., Any]) -> None:
+    nodes = Nodes(a=[LOST] * MOST_LOSSES)
+    chains, _, batches = run(nodes)
+    assert chains["a"].state == "failed"
+    assert chains["a"].output == [f"lost {MOST_LOSSES} times with its worker: the node died"]
+    assert (len(nodes.submitted), batches) == (MOST_LOSSES, [])
+
+
+def test_a_cell_that_fails_by_itself_is_not_repeated(run: Callable[..., Any]) -> None:
+    nodes = Nodes(a=[FAILED], b=[DONE])
+    chains, _, _ = run(nodes)
+    assert (chains["a"].state, chains["a"].output, chains["a"].place) == ("failed", ["a reason"], "n1")
+    assert chains["b"].state == "done"
+    assert nodes.submitted == ["a", "b"]
+
+
+def test_an_unfit_node_is_said_once_and_gets_no_more_cells(run: Callable[..., Any]) -> None:
+    nodes = Nodes(a=[UNFIT, DONE], b=[UNFIT, DONE])
+    chains, said, _ = run(nodes)
+    assert {chain.state for chain in chains.values()} == {"done"}
+    assert said == ["the node n2 is not used: it has Python 3.12"]
+    assert set(nodes.excluded) == {"2"}
+
+
+def test_a_cell_with_a_record_is_not_run_again(run: Callable[..., Any], tmp_path: Path) -> None:
+    records = tmp_path / "store/records"
+    records.mkdir(parents=True)
+    (records / "key-a.json").write_text(json.dumps(RECORD))
+    (records / "key-b.json").write_text("{")  # a damaged one says nothing
+    nodes = Nodes(a=[], b=[DONE])
+    chains, _, _ = run(nodes)
+    assert {chain.state for chain in chains.values()} == {"done"}
+    assert nodes.submitted == ["b"]
+
+
+def test_a_record_whose_files_are_gone_is_forgotten(run: Callable[..., Any], tmp_path: Path) -> None:
+    records = tmp_path / "store/records"
+    records.mkdir(parents=True)
+    (records / "key-a.json").write_text(json.dumps(RECORD))
+    chains, _, _ = run(Nodes(a=[], b=[DONE]), gone=("a",))
+    assert {name: chain.state for name, chain in chains.items()} == {"a": "failed", "b": "done"}
+    assert chains["a"].output == ["missing", "the same command runs it again"]
+    assert not (records / "key-a.json").exists()
+
+
+def test_what_cells_say_is_shown_where_a_local_run_leaves_it(run: Callable[..., Any], tmp_path: Path) -> None:
+    nodes = Nodes(a=[LOST, DONE])
+    progress = {"key": "k", "images": 5, "history": []}
+    nodes.said = [{"a": {"state": "train", "place": "n1", "progress": progress, "note": "slow"}}] * 2
+    chains, said, _ = run(nodes)
+    assert json.loads((tmp_path / ".checkpoints/b/d-a-0/progress.json").read_text()) == progress
+    assert said.count("a: slow") == 1
+    assert chains["a"].place == "n1"
+
+
+def test_checkpoints_of_a_local_run_are_offered_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store(Place({}, str(tmp_path / "store")))
+    store.open()
+    store.write("c/old.safetensors", b"further")
+    for name in ("old", "new"):
+        Path("c").mkdir(exist_ok=True)
+        Path(f"c/{name}.safetensors").write_bytes(b"local")
+    work = Work(Chain("a", ()), Parcel("a", "k", (), (), "c", {}))
+    executor._offer_checkpoints([work], store)
+    assert store.read("c/old.safetensors") == b"further"
+    assert store.read("c/new.safetensors") == b"local"
