@@ -162,7 +162,7 @@ def test_one_key_of_the_board_gives_width_or_budget() -> None:
     assert (plan.n_images, plan.origins["n_images"]) == (777, "boards.signs.n_images")
     origins = params.origins("vae", plan.recipe, plan.layers)
     assert origins["network.width"] == "boards.signs.width"
-    assert origins["optimisers.model.lr"] == "bases.grey_cpu.single.optimiser.lr"
+    assert origins["optimisers.model.lr"] == "variants.vae.grey_cpu.optimiser.lr"
 
 
 @pytest.mark.parametrize(("n_train", "size"), [(30, 8), (100, 16), (260, 32), (10_000, 64)])
