@@ -29,6 +29,7 @@ OPTIONS: dict[str, dict[str, float]] = {
     "lsgan": {"a": -0.5, "b": 1.5, "c": 0.75},
     "acgan": {"class_weight": 0.7},
     "dragan": {"penalty": 3.0, "noise": 0.7},
+    "pac_gan": {"pack": 1},  # packs of two have their test in mode_collapse
     "wgan_gp": {"penalty": 3.0},
     "wgan_div": {"k": 1.5, "p": 3.0},
 }
@@ -79,6 +80,7 @@ CRITIC: dict[str, Callable[[Scores, Scores], float]] = {
     "gan": cross_entropy,
     "ns_gan": cross_entropy,
     "dragan": cross_entropy,
+    "pac_gan": cross_entropy,
     "cgan": cross_entropy,
     "gan_replay": cross_entropy,
     "acgan": lambda real, fake: (
@@ -108,6 +110,7 @@ GENERATOR: dict[str, Callable[[Scores], float]] = {
     "gan": lambda fake: mean([log_sigmoid(-s) for s in fake]),
     "ns_gan": non_saturating,
     "dragan": non_saturating,
+    "pac_gan": non_saturating,
     "cgan": non_saturating,
     "gan_replay": non_saturating,
     "acgan": lambda fake: non_saturating(fake) + 0.7 * class_terms(FAKE_LOGITS),
