@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gm_bench.nets.mlp import MLP
 from gm_bench.nets.network import Norm
 from gm_bench.reproducibility import derive
+from gm_bench.tracks.diagnostics.descent import descend
 from gm_bench.variants.gan import cross_entropy_critic_loss
 from gm_bench.variants.wgan import wasserstein_critic_loss
 from gm_bench.variants.wgan_gp import gradient_penalty
@@ -62,16 +63,36 @@ def train(
         if training.decay:
             optimiser.param_groups[0]["lr"] = training.lr * (1 - update / training.n_updates)
         real, fake = p(training.batch_size, generator), q(training.batch_size, generator)
-        gradients = torch.autograd.grad(loss(critic, real, fake, generator), parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        optimiser.step()
+        descend(optimiser, loss(critic, real, fake, generator))
         if training.clip is not None:
             with torch.no_grad():
                 for parameter in parameters:
                     parameter.clamp_(-training.clip, training.clip)
         after(update + 1)
     critic.eval()
+
+
+def trained(
+    seed: int,
+    purpose: str,
+    n_dimensions: int,
+    width: int,
+    loss: Loss,
+    p: Draw,
+    q: Draw,
+    training: Training,
+    norm: Norm = "none",
+    after: Callable[[nn.Module, int], None] = lambda critic, update: None,
+) -> tuple[nn.Module, torch.Generator]:
+    """A new critic, trained, and the generator that its points came from, all drawn from (seed, purpose).
+
+    Args:
+        after: called after each update with the critic and how many updates there have been.
+    """
+    critic = new_critic(seed, purpose, n_dimensions, width, norm)
+    generator = torch.Generator().manual_seed(derive(seed, purpose))
+    train(critic, loss, p, q, training, generator, lambda update: after(critic, update))
+    return critic, generator
 
 
 def discriminator_loss(critic: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gm_bench.nets import network as networks
-from gm_bench.nets.network import Network
 from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.claim import Curve
-from gm_bench.tracks.diagnostics.images import Trainer, batch_of, training_images
+from gm_bench.tracks.diagnostics.descent import descend
+from gm_bench.tracks.diagnostics.images import Trainer, batch_of, network_for, training_images
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.ns_gan import NSGAN
 
@@ -71,7 +70,7 @@ def looks(n_updates: int) -> list[int]:
 def generators(seed: int, purpose: str, budget: Budget, images: Tensor) -> dict[str, Adversarial]:
     """GANs of the loss −log D after `early`, `middle` and `late` rounds of one training run, by name."""
     torch.manual_seed(derive(seed, f"{purpose}/weights"))
-    model = NSGAN(_network(budget, images), z_dim=Z_DIM, prior="normal")
+    model = NSGAN(network_for(images, budget.network, budget.width), z_dim=Z_DIM, prior="normal")
     trainer = Trainer(
         model,
         images,
@@ -108,10 +107,9 @@ def gradients(
         Loss → updates of the discriminator → gradient.
     """
     torch.manual_seed(derive(seed, f"{purpose}/critic"))
-    critic = _network(budget, images).discriminator()
+    critic = network_for(images, budget.network, budget.width).discriminator()
     generator = torch.Generator().manual_seed(derive(seed, f"{purpose}/critic"))
-    parameters = list(critic.parameters())
-    optimiser = torch.optim.Adam(parameters, lr=budget.lr, betas=BETAS)
+    optimiser = torch.optim.Adam(critic.parameters(), lr=budget.lr, betas=BETAS)
     at = set(looks(budget.n_updates))
     found: dict[str, dict[int, Gradient]] = {name: {} for name in losses}
     model.train()
@@ -120,10 +118,7 @@ def gradients(
         real = batch_of(images, budget.batch_size, generator).images
         with torch.no_grad():
             fake = model.decode(model.latent(budget.batch_size, generator))
-        slopes = torch.autograd.grad(critic_loss(critic(real), critic(fake)), parameters)
-        for parameter, slope in zip(parameters, slopes, strict=True):
-            parameter.grad = slope
-        optimiser.step()
+        descend(optimiser, critic_loss(critic(real), critic(fake)))
         if update in at:
             for name, loss in losses.items():
                 fresh = torch.Generator().manual_seed(derive(seed, f"{purpose}/look", update))
@@ -145,11 +140,6 @@ def decades_lost(found: Mapping[int, Gradient]) -> float:
 def real_images(budget: Budget) -> Tensor:
     """The training images of the budget's dataset."""
     return training_images(budget.dataset)
-
-
-def _network(budget: Budget, images: Tensor) -> Network:
-    options = {"width": budget.width, "critic_norm": "none"}
-    return networks.build(budget.network, options, tuple(images.shape[1:]), 0)
 
 
 def _gradient(

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 
 from gm_bench.data.dataset import load
+from gm_bench.nets import network as networks
+from gm_bench.nets.network import Network
 from gm_bench.reproducibility import derive
+from gm_bench.tracks.diagnostics.descent import descend
 from gm_bench.variants.base.contract import Batch, Variant
 
 # As in params.yaml, which an experiment does not read.
@@ -20,6 +23,11 @@ def training_images(loader: str) -> Tensor:
         DataError: no such loader, or data that cannot be had.
     """
     return load(loader, **OPTIONS.get(loader, {})).train_images
+
+
+def network_for(images: Tensor, name: str, width: int) -> Network:
+    """A module of gm_bench.nets for images (N, C, H, W), without classes and without norm in its critic."""
+    return networks.build(name, {"width": width, "critic_norm": "none"}, tuple(images.shape[1:]), 0)
 
 
 def batch_of(images: Tensor, n: int, generator: torch.Generator) -> Batch:
@@ -59,10 +67,6 @@ class Trainer:
         self.model.train()
         for _ in range(n):
             for player, optimiser in self.optimisers.items():
-                parameters = list(getattr(self.model, player).parameters())
                 batch = batch_of(self.images, self.batch_size, self.generator)
-                gradients = torch.autograd.grad(self.model.loss(player, batch)["loss"], parameters)
-                for parameter, gradient in zip(parameters, gradients, strict=True):
-                    parameter.grad = gradient
-                optimiser.step()
+                descend(optimiser, self.model.loss(player, batch)["loss"])
                 self.model.after_update(player)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import torch
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
+from torch import Tensor, nn
 
 from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.claim import Claim, Curve, Outcome, Panel, about
@@ -28,9 +28,8 @@ from gm_bench.tracks.diagnostics.critics import (
     Training,
     critic_loss,
     dual_value,
-    new_critic,
     penalised_loss,
-    train,
+    trained,
 )
 
 P, Q = Gaussian(0.0, 1.0), Gaussian(0.3, 0.6)
@@ -72,28 +71,25 @@ def penalised_value(
     seed: int, what: str, p: Draw, q: Draw, real: Tensor, fake: Tensor, budget: Budget
 ) -> Curve:
     """(updates, dual value on real and fake points) while WGAN-GP's critic is trained, to its end."""
-    purpose = f"dual_value/{what}"
-    critic = new_critic(seed, purpose, real.shape[1], budget.width)
     curve: Curve = []
 
-    def note(update: int) -> None:
+    def note(critic: nn.Module, update: int) -> None:
         if update % max(1, budget.n_updates // N_MOMENTS) == 0 or update == budget.n_updates:
             curve.append((update, dual_value(critic, real, fake)))
 
-    generator = torch.Generator().manual_seed(derive(seed, purpose))
-    training = Training(budget.n_updates, budget.batch_size, budget.lr)
-    train(critic, penalised_loss(budget.penalty), p, q, training, generator, note)
+    loss, training = penalised_loss(budget.penalty), Training(budget.n_updates, budget.batch_size, budget.lr)
+    n_dimensions = real.shape[1]
+    trained(seed, f"dual_value/{what}", n_dimensions, budget.width, loss, p, q, training, after=note)
     return curve
 
 
 def clipped_constant(seed: int, shift: float, budget: Budget) -> float:
     """The dual value of a clipped critic over W₁, for two Gaussians that one shift takes to each other."""
     p, q = Gaussian(0.0, WIDTH_OF_BOTH), Gaussian(-shift, WIDTH_OF_BOTH)
-    purpose = f"dual_value/clipped/{shift}"
-    critic = new_critic(seed, purpose, 1, budget.width)
-    generator = torch.Generator().manual_seed(derive(seed, purpose))
     training = Training(budget.n_updates, budget.batch_size, budget.lr, clip=budget.clip)
-    train(critic, critic_loss, p.sample, q.sample, training, generator)
+    critic, generator = trained(
+        seed, f"dual_value/clipped/{shift}", 1, budget.width, critic_loss, p.sample, q.sample, training
+    )
     return dual_value(critic, p.sample(N_FRESH, generator), q.sample(N_FRESH, generator)) / shift
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 
-from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.claim import Claim, Outcome, Panel, about, at_most
 from gm_bench.tracks.diagnostics.closed_forms import (
     LOG_2,
@@ -26,9 +25,8 @@ from gm_bench.tracks.diagnostics.critics import (
     Training,
     as_curve,
     discriminator_loss,
-    new_critic,
     scores,
-    train,
+    trained,
 )
 
 P, Q = Gaussian(-1.0, 1.0), Gaussian(1.0, 0.7)
@@ -45,10 +43,10 @@ class Budget:
 
 def experiment(seed: int, budget: Budget) -> Outcome:
     """D trained on fresh samples of p and q, held against the closed form on the line."""
-    generator = torch.Generator().manual_seed(derive(seed, "optimal_discriminator"))
-    critic = new_critic(seed, "optimal_discriminator", 1, budget.width)
     training = Training(budget.n_updates, budget.batch_size, budget.lr)
-    train(critic, discriminator_loss, P.sample, Q.sample, training, generator)
+    critic, _ = trained(
+        seed, "optimal_discriminator", 1, budget.width, discriminator_loss, P.sample, Q.sample, training
+    )
 
     x = quadrature_points(P, Q)
     score = scores(critic, x[:, None])

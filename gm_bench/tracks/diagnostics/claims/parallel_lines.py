@@ -13,7 +13,7 @@ WGAN-GP's critic, whose optimum (see saturation) lies above it by a share of |θ
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.claim import Claim, Outcome, Panel, about, at_least, at_most
@@ -23,10 +23,9 @@ from gm_bench.tracks.diagnostics.critics import (
     Training,
     discriminator_loss,
     dual_value,
-    new_critic,
     penalised_loss,
     scores,
-    train,
+    trained,
 )
 from gm_bench.variants.gan import cross_entropy_critic_loss
 
@@ -53,21 +52,25 @@ def line(x: float) -> Draw:
     return draw
 
 
+def fresh_points(seed: int, purpose: str, theta: float) -> tuple[Tensor, Tensor]:
+    """Points of p and of q (n, 2) that a trained network is judged on."""
+    generator = torch.Generator().manual_seed(derive(seed, f"{purpose}/fresh"))
+    return line(0.0)(N_FRESH, generator), line(theta)(N_FRESH, generator)
+
+
 def divergences(seed: int, theta: float, budget: Budget) -> tuple[float, float, float]:
     """JS and KL as a trained D says, and the KL that it said after a quarter of its updates."""
     purpose = f"parallel_lines/D/{theta}"
-    generator = torch.Generator().manual_seed(derive(seed, purpose))
-    fresh = torch.Generator().manual_seed(derive(seed, f"{purpose}/fresh"))
     p, q = line(0.0), line(theta)
-    real, fake = p(N_FRESH, fresh), q(N_FRESH, fresh)
-    d, kl = new_critic(seed, purpose, 2, budget.width), {}
+    real, fake = fresh_points(seed, purpose, theta)
+    kl = {}
 
-    def note(update: int) -> None:
+    def note(d: nn.Module, update: int) -> None:
         if update in (budget.n_updates // 4, budget.n_updates):
             kl[update] = float(scores(d, real).mean())  # log D / (1 − D) is the score
 
     training = Training(budget.n_updates, budget.batch_size, budget.lr, decay=False)
-    train(d, discriminator_loss, p, q, training, generator, note)
+    d, _ = trained(seed, purpose, 2, budget.width, discriminator_loss, p, q, training, after=note)
     value = -float(cross_entropy_critic_loss(scores(d, real), scores(d, fake)))
     return (value + 2 * LOG_2) / 2, kl[budget.n_updates], kl[budget.n_updates // 4]
 
@@ -75,13 +78,9 @@ def divergences(seed: int, theta: float, budget: Budget) -> tuple[float, float, 
 def wasserstein(seed: int, theta: float, budget: Budget) -> float:
     """The dual value of a trained WGAN-GP critic."""
     purpose = f"parallel_lines/critic/{theta}"
-    generator = torch.Generator().manual_seed(derive(seed, purpose))
-    fresh = torch.Generator().manual_seed(derive(seed, f"{purpose}/fresh"))
-    p, q = line(0.0), line(theta)
-    critic = new_critic(seed, purpose, 2, budget.width)
-    training = Training(budget.n_updates, budget.batch_size, budget.lr)
-    train(critic, penalised_loss(budget.penalty), p, q, training, generator)
-    return dual_value(critic, p(N_FRESH, fresh), q(N_FRESH, fresh))
+    loss, training = penalised_loss(budget.penalty), Training(budget.n_updates, budget.batch_size, budget.lr)
+    critic, _ = trained(seed, purpose, 2, budget.width, loss, line(0.0), line(theta), training)
+    return dual_value(critic, *fresh_points(seed, purpose, theta))
 
 
 def experiment(seed: int, budget: Budget) -> Outcome:

@@ -17,12 +17,9 @@ slope has no other way than through 0, a critic that starts on the wrong side of
 
 from dataclasses import dataclass
 
-import torch
-
-from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.claim import Claim, Outcome, Panel, about
 from gm_bench.tracks.diagnostics.closed_forms import Gaussian
-from gm_bench.tracks.diagnostics.critics import Training, dual_value, new_critic, penalised_loss, train
+from gm_bench.tracks.diagnostics.critics import Training, dual_value, penalised_loss, trained
 
 DISTANCES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 SD = 0.1
@@ -41,11 +38,10 @@ class Budget:
 def value_ratio(seed: int, distance: float, budget: Budget) -> float:
     """The dual value over W₁ = `distance` of two Gaussians, for a trained critic."""
     p, q = Gaussian(distance / 2, SD), Gaussian(-distance / 2, SD)
-    purpose = f"penalty_bias/{distance}"
-    critic = new_critic(seed, purpose, 1, budget.width)
-    generator = torch.Generator().manual_seed(derive(seed, purpose))
-    training = Training(budget.n_updates, budget.batch_size, budget.lr)
-    train(critic, penalised_loss(budget.penalty), p.sample, q.sample, training, generator)
+    loss, training = penalised_loss(budget.penalty), Training(budget.n_updates, budget.batch_size, budget.lr)
+    critic, generator = trained(
+        seed, f"penalty_bias/{distance}", 1, budget.width, loss, p.sample, q.sample, training
+    )
     return dual_value(critic, p.sample(N_FRESH, generator), q.sample(N_FRESH, generator)) / distance
 
 

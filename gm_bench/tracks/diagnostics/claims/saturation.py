@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import torch
 
 from gm_bench.nets.network import Norm
-from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.claim import Claim, Outcome, Panel, about, at_least, at_most
 from gm_bench.tracks.diagnostics.closed_forms import Gaussian
 from gm_bench.tracks.diagnostics.critics import (
@@ -25,11 +24,10 @@ from gm_bench.tracks.diagnostics.critics import (
     as_curve,
     critic_loss,
     discriminator_loss,
-    new_critic,
     penalised_loss,
     scores,
     slopes_on_line,
-    train,
+    trained,
 )
 
 P, Q = Gaussian(0.5, 0.1), Gaussian(-0.5, 0.1)
@@ -57,10 +55,10 @@ def experiment(seed: int, budget: Budget) -> Outcome:
     shown = torch.linspace(-1, 1, 81, dtype=torch.float64)
     slopes, at_q, curves = {}, {}, {}
     for name, (loss, norm, clip) in critics.items():
-        generator = torch.Generator().manual_seed(derive(seed, f"saturation/{name}"))
-        critic = new_critic(seed, f"saturation/{name}", 1, budget.width, norm)
         training = Training(budget.n_updates, budget.batch_size, budget.lr, clip=clip)
-        train(critic, loss, P.sample, Q.sample, training, generator)
+        critic, _ = trained(
+            seed, f"saturation/{name}", 1, budget.width, loss, P.sample, Q.sample, training, norm
+        )
         slopes[name] = slopes_on_line(critic, between)
         at_q[name] = float(slopes_on_line(critic, torch.tensor([Q.mean]))[0])
         score, slope = scores(critic, shown[:, None]), slopes_on_line(critic, shown)

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from gm_bench.data.scale import from_uint8
-from gm_bench.nets import network as networks
 from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.claim import Claim, Outcome, Panel, about, at_least, at_most
-from gm_bench.tracks.diagnostics.images import Trainer, training_images
+from gm_bench.tracks.diagnostics.images import Trainer, network_for, training_images
 from gm_bench.variants.autoencoder import Autoencoder
 from gm_bench.variants.beta_vae import BetaVAE
 from gm_bench.variants.vae import VAE
@@ -57,11 +56,11 @@ def squared_error(model: VAE | Autoencoder, x: Tensor) -> float:
 def experiment(seed: int, budget: Budget) -> Outcome:
     """VAEs of three weights and an autoencoder, from the same images in the same order."""
     images = training_images(budget.dataset)
-    x = from_uint8(images)
+    x, network = from_uint8(images), network_for(images, budget.network, budget.width)
     shares, errors, curves = {}, {}, {}
     for weight in WEIGHTS:
         torch.manual_seed(derive(seed, "vae_without_kl/weights"))
-        model = BetaVAE(_network(budget, images), z_dim=budget.z_dim, sigma=SIGMA, beta=weight)
+        model = BetaVAE(network, z_dim=budget.z_dim, sigma=SIGMA, beta=weight)
         curve = []
         trainer = _trainer(model, images, seed, budget)
         for look in range(1, N_LOOKS + 1):
@@ -72,7 +71,7 @@ def experiment(seed: int, budget: Budget) -> Outcome:
         shares[weight], errors[weight] = curve[-1][1], squared_error(model, x)
         curves[f"β = {weight:g}"] = curve
     torch.manual_seed(derive(seed, "vae_without_kl/weights"))
-    plain = Autoencoder(_network(budget, images), z_dim=budget.z_dim)
+    plain = Autoencoder(network, z_dim=budget.z_dim)
     _trainer(plain, images, seed, budget).rounds(budget.n_updates // N_LOOKS * N_LOOKS)
     plain.eval()
     curves["VAE"] = [(weight, errors[weight]) for weight in WEIGHTS]
@@ -85,11 +84,6 @@ def experiment(seed: int, budget: Budget) -> Outcome:
         },
         curves,
     )
-
-
-def _network(budget: Budget, images: Tensor) -> networks.Network:
-    options = {"width": budget.width, "critic_norm": "none"}
-    return networks.build(budget.network, options, tuple(images.shape[1:]), 0)
 
 
 def _trainer(model: VAE | Autoencoder, images: Tensor, seed: int, budget: Budget) -> Trainer:
