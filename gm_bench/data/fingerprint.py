@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gm_bench.replacing import replacing
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 OPTIONS = ("path", "test_path")  # options of a loader that name folders of images
 SCHEMA = 1
@@ -80,7 +82,5 @@ def _read(memory: Path) -> dict[str, Any]:
 
 
 def _write(memory: Path, content: Mapping[str, Any]) -> None:
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    part = memory.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(content), encoding="utf-8")
-    part.replace(memory)
+    with replacing(memory) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")

@@ -26,6 +26,7 @@ from dvc.stage.exceptions import StageCmdFailedError
 from dvc.utils import serialize
 from ruamel.yaml.resolver import implicit_resolvers
 
+from gm_bench.replacing import replacing
 from gm_bench.running import warm
 
 Content = MutableMapping[str, Any]
@@ -58,16 +59,10 @@ def modify(path: str, fs: Any = None) -> Iterator[Content]:
     text = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
     content = parse(text, path)
     yield content
-    # As io.atomic does, less the two seconds that its import of torch would cost every DVC.
-    temporary = Path(f"{path}.new")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            yaml.dump(
-                content, file, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True
-            )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yaml.dump(
+            content, file, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True
+        )
 
 
 _WORDS: dict[str, list[tuple[str, Any]]] = {}  # what YAML 1.2 takes for no word, by first letter

@@ -26,6 +26,7 @@ from gm_bench.running import boards, gpus, repository, warm
 from gm_bench.tracks.modules import module_of
 from gm_bench.tracks.settings import check_board
 
+PROGRESS = "progress.json"  # where training says how far it is, beside its checkpoints
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
 BUSY = "is busy, it is being blocked by"  # what DVC says of a file that another DVC is at work on
@@ -321,10 +322,13 @@ def environment(device: str | None = None) -> dict[str, str]:
 
 def progress_of(chain: Chain) -> dict[str, Any] | None:
     """How far a cell in training says it is; None where it says nothing."""
-    if chain.cell is None:
-        return None
+    return None if chain.cell is None else progress_in(chain.cell.checkpoints)
+
+
+def progress_in(folder: Path) -> dict[str, Any] | None:
+    """What training has left of its progress in a folder of checkpoints; None where it says nothing."""
     try:
-        progress: dict[str, Any] = json.loads((chain.cell.checkpoints / "progress.json").read_text())
+        progress: dict[str, Any] = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return progress

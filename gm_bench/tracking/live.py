@@ -4,12 +4,11 @@ Training itself knows nothing of MLflow: it leaves its progress in a file, and w
 it. One writer serves all cells, and a store that cannot be reached costs the curves, never the training.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING
 
+from gm_bench.running.background import Background
 from gm_bench.running.runner import Chain, progress_of
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LOOKS = 2.0
 
 
-class LiveCurves:
+class LiveCurves(Background):
     """Follows chains of stages into live runs until it is left.
 
     Args:
@@ -27,20 +26,9 @@ class LiveCurves:
     """
 
     def __init__(self, chains: Sequence[Chain], complain: Callable[[str], None]) -> None:
+        super().__init__()
         self.chains = chains
         self.complain = complain
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._follow, daemon=True)
-
-    def __enter__(self) -> "LiveCurves":
-        self.thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.over.set()
-        self.thread.join()
 
     def _follow(self) -> None:
         while not any(chain.state == "train" for chain in self.chains):

@@ -5,20 +5,19 @@ not at all.
 """
 
 import contextlib
-import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gm_bench.running.background import Background
 from gm_bench.running.cluster.store import Store
 
 SECONDS_BETWEEN_LOOKS = 1.0
 PATTERN = "*.safetensors"
 
 
-class Copies:
+class Copies(Background):
     """Keeps the store's copies up to date for as long as it is entered.
 
     Args:
@@ -28,23 +27,17 @@ class Copies:
     """
 
     def __init__(self, store: Store, folder: Path, tell: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
         self.store = store
         self.folder = folder
         self.tell = tell
         self.copied: dict[str, tuple[int, int]] = {}
         self.is_forgotten = False
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._follow, daemon=True)
-
-    def __enter__(self) -> "Copies":
-        self.thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.over.set()
-        self.thread.join()
+        super().__exit__(kind, error, trace)
         if not self.is_forgotten:
             with contextlib.suppress(OSError):
                 self._copy()
@@ -63,19 +56,10 @@ class Copies:
     def forget(self) -> None:
         """Remove the copies: the cell is finished."""
         self.is_forgotten = True
-        self.over.set()
-        self.thread.join()
+        self.stop()
         with contextlib.suppress(OSError):
             for name in self.copied:
                 self.store.remove(f"{self.folder.as_posix()}/{name}")
-
-    def progress(self) -> dict[str, Any] | None:
-        """How far training says it is; None where it says nothing."""
-        try:
-            content: dict[str, Any] = json.loads((self.folder / "progress.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return content
 
     def _follow(self) -> None:
         is_well = True

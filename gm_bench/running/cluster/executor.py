@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gm_bench.config import Params
+from gm_bench.replacing import replacing
 from gm_bench.running import boards, runner
 from gm_bench.running.cluster import identity, parcels, places, record
 from gm_bench.running.cluster.collecting import Collector, order_of
 from gm_bench.running.cluster.parcels import Parcel
 from gm_bench.running.cluster.record import Record
 from gm_bench.running.cluster.store import Place, Store
-from gm_bench.running.runner import Chain
+from gm_bench.running.runner import PROGRESS, Chain
 
 MOST_LOSSES = 10  # of one cell, each time with its worker or node; after that the cell itself is to blame
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -162,7 +163,8 @@ class Driver:
                 continue
             chain.state, chain.place = news.get("state", chain.state), news.get("place", chain.place)
             if news.get("progress") and chain.cell is not None:
-                _write(chain.cell.checkpoints / "progress.json", news["progress"])
+                with replacing(chain.cell.checkpoints / PROGRESS) as temporary:
+                    temporary.write_text(json.dumps(news["progress"]), encoding="utf-8")
             note = news.get("note")
             if note and note not in self.notes:
                 self.notes.add(note)
@@ -228,12 +230,5 @@ def _offer_checkpoints(works: Sequence[Work], store: Store) -> None:
     for work in works:
         for path in Path(work.parcel.checkpoints).glob("*.safetensors"):
             name = path.as_posix()
-            if store.read(name) is None:
+            if not store.has(name):
                 store.write(name, path.read_bytes())
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    temporary.replace(path)

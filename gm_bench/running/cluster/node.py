@@ -24,11 +24,11 @@ from gm_bench.running import runner, warm
 from gm_bench.running.cluster import identity, record
 from gm_bench.running.cluster.checkpoints import Copies
 from gm_bench.running.cluster.store import Place, Store
+from gm_bench.running.cluster.task import LINES_KEPT
 from gm_bench.running.runner import Chain
 
 SECONDS_BETWEEN_TRIES = 5.0
 PATIENCE = float(os.environ.get("GM_BENCH_STORE_PATIENCE", "900"))  # seconds that a store may be gone
-LINES_KEPT = 200
 OBJECTS = Path(".dvc/cache/files")
 OUT_OF_MEMORY = "OutOfMemoryError"
 
@@ -146,7 +146,7 @@ def _report(chain: Chain, copies: Copies, tell: Tell, ended: threading.Event) ->
     """Tell where the chain is, and how far training is, until it has ended."""
     told: tuple[str, Any] = ("", None)
     while not ended.wait(0.5):
-        progress = copies.progress() if chain.state == "train" else None
+        progress = runner.progress_in(copies.folder) if chain.state == "train" else None
         now = (chain.state, progress and (progress["key"], progress["images"]))
         if now != told:
             told = now

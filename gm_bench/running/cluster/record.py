@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from gm_bench.replacing import replacing
 from gm_bench.running.cluster.parcels import DVC_LOCK
 
 FOLDER = "records"
@@ -54,7 +55,5 @@ def write_runs(record: Record, cache: Path) -> None:
     for name, text in record["runs"].items():
         path = cache / "runs" / name
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f"{path.name}.new")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")

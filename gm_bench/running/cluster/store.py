@@ -89,8 +89,12 @@ class Store:
         bare = (path.rstrip("/").rpartition("/")[2] for path in found)
         return sorted(f"{folder}/{name}" for name in bare if not name.endswith(".new"))
 
+    def has(self, name: str) -> bool:
+        there: bool = self.fs.exists(self._path(name))
+        return there
+
     def remove(self, name: str) -> None:
-        if self.fs.exists(self._path(name)):
+        if self.has(name):
             self.fs.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
