@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gm_bench import derived, io
-from gm_bench.config import ConfigError, Params, load_params, parse_params
+from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse_params
 from gm_bench.data.look import Look, look
 from gm_bench.derived import Facts
 from gm_bench.report.figures import image_grid, png_bytes
@@ -25,6 +25,7 @@ from gm_bench.running.budget import budget, images_per_second
 from gm_bench.running.entries import with_entries
 from gm_bench.running.inspection import numbers
 from gm_bench.running.stage import screen
+from gm_bench.tracks.settings import refuse_board
 
 VARIANTS = ("vae", "ns_gan", "wgan_gp")
 N_SHEET, COLUMNS, SHEET_SCALE = 64, 16, 3
@@ -69,16 +70,16 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     source = source_of(found, train, test, size)
     facts = facts_of(found, of_test, source)
     board: dict[str, Any] = {"datasets": [name], "variants": variants, "seeds": [0]}
-    text = with_entries(Path("params.yaml").read_text(encoding="utf-8"), name, source, board)
+    text = with_entries(PARAMS_FILE.read_text(encoding="utf-8"), name, source, board)
     planned = parse_params(text, {name: facts})
-    _refuse(planned, name)
+    refuse_board(planned, name)
     speeds = {v: images_per_second(planned, name, v, facts) for v in variants}
     board["n_images"] = budget(min(speeds.values()))
-    text = with_entries(Path("params.yaml").read_text(encoding="utf-8"), name, source, board)
+    text = with_entries(PARAMS_FILE.read_text(encoding="utf-8"), name, source, board)
     planned = parse_params(text, {name: facts})
     picture = sheet or Path(f"{name}-images.png")
     io.write_bytes(picture, png_bytes(_sheet(found)))
-    io.write_bytes(Path("params.yaml"), text.encode("utf-8"))
+    io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
     console.print(numbers(planned, name, name))
     seconds = {variant: board["n_images"] / speed for variant, speed in speeds.items()}
     times = ", ".join(f"{variant} {duration(each)}" for variant, each in seconds.items())
@@ -205,12 +206,6 @@ def _refuse_unreadable(*looks: Look | None) -> None:
     if bad:
         more = f", and {len(bad) - N_NAMED:,} more" if len(bad) > N_NAMED else ""
         raise ConfigError(f"{len(bad):,} files cannot be used: {'; '.join(bad[:N_NAMED])}{more}")
-
-
-def _refuse(params: Params, name: str) -> None:
-    from gm_bench.tracks.generation.refusals import refuse
-
-    refuse(params, name)
 
 
 def _sheet(found: Look) -> torch.Tensor:

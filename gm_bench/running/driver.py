@@ -13,8 +13,7 @@ from gm_bench.running import boards, repository, runner, warm
 from gm_bench.running.gpus import DEVICE
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
-from gm_bench.tracks.modules import module_of
-from gm_bench.tracks.settings import check_board, check_boards
+from gm_bench.tracks.settings import check_board, check_boards, refuse_board
 
 Layer = Callable[[Sequence[Chain], Callable[[str], None]], None]  # runs chains; is given what tells the user
 
@@ -55,7 +54,7 @@ def run(
         if _bring_up_to_date("fetch", fetching, name, params, here, environ, stack):
             params = load_params()  # numbers may follow from what was fetched
             runner.prepare(params, name, environ)
-        _refuse(params, name)
+        refuse_board(params, name)
         cells = [
             cell
             for cell in params.cells(name)
@@ -155,13 +154,6 @@ def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]
     if not with_it:
         raise ConfigError(f"no board of params.yaml has the dataset {name}: add it to one")
     return [(with_it[0], name)]
-
-
-def _refuse(params: Params, board: str) -> None:
-    """Raise where the board's track says that something does not fit the fetched data."""
-    stages = module_of(params.board(board).track, "stages")
-    if hasattr(stages, "refuse"):
-        stages.refuse(params, board)
 
 
 def _bring_up_to_date(

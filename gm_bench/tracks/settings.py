@@ -44,6 +44,13 @@ def check_board(params: Params, board: str) -> None:
         stages.check(params, board)
 
 
+def refuse_board(params: Params, board: str) -> None:
+    """Raise where the board's track says that something does not fit the fetched data."""
+    stages = module_of(params.board(board).track, "stages")
+    if hasattr(stages, "refuse"):
+        stages.refuse(params, board)
+
+
 def check_boards(params: Params, dataset: str | None = None) -> None:
     """`check_board` for every board of a track of this package, or for those of them with a dataset."""
     for name, board in params.boards.items():
