@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from processes import processes_in
 
 from gm_bench.running.cluster import identity, parcels, record, task
 from gm_bench.running.cluster.store import Place, Store
@@ -163,15 +164,3 @@ def test_nothing_is_left_at_work_when_the_giver_is_killed(
     while processes_in(node) and time.monotonic() < end:
         time.sleep(0.1)
     assert processes_in(node) == []
-
-
-def processes_in(folder: Path) -> list[int]:
-    """Processes whose working folder lies in a folder."""
-    found = []
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        try:
-            if Path(os.readlink(link)).is_relative_to(folder):
-                found.append(int(link.parts[2]))
-        except OSError:
-            continue
-    return found

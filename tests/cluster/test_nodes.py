@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import tiny
 import yaml
+from processes import processes_in
 
 pytestmark = [
     pytest.mark.cluster,
@@ -118,18 +119,6 @@ def until(what: Callable[[], Any]) -> Any:
 
 def cells_at_work(node_folder: Path) -> list[str]:
     return [path.name.split(".")[1] for path in (node_folder / "cells").glob("*")]
-
-
-def processes_in(folder: Path) -> list[int]:
-    """Processes whose working folder lies in a folder."""
-    found = []
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        try:
-            if Path(os.readlink(link)).is_relative_to(folder):
-                found.append(int(link.parts[2]))
-        except OSError:
-            continue
-    return found
 
 
 def assert_as_local(folder: Path, local: Path) -> None:

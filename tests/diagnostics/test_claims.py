@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from refused import refused
 
 from gm_bench.cell import Cell
-from gm_bench.config import ConfigError, Params, load_params
+from gm_bench.config import Params, load_params
 from gm_bench.options import check_keywords
 from gm_bench.tracks.diagnostics import measuring
 from gm_bench.tracks.diagnostics.claim import about, at_least, at_most, find, names, run
@@ -129,10 +130,8 @@ def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
     change, sentence = WRONG[case]
     raw = copy.deepcopy(RAW)
     change(raw)
-    with pytest.raises(ConfigError) as caught:
+    with refused(sentence):
         check_board(Params.model_validate(raw), "claims")
-    assert str(caught.value).startswith(f"params.yaml: {sentence}")
-    assert "\n" not in str(caught.value)
 
 
 def test_layers_of_a_budget_are_composed() -> None:

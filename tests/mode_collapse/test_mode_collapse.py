@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from refused import refused
 
 from gm_bench.cell import DATA, Cell
-from gm_bench.config import ConfigError, Params, load_params
+from gm_bench.config import Params, load_params
 from gm_bench.nets import network as networks
 from gm_bench.nets.points import Maxout
 from gm_bench.results.schema import Origin
@@ -177,7 +178,5 @@ def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
     change, sentence = WRONG[case]
     raw = copy.deepcopy(RAW)
     change(raw)
-    with pytest.raises(ConfigError) as caught:
+    with refused(sentence):
         check_board(Params.model_validate(raw), "mode_collapse")
-    assert str(caught.value).startswith(f"params.yaml: {sentence}")
-    assert "\n" not in str(caught.value)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from refused import refused
 from typer.testing import CliRunner
 
 from gm_bench import cli
@@ -92,10 +93,8 @@ WRONG_SETTINGS = {
 @pytest.mark.parametrize("case", WRONG_SETTINGS)
 def test_wrong_settings_are_one_sentence_on_every_board(case: str) -> None:
     change, sentence = WRONG_SETTINGS[case]
-    with pytest.raises(ConfigError) as caught:
+    with refused(sentence):
         check_board(changed(change), "quick")
-    assert str(caught.value).startswith(f"params.yaml: {sentence}")
-    assert "\n" not in str(caught.value)
 
 
 def test_a_dataset_of_the_audit_has_a_set() -> None:
@@ -149,10 +148,8 @@ def test_wrong_names_on_a_board_are_one_sentence_wherever_it_is_used(
         lambda: resolve.board(params, "quick"),
     ]
     for use in uses:
-        with pytest.raises(ConfigError) as caught:
+        with refused(sentence):
             use()
-        assert str(caught.value).startswith(f"params.yaml: {sentence}")
-        assert "\n" not in str(caught.value)
     assert list(Path().iterdir()) == [Path("params.yaml")], "nothing was begun"
     check_board(params, "mnist")
 
