@@ -5,7 +5,7 @@ Besides them the folder holds what they share.
 
 import pkgutil
 
-SHARED = ("classifier", "features", "loading")
+SHARED = ("classifier", "features", "layers", "loading")
 
 
 def names() -> list[str]:

@@ -13,11 +13,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import register_feature_extractor
 
 from gm_bench.io import sha256_file
-from gm_bench.metrics.extractors.features import Extractor, WeightsError
+from gm_bench.metrics.extractors.features import Extractor, WeightsError, read_weights
+from gm_bench.metrics.extractors.layers import ClassifierLayers
 from gm_bench.nets.efficientnet_lite import N_CLASSES, N_FEATURES, from_weights
 
 REGISTERED = "gm-bench-efficientnet-lite0"
@@ -29,8 +29,8 @@ SIZE = 96
 MEAN, DEVIATION = 127, 128
 
 
-class EfficientNetLite0Layers(FeatureExtractorBase):
-    """The network as torch-fidelity's metrics read one: layers `features` and `logits` of uint8 images.
+class EfficientNetLite0Layers(ClassifierLayers):
+    """The network as torch-fidelity builds it.
 
     Args:
         name: as registered.
@@ -48,33 +48,13 @@ class EfficientNetLite0Layers(FeatureExtractorBase):
         size: int = SIZE,
         **options: Any,
     ) -> None:
-        super().__init__(name, features_list)
         network = from_weights(read_weights(find_weights()) if weights is None else weights)
         # 1.6 times as many images a second on a CPU as with channels first.
-        self.network = network.to(memory_format=torch.channels_last)
+        super().__init__(name, features_list, network.to(memory_format=torch.channels_last))
         self.size = size
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        prepared = prepare(images, self.size).contiguous(memory_format=torch.channels_last)
-        features, logits = self.network(prepared)
-        layers = {"features": features, "logits": logits}
-        return tuple(layers[name] for name in self.features_list)
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        return "features", "logits"
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        return {"isc": "logits", "fid": "features", "kid": "features", "prc": "features"}[metric]
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        return False
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        raise NotImplementedError("this network is not compiled")
+    def prepared(self, images: Tensor) -> Tensor:
+        return prepare(images, self.size).contiguous(memory_format=torch.channels_last)
 
 
 register_feature_extractor(REGISTERED, EfficientNetLite0Layers)
@@ -138,16 +118,3 @@ def find_weights() -> Path:
             f"{path} is missing or not the file that was published (its sha256 must be {SHA256}): {remedy}"
         )
     return path
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of the weight file by name; nothing else in it is brought to life.
-
-    Raises:
-        WeightsError: there is something else in it, or it is no weight file.
-    """
-    try:
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of pickle's own class, and no module here imports pickle
-        raise WeightsError(f"{path} holds more than tensors, or is no weight file") from error
-    return weights

@@ -107,6 +107,22 @@ class Extractor(ABC):
         }
 
 
+def read_weights(path: Path, remedy: str = "") -> dict[str, Tensor]:
+    """The tensors of a published weight file by name; nothing else in it is brought to life.
+
+    Args:
+        remedy: how the sentence of an error goes on.
+
+    Raises:
+        WeightsError: there is something else in it, or it is no weight file.
+    """
+    try:
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of pickle's own class, and no module here imports pickle
+        raise WeightsError(f"{path} holds more than tensors, or is no weight file{remedy}") from error
+    return weights
+
+
 @dataclass(frozen=True)
 class Features:
     """What an extractor sees in a set of images, on the CPU.

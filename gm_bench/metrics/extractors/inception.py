@@ -10,11 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from gm_bench.io import sha256_file
-from gm_bench.metrics.extractors.features import Extractor, WeightsError
+from gm_bench.metrics.extractors.features import Extractor, WeightsError, read_weights
 
 VARIABLE = "GM_BENCH_INCEPTION_WEIGHTS"
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -42,7 +41,7 @@ class InceptionExtractor(Extractor):
         """
         with TemporaryDirectory() as folder:
             tensors = Path(folder, path.name)
-            torch.save(read_weights(path), tensors)
+            torch.save(read_weights(path, f": replace it from {URL}"), tensors)
             network = FeatureExtractorInceptionV3(
                 "inception-v3-compat",
                 ["2048", "logits_unbiased"],
@@ -86,21 +85,6 @@ def find_weights() -> Path:
             f"{path} is not the file {FILE} (its sha256 must be {SHA256}): replace it from {URL}"
         )
     return path
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weight file by name; nothing else in it is brought to life.
-
-    Raises:
-        WeightsError: there is something else in it, or it is no weight file.
-    """
-    try:
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of pickle's own class, and no module here imports pickle
-        raise WeightsError(
-            f"{path} holds more than tensors, or is no weight file: replace it from {URL}"
-        ) from error
-    return weights
 
 
 def _kept() -> Path:

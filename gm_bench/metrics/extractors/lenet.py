@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from torch import Tensor
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import register_feature_extractor
 
 from gm_bench import io
 from gm_bench.metrics.extractors.features import Extractor, WeightsError
+from gm_bench.metrics.extractors.layers import ClassifierLayers
 from gm_bench.nets.lenet import from_weights
 
 REGISTERED = "gm-bench-lenet"
@@ -20,8 +20,8 @@ FOLDER = Path(__file__).parent / "weights"
 RECORDS = "lenet.json"
 
 
-class LeNetLayers(FeatureExtractorBase):
-    """The LeNet as torch-fidelity's metrics read a network: layers `features` and `logits`.
+class LeNetLayers(ClassifierLayers):
+    """The LeNet as torch-fidelity builds it.
 
     Args:
         name: as registered.
@@ -39,29 +39,7 @@ class LeNetLayers(FeatureExtractorBase):
         image_shape: tuple[int, int, int],
         **options: Any,
     ) -> None:
-        super().__init__(name, features_list)
-        self.network = from_weights(weights, image_shape)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        features, logits = self.network(images)
-        layers = {"features": features, "logits": logits}
-        return tuple(layers[name] for name in self.features_list)
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        return "features", "logits"
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        return {"isc": "logits", "fid": "features", "kid": "features", "prc": "features"}[metric]
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        return False
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        raise NotImplementedError("the LeNet is not compiled")
+        super().__init__(name, features_list, from_weights(weights, image_shape))
 
 
 register_feature_extractor(REGISTERED, LeNetLayers)
