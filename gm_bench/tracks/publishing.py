@@ -109,8 +109,10 @@ def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult
     facts = {key: track.row_facts(entry) for key, entry in board.by_key.items()}
     io.write_json(folder / "leaderboard.json", leaderboard.to_json(board, facts))
     io.write_json(folder / "metrics.json", leaderboard.to_metrics(board))
+    figures = folder / "figures"
+    figures.mkdir(parents=True, exist_ok=True)  # an output of the stage, of a track without charts too
     for chart in (chart for of_dataset in drawn.values() for chart in of_dataset):
-        _write_chart(folder / "figures", chart)
+        _write_chart(figures, chart)
 
 
 def _pages(

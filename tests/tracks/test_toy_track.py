@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,18 @@ def test_from_results_to_page_mlflow_and_gate(
     worse["rows"][0]["metrics"]["modes_covered"]["values"] = [0.3, 0.31, 0.32]
     verdict = check(of_board(board, "abc"), read_board(worse, "worse.json", track.catalogue))
     assert ("hop", "modes_covered") in [(c.variant, c.metric) for c in verdict.worse]
+
+
+def test_a_track_without_charts_leaves_the_folder_that_dvc_expects(
+    track, cells: list[Cell], tmp_path: Path, migrated: Path
+) -> None:
+    from gm_bench.tracking.store import Store
+    from gm_bench.tracks.publishing import publish
+
+    shutil.copy(migrated, "mlflow.db")
+    without = replace(track, charts=lambda board, dataset, results: [])
+    publish(without, cells, _origin, Store(f"sqlite:///{tmp_path}/mlflow.db"), {})
+    assert list(Path("reports/toys/figures").iterdir()) == []
 
 
 def test_what_is_no_track_is_named(track) -> None:
