@@ -65,7 +65,9 @@ def add(
     name: Annotated[str, typer.Option(help="of the dataset and of its board: a-z, 0-9 and _")],
     size: Annotated[int | None, typer.Option(min=4, help="crop and resize to so many pixels a side")] = None,
     variants: Annotated[str, typer.Option(help="a,b: of the board")] = "vae,ns_gan,wgan_gp",
-    sheet: Annotated[Path | None, typer.Option(help="the contact sheet, PNG; else NAME-images.png")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="contact sheet, PNG; else reports/NAME/images.png")
+    ] = None,
 ) -> None:
     """Look at a folder of your own images, say what it holds, and write a board for it into params.yaml."""
     from gm_bench.running import adding

@@ -67,14 +67,14 @@ class Recipes:
         found: dict[str, str] = {}
         shared: dict[str, str] = {}
         for place, layer in self._layers(variant, name):
-            for key in _leaves(layer):
+            for key in leaves(layer):
                 (shared if key.startswith("optimiser.") else found)[key] = f"{place}.{key}"
-        found |= {key: place for place, layer in over for key in _leaves(layer)}
+        found |= {key: place for place, layer in over for key in leaves(layer)}
         recipe = self._merged(variant, name, over)
-        for key in _leaves(recipe):
+        for key in leaves(recipe):
             if key not in found and key.startswith("optimisers."):
                 found[key] = shared[f"optimiser.{key.split('.', 2)[2]}"]
-        return {key: found[key] for key in _leaves(recipe) if key in found}
+        return {key: found[key] for key in leaves(recipe) if key in found}
 
     def _layers(self, variant: str, name: str) -> Iterator[tuple[str, Layer]]:
         entry = look_up(self.variants, variant, "variants")
@@ -141,9 +141,10 @@ def _same_name(over: Layer, base: Layer) -> bool:
     return "name" not in over or over["name"] == base.get("name", over["name"])
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of what is no mapping, or an empty one."""
     for key, value in tree.items():
         if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"

@@ -20,7 +20,7 @@ def main(
 ) -> None:
     """Write extractors/DATASET: pinned weights, newly trained ones, or the hash of published ones."""
     name = resolved.read(resolved_of_dataset(dataset, "extractor"))["extractor"]
-    record = prepare(dataset, name, resolve(device), pin)
+    record = prepare(dataset, name, resolve(device), typer.echo, pin)
     text = f"{dataset}: {record['name']} {record['sha256'][:8]}, rows comparable {record['comparable']}"
     accuracy = record["test_accuracy"]
     typer.echo(text if accuracy is None else f"{text}, test accuracy {accuracy:.2%}")

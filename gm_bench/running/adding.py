@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gm_bench import derived, io
+from gm_bench.cell import reports_of
 from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse_params
 from gm_bench.data.look import Look, look
 from gm_bench.derived import Facts
@@ -51,7 +52,7 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
         name: of the dataset and of its board.
         size: pixels a side to resize to; None for those of the images where all are fit for training.
         variants: of the board.
-        sheet: where the contact sheet goes; None for NAME-images.png.
+        sheet: where the contact sheet goes; None for reports/NAME/images.png.
 
     Raises:
         ConfigError: the name is taken or cannot be one, or the images do not suffice.
@@ -77,7 +78,7 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     board["n_images"] = budget(min(speeds.values()))
     text = with_entries(PARAMS_FILE.read_text(encoding="utf-8"), name, source, board)
     planned = parse_params(text, {name: facts})
-    picture = sheet or Path(f"{name}-images.png")
+    picture = sheet or reports_of(name) / "images.png"
     io.write_bytes(picture, png_bytes(_sheet(found)))
     io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
     console.print(numbers(planned, name, name))
@@ -124,10 +125,9 @@ def _facts(found: Look) -> Iterator[tuple[str, str]]:
     counts = found.class_counts
     if counts:
         least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-        yield (
-            "classes",
-            f"{len(counts):,}: from {counts[least]:,} ({least}) to {counts[most]:,} images ({most})",
-        )
+        alike = counts[least] == counts[most]
+        spread = f"from {counts[least]:,} ({least}) to {counts[most]:,} images ({most})"
+        yield "classes", f"{len(counts):,}: {f'{counts[least]:,} images each' if alike else spread}"
     else:
         yield "classes", "none: there are no sub-folders"
     for note in found.listing.notes:

@@ -13,7 +13,7 @@ from gm_bench.running import boards, repository, runner, warm
 from gm_bench.running.gpus import DEVICE
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
-from gm_bench.tracks.settings import check_board, check_boards, refuse_board
+from gm_bench.tracks.settings import check_board, check_boards, explained_cell, refuse_board
 
 Layer = Callable[[Sequence[Chain], Callable[[str], None]], None]  # runs chains; is given what tells the user
 
@@ -134,16 +134,14 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
     name = board or params.default_board
     check_board(params, name)
     cell = parse_cell(words, name)
-    plan = params.plan(name, cell.dataset)
-    recipe = params.recipe(cell.variant, plan.recipe, plan.layers).model_dump(mode="json")
-    origins = {**params.origins(cell.variant, plan.recipe, plan.layers), "n_images": plan.origins["n_images"]}
+    settings, origins = explained_cell(params, cell)
     if cell in params.cells(name):
         runner.prepare(params, name, runner.environment())
         state = runner.cell_states(params, name, runner.stale_stages(params, name))[cell]
     else:
         state = f"not on the board {name}"
     file, stages = boards.file_of(params, name), boards.cell_stages(params, name)
-    screen().print(inspection.describe(cell, state, recipe, origins, plan.n_images, file, stages))
+    screen().print(inspection.describe(cell, state, settings, origins, file, stages))
 
 
 def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]]:

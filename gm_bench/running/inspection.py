@@ -19,6 +19,7 @@ from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report.formatting import duration, number
 from gm_bench.results.schema import divergence_place
 from gm_bench.running.boards import address
+from gm_bench.tracks.settings import explained_dataset
 
 FILES = ("model.safetensors", "samples.safetensors", "grid.png", "history.csv", "cost.json", "metrics.json")
 Json = Mapping[str, Any]
@@ -27,9 +28,8 @@ Json = Mapping[str, Any]
 def describe(
     cell: Cell,
     state: str,
-    recipe: Json,
+    settings: Json,
     origins: Mapping[str, str],
-    n_images: int,
     file: Path,
     stages: Sequence[str],
 ) -> Group:
@@ -38,16 +38,15 @@ def describe(
     Args:
         cell: which.
         state: fresh, stale, missing, or that it is not on the board.
-        recipe: what params.yaml says now; what the cell was trained with is marked where it differs.
+        settings: what params.yaml says now; what the cell was trained with is marked where it differs.
         origins: where each of these values stands in params.yaml or comes from, by dotted key.
-        n_images: the budget that params.yaml says now.
         file: the dvc.yaml of the cell's stages.
         stages: their names, in order.
     """
     folder = cell.folder
     metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
     parts: list[RenderableType] = [Text(f"{cell}: {_state(state, metrics, cost)}", "bold")]
-    parts.append(_parameters({"n_images": n_images, **recipe}, origins, cost))
+    parts.append(_parameters(settings, origins, cost))
     if metrics and metrics["values"]:
         parts.append(_metrics(metrics["values"]))
     if cost:
@@ -61,12 +60,8 @@ def numbers(params: Params, dataset: str, board: str) -> Table:
     """Every number of a dataset and of a board's training on it, and where it comes from."""
     table = _table("key", "value", "from")
     table.title, table.title_justify = Text(f"{dataset} on the board {board}"), "left"
-    for key, each in params.numbers(dataset).items():
-        place = key if key == "n_validation" else f"protocol.{key}"
-        table.add_row(place, _shown(each.value), Text(each.origin))
-    plan = params.plan(board, dataset)
-    for key, value in plan.values.items():
-        table.add_row(key, _shown(value), Text(plan.origins[key]))
+    for key, each in explained_dataset(params, board, dataset).items():
+        table.add_row(key, _shown(each.value), Text(each.origin))
     return table
 
 
@@ -96,11 +91,12 @@ def _state(state: str, metrics: Json | None, cost: Json | None) -> str:
 
 def _parameters(now: Json, origins: Mapping[str, str], cost: Json | None) -> Table:
     table = _table("parameter", "value", "trained with", "from")
-    then = dict(_flat({"n_images": cost["budget"], **cost["recipe"]})) if cost else {}
+    is_training = bool(cost and cost["budget"])  # the experiment of a claim is none
+    then = dict(_flat({"n_images": cost["budget"], **cost["recipe"]})) if cost and is_training else {}
     values = dict(_flat(now))
     for key in dict.fromkeys([*values, *then]):
         value = values.get(key, "absent")
-        other = "" if not cost or then.get(key) == value else then.get(key, "absent")
+        other = "" if not then or then.get(key) == value else then.get(key, "absent")
         table.add_row(key, escape(value), Text(other, style="yellow"), origins.get(key, "a default"))
     return table
 

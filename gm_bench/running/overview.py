@@ -16,10 +16,12 @@ from gm_bench.running.stage import screen
 
 DERIVED = "derived"
 FINISHED = ("done", "failed", "stopped")
+LINES_OF_DVC = ("Running stage", "> ", "Stage ", "Updating lock", "Use `dvc")  # of no stage
+SECONDS_BETWEEN_WORDS = 30.0  # of what runs, where there is no terminal to show a table on
 
 
 class RunDisplay:
-    """The chains of one layer while they run: a live table on a terminal, else a line per finished chain."""
+    """The chains of one layer while they run: a live table on a terminal, else a line now and then."""
 
     def __init__(self, title: str, chains: Sequence[Chain]) -> None:
         self.title = title
@@ -31,6 +33,7 @@ class RunDisplay:
         )
         self.on_terminal = sys.stderr.isatty()
         self.reported: set[str] = set()
+        self.said: dict[str, tuple[float, str]] = {}  # chain → when something was last said of it, and what
         self.over = threading.Event()
         self.watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -53,6 +56,8 @@ class RunDisplay:
     def _watch(self) -> None:
         while not self.over.wait(0.5):
             self._report_finished()
+            if not self.on_terminal:
+                self._report_running()
 
     def _report_finished(self) -> None:
         for chain in self.chains:
@@ -62,6 +67,26 @@ class RunDisplay:
                 self.say(f"{count} {chain.name}: {chain.state} in {chain.seconds:.0f} s")
                 if chain.state == "failed":
                     self.say("\n".join(f"    {line}" for line in chain.output[-LINES_OF_A_FAILURE:]))
+
+    def _report_running(self) -> None:
+        """Where each chain is, every half minute if that is news."""
+        for chain in self.chains:
+            if chain.state in (*FINISHED, "waiting"):
+                continue
+            when, before = self.said.setdefault(chain.name, (time.monotonic(), ""))
+            now = f"{chain.name}: {chain.state} {self._said_of(chain)}".rstrip()
+            if now != before and time.monotonic() - when >= SECONDS_BETWEEN_WORDS:
+                self.said[chain.name] = (time.monotonic(), now)
+                self.say(now)
+
+    def _said_of(self, chain: Chain) -> str:
+        """How far a chain's stage is: a cell's training by its own count, else the last line it printed."""
+        progress = progress_of(chain) if chain.state == "train" else None
+        if progress is None:
+            line = chain.output[-1] if chain.output else ""
+            return "" if line.startswith(LINES_OF_DVC) else line
+        share, speed = progress["images"] / progress["n_images"], progress["images_per_second"]
+        return f"{share:.0%}, {speed:,.0f} images/s, {progress['seconds_left']:.0f} s left"
 
     def say(self, text: str) -> None:
         self.console.print(text, soft_wrap=True)
@@ -75,7 +100,7 @@ class RunDisplay:
                 continue
             progress = progress_of(chain) if chain.state == "train" else None
             if progress is None:
-                table.add_row(chain.name, chain.place, chain.state, "", "", "")
+                table.add_row(chain.name, chain.place, chain.state, self._said_of(chain), "", "")
                 continue
             table.add_row(
                 chain.name,

@@ -1,14 +1,19 @@
 """What params.yaml says of tracks, for which it is nothing but a mapping: their settings, their boards.
 
 A track says what is right in its module `stages` (see `needs`): SETTINGS is the model of what may stand under
-`tracks.NAME`, and `check(params, board)` raises where a board names what is not there.
+`tracks.NAME`, and `check(params, board)` raises where a board names what is not there. Where the numbers of a
+cell and of a dataset stand, it may say by `explained_cell` and `explained_dataset`.
 """
 
 from pkgutil import iter_modules
+from typing import Any
 
 from gm_bench import tracks
+from gm_bench.cell import Cell
 from gm_bench.checking import ConfigError, Model, checked
+from gm_bench.composition import merged
 from gm_bench.config import Params
+from gm_bench.derived import Value
 from gm_bench.tracks.modules import TrackError, module_of
 
 
@@ -49,6 +54,25 @@ def refuse_board(params: Params, board: str) -> None:
     stages = module_of(params.board(board).track, "stages")
     if hasattr(stages, "refuse"):
         stages.refuse(params, board)
+
+
+def explained_cell(params: Params, cell: Cell) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a cell is made with, as its track says it: settings, and where each stands by dotted key."""
+    stages = module_of(params.board(cell.board).track, "stages")
+    if hasattr(stages, "explained_cell"):
+        values, origins = stages.explained_cell(params, cell)
+        return dict(values), dict(origins)
+    together: dict[str, Any] = {}
+    for needs in stages.of_cell(params, cell.board, cell.dataset, cell.variant).values():
+        together = merged(together, dict(needs.settings))
+    return together, {}
+
+
+def explained_dataset(params: Params, board: str, dataset: str) -> dict[str, Value]:
+    """Every number of a dataset on a board, and where it comes from; empty where a track says nothing."""
+    stages = module_of(params.board(board).track, "stages")
+    explain = getattr(stages, "explained_dataset", None)
+    return {} if explain is None else dict(explain(params, board, dataset))
 
 
 def check_boards(params: Params, dataset: str | None = None) -> None:

@@ -79,7 +79,7 @@ def test_a_folder_with_classes_becomes_a_board(tmp_path: Path) -> None:
     said = " ".join(add("signs", "--name", "signs").split())
     assert "images 120" in said
     assert "16×16 (120)" in said
-    assert "classes 2: from 60 (stop) to 60 images" in said
+    assert "classes 2: 60 images each" in said
     assert "exact duplicates 0" in said
     assert "grey images of 2 classes: a LeNet trained on their own labels" in said
     assert "next: gm-bench run --board signs" in said
@@ -87,7 +87,7 @@ def test_a_folder_with_classes_becomes_a_board(tmp_path: Path) -> None:
     expected = {"path": "signs", "test_fraction": 0.25, "split_seed": 0, "channels": 1}
     assert (entry.source.loader, entry.source.options) == ("folder", expected)
     assert load_params().board("signs").n_images == budget(1000.0) == 300_000
-    assert Image.open("signs-images.png").width > 16 * 16
+    assert Image.open("reports/signs/images.png").width > 16 * 16
     added = len(Path("params.yaml").read_text(encoding="utf-8")) - len(before)
     assert 0 < added < 400
 
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path: Path) -> None
     assert "too few for any metric" in add("few", "--name", "signs", code=1)
     assert "nowhere is no folder" in add("nowhere", "--name", "signs", code=1)
     assert Path("params.yaml").read_bytes() == before
-    assert not Path("signs-images.png").exists()
+    assert not Path("reports/signs/images.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from gm_bench.cell import Cell
 from gm_bench.checking import ConfigError, look_up
 from gm_bench.composition import EVERY
 from gm_bench.config import Params
+from gm_bench.derived import Value
 from gm_bench.tracks.diagnostics.claim import FOLDER, names
 from gm_bench.tracks.diagnostics.settings import Diagnostics
 from gm_bench.tracks.needs import Needs
@@ -47,6 +49,24 @@ def budget(params: Params, board: str, claim: str) -> dict[str, Any]:
     own = look_up(entry, recipe, f"tracks.diagnostics.claims.{claim}")
     layers = [entry[EVERY], own] if EVERY in entry else [own]
     return {key: value for layer in layers for key, value in layer if value is not None}
+
+
+def explained_cell(params: Params, cell: Cell) -> tuple[dict[str, Any], dict[str, str]]:
+    """Budget of a claim, and where in params.yaml each number stands."""
+    values, place = budget(params, cell.board, cell.variant), f"tracks.diagnostics.claims.{cell.variant}"
+    layers = settings(params, "diagnostics", SETTINGS).claims[cell.variant]
+    recipe = params.board(cell.board).recipe
+    own = {key for key, value in layers[recipe] if value is not None} if recipe in layers else set()
+    return values, {key: f"{place}.{recipe if key in own else EVERY}.{key}" for key in values}
+
+
+def explained_dataset(params: Params, board: str, dataset: str) -> dict[str, Value]:
+    """The budgets of all claims of a board, by `<claim>.<key>`."""
+    found: dict[str, Value] = {}
+    for claim in params.board(board).variants:
+        values, origins = explained_cell(params, Cell(board, dataset, claim, 0))
+        found |= {f"{claim}.{key}": Value(value, origins[key]) for key, value in values.items()}
+    return found
 
 
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:

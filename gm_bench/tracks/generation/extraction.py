@@ -1,5 +1,6 @@
 """The stage extractor, from files to files: the network whose features the metrics of a dataset read."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ SEED = 0
 Split = tuple[Tensor, Tensor]
 
 
-def prepare(dataset: str, name: str, device: torch.device, pin: bool = False) -> dict[str, Any]:
+def prepare(
+    dataset: str, name: str, device: torch.device, say: Callable[[str], None], pin: bool = False
+) -> dict[str, Any]:
     """Write extractors/DATASET: pinned weights, newly trained ones, or the hash of published ones.
 
     Args:
         name: of the extractor.
         device: trains.
+        say: is told of each epoch of training.
         pin: train anew, on the CPU, and keep the weights in the package.
 
     Returns:
@@ -35,7 +39,8 @@ def prepare(dataset: str, name: str, device: torch.device, pin: bool = False) ->
     """
     extractor, out = find(name), EXTRACTORS / dataset
     if extractor.own_classes:
-        record = _of_labels(dataset, out / "weights.safetensors", pin, torch.device("cpu") if pin else device)
+        on = torch.device("cpu") if pin else device
+        record = _of_labels(dataset, out / "weights.safetensors", pin, on, say)
     elif pin:
         raise ValueError(f"the extractor of {dataset} is {name}, whose weights are not trained here")
     else:
@@ -44,7 +49,9 @@ def prepare(dataset: str, name: str, device: torch.device, pin: bool = False) ->
     return record
 
 
-def _of_labels(dataset: str, weights: Path, pin: bool, device: torch.device) -> dict[str, Any]:
+def _of_labels(
+    dataset: str, weights: Path, pin: bool, device: torch.device, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Write the weights of a LeNet for a dataset: those pinned for its training images, else trained."""
     train = read_split(DATA / dataset, "train")
     train_sha256 = io.sha256_tensor(train[0])
@@ -53,7 +60,7 @@ def _of_labels(dataset: str, weights: Path, pin: bool, device: torch.device) -> 
         io.write_bytes(weights, lenet.read_pinned(dataset, record))
         accuracy = record["test_accuracy"]
     else:
-        accuracy = _train(dataset, train, weights, device)
+        accuracy = _train(dataset, train, weights, device, say)
     sha256 = io.sha256_file(weights)
     if pin:
         record = {
@@ -74,8 +81,13 @@ def _of_labels(dataset: str, weights: Path, pin: bool, device: torch.device) -> 
     )
 
 
-def _train(dataset: str, train: Split, weights: Path, device: torch.device) -> float:
+def _train(
+    dataset: str, train: Split, weights: Path, device: torch.device, say: Callable[[str], None]
+) -> float:
+    def on_epoch(epoch: int, n_epochs: int) -> None:
+        say(f"{dataset}: classifier for the features, epoch {epoch} of {n_epochs}")
+
     make_deterministic()
-    trained = train_classifier(train, read_split(DATA / dataset, "test"), SEED, device)
+    trained = train_classifier(train, read_split(DATA / dataset, "test"), SEED, device, on_epoch)
     io.write_tensors(weights, trained.weights)
     return trained.test_accuracy

@@ -4,10 +4,13 @@ The modules named here are where a stage begins; what they import is followed (g
 """
 
 from pathlib import Path
+from typing import Any
 
+from gm_bench.cell import Cell
 from gm_bench.checking import look_up
 from gm_bench.config import NotFetchedError, Params
 from gm_bench.data.fingerprint import of_source
+from gm_bench.derived import Value
 from gm_bench.tracks.needs import Needs
 
 SEEN = Path(".dvc", "tmp", "gm-bench")  # what source folders held last time
@@ -90,3 +93,21 @@ def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str,
         ),
         "evaluate": Needs({"protocol": protocol}, ["gm_bench.tracks.generation.measuring", extractor]),
     }
+
+
+def explained_cell(params: Params, cell: Cell) -> tuple[dict[str, Any], dict[str, str]]:
+    """Budget and recipe of a cell, and where in params.yaml each value stands or what it follows from."""
+    plan = params.plan(cell.board, cell.dataset)
+    recipe = params.recipe(cell.variant, plan.recipe, plan.layers).model_dump(mode="json")
+    origins = params.origins(cell.variant, plan.recipe, plan.layers)
+    return {"n_images": plan.n_images, **recipe}, {"n_images": plan.origins["n_images"], **origins}
+
+
+def explained_dataset(params: Params, board: str, dataset: str) -> dict[str, Value]:
+    """Every number of a dataset and of a board's training on it."""
+    found = {
+        key if key == "n_validation" else f"protocol.{key}": value
+        for key, value in params.numbers(dataset).items()
+    }
+    plan = params.plan(board, dataset)
+    return found | {key: Value(value, plan.origins[key]) for key, value in plan.values.items()}

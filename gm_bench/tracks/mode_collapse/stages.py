@@ -1,8 +1,12 @@
 """What each stage of the track depends on besides data: settings of params.yaml, and its modules."""
 
+from typing import Any
+
+from gm_bench.cell import Cell
 from gm_bench.checking import ConfigError, checked, look_up
-from gm_bench.composition import merged
+from gm_bench.composition import leaves, merged
 from gm_bench.config import Params
+from gm_bench.derived import Value
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings, ModeCollapse
 from gm_bench.tracks.needs import Needs
 from gm_bench.tracks.settings import settings
@@ -47,6 +51,26 @@ def recipe_of(params: Params, variant: str) -> Recipe:
     look_up(params.variants, variant, "variants")
     composed = merged(said.recipe, look_up(said.variants, variant, f"{PLACE}.variants"))
     return checked(Recipe, composed, lambda key: f"{PLACE} ({variant}): {key}")
+
+
+def explained_cell(params: Params, cell: Cell) -> tuple[dict[str, Any], dict[str, str]]:
+    """Budget and recipe of a cell, and where in params.yaml they stand."""
+    said = settings(params, "mode_collapse", SETTINGS)
+    places = {f"{PLACE}.recipe": said.recipe, f"{PLACE}.variants.{cell.variant}": said.variants[cell.variant]}
+    origins = {key: f"{place}.{key}" for place, layer in places.items() for key in leaves(layer)}
+    recipe = recipe_of(params, cell.variant).model_dump(mode="json")
+    budget = {"n_images": params.board(cell.board).n_images}
+    return {**budget, **recipe}, {"n_images": f"boards.{cell.board}.n_images", **origins}
+
+
+def explained_dataset(params: Params, board: str, dataset: str) -> dict[str, Value]:
+    """The numbers of a mixture, how many points are drawn, and how many are shown."""
+    place = f"{PLACE}.mixtures.{dataset}"
+    found = {
+        key: Value(value, f"{place}.{key}") for key, value in mixture_of(params, dataset).model_dump().items()
+    }
+    found["n_samples"] = Value(settings(params, "mode_collapse", SETTINGS).n_samples, f"{PLACE}.n_samples")
+    return found | {"n_images": Value(params.board(board).n_images, f"boards.{board}.n_images")}
 
 
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:

@@ -1,0 +1,57 @@
+"""What `gm-bench show` says of tracks other than the main one: their numbers in params.yaml, and where."""
+
+from pathlib import Path
+
+import pytest
+
+from gm_bench.cell import Cell
+from gm_bench.config import Params, load_params
+from gm_bench.running import driver, runner
+from gm_bench.tracks.settings import explained_cell, explained_dataset
+
+PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return load_params(PARAMS)
+
+
+def test_a_claim_names_its_budget_of_its_boards_recipe(params: Params) -> None:
+    claim = "better_discriminator"
+    values, places = explained_cell(params, Cell("claims", "theory", claim, 0))
+    long, long_places = explained_cell(params, Cell("claims_long", "theory_mnist", claim, 0))
+    assert (values["dataset"], long["dataset"]) == ("digits", "mnist")
+    assert places["dataset"] == f"tracks.diagnostics.claims.{claim}.minutes.dataset"
+    assert long_places["dataset"] == f"tracks.diagnostics.claims.{claim}.hours.dataset"
+    assert values.keys() == places.keys()
+    of_board = explained_dataset(params, "claims", "theory")
+    assert of_board[f"{claim}.n_updates"].value == values["n_updates"]
+
+
+def test_a_recipe_of_points_says_which_entry_wins(params: Params) -> None:
+    values, places = explained_cell(params, Cell("mode_collapse", "ring", "sngan", 3))
+    assert values["network"]["critic_norm"] == "spectral"
+    assert places["network.critic_norm"] == "tracks.mode_collapse.variants.sngan.network.critic_norm"
+    assert places["network.width"] == "tracks.mode_collapse.recipe.network.width"
+    assert places["n_images"] == "boards.mode_collapse.n_images"
+    assert "ema" not in places  # nobody said it
+    mixture = explained_dataset(params, "mode_collapse", "grid")
+    assert (mixture["n_modes"].value, mixture["n_modes"].origin) == (
+        25,
+        "tracks.mode_collapse.mixtures.grid.n_modes",
+    )
+
+
+def test_show_prints_a_claim(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(PARAMS.parent)
+    monkeypatch.setattr(runner, "prepare", lambda *_: None)
+    monkeypatch.setattr(runner, "stale_stages", lambda *_: {})
+    driver.show_cell(["theory/saturation/77"], "claims")
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "theory/saturation/77: not on the board claims" in lines
+    assert "clip 0.1 tracks.diagnostics.claims.saturation.minutes.clip" in lines
+    driver.show_cell(["mode_collapse"], None)
+    assert "n_points 100,000 tracks.mode_collapse.mixtures.ring.n_points" in " ".join(
+        capsys.readouterr().out.split()
+    )
