@@ -8,7 +8,8 @@ from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.config import Params, load_params
 from gm_bench.report.literature import page
-from gm_bench.results.leaderboard import Leaderboard, from_json
+from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.leaderboard_file import from_json
 from gm_bench.results.literature import published
 from gm_bench.running.stage import run
 from gm_bench.tracks.track import find

@@ -18,8 +18,9 @@ from gm_bench.cell import Cell
 from gm_bench.io import FileError
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report import formatting, tables
-from gm_bench.results import leaderboard
-from gm_bench.results.leaderboard import LeaderboardError, Score, build
+from gm_bench.results import leaderboard, leaderboard_file
+from gm_bench.results.aggregation import build
+from gm_bench.results.leaderboard import LeaderboardError, Score
 from gm_bench.tracks.generation.track import TRACK
 from gm_bench.tracks.track import with_notes
 from pipelines.leaderboard import main
@@ -74,11 +75,11 @@ def cell_of(variant: str, seed: int) -> Cell:
 def rows_of(board: leaderboard.Leaderboard) -> list[dict]:
     """The rows of leaderboard.json."""
     facts = {key: TRACK.row_facts(entry) for key, entry in board.by_key.items()}
-    return leaderboard.to_json(board, facts)["rows"]
+    return leaderboard_file.to_json(board, facts)["rows"]
 
 
 def test_mean_and_spread_between_seeds():
-    (row,) = leaderboard.to_json(
+    (row,) = leaderboard_file.to_json(
         board_of(floor(), *(cell("gan", s, v) for s, v in enumerate((1.0, 2.0, 6.0))))
     )["rows"]
     # log values 0, ln 2, ln 6: their sd / √3, times Student's t of 2 degrees at 97.5 %, 4.302653
@@ -97,7 +98,7 @@ def test_mean_and_spread_between_seeds():
 
 
 def test_one_seed_has_no_spread():
-    (row,) = leaderboard.to_json(board_of(floor(), cell("gan", 4, 2.5)))["rows"]
+    (row,) = leaderboard_file.to_json(board_of(floor(), cell("gan", 4, 2.5)))["rows"]
     assert row["metrics"]["fid"] == {
         "mean": 2.5,
         "sd": None,
@@ -112,7 +113,7 @@ def test_one_seed_has_no_spread():
 def test_spread_between_draws_is_pooled_over_seeds():
     """Root mean square of 3 and 4: √12.5."""
     rows = [cell("gan", seed, 9.0 + seed) | {"eval_draw_sd/fid": sd} for seed, sd in ((0, 3.0), (1, 4.0))]
-    (row,) = leaderboard.to_json(board_of(floor(), *rows))["rows"]
+    (row,) = leaderboard_file.to_json(board_of(floor(), *rows))["rows"]
     assert row["metrics"]["fid"]["draw_sd"] == pytest.approx(12.5**0.5)
 
 
@@ -126,7 +127,7 @@ def test_rows_within_noise_share_a_rank():
 
 
 def test_costs_are_means_over_seeds():
-    (row,) = leaderboard.to_json(board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, 2.0)))["rows"]
+    (row,) = leaderboard_file.to_json(board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, 2.0)))["rows"]
     assert row["cost"]["seconds"] == 10.5
     assert row["cost"]["images"] == 6400
     assert row["cost"]["budget"] == 6400
@@ -146,13 +147,13 @@ def test_floor_stands_first_in_every_form():
     board = board_of(cell("gan", 0, 1.0), floor(fid=2.0))
     table = [line for line in tables.to_markdown(board, TRACK).splitlines() if line.startswith("| ")]
     assert table[2].startswith("| – | floor | real images | 2.0")
-    assert next(csv.DictReader(io.StringIO(leaderboard.to_csv(board))))["variant"] == "floor"
+    assert next(csv.DictReader(io.StringIO(leaderboard_file.to_csv(board))))["variant"] == "floor"
     assert plain(board).index("floor") < plain(board).index("gan")
 
 
 def test_a_diverged_seed_is_told_and_left_out_of_the_numbers():
     board = board_of(floor(), cell("gan", 0, 1.0), cell("gan", 1, 3.0), cell("gan", 2, None))
-    (row,) = leaderboard.to_json(board)["rows"]
+    (row,) = leaderboard_file.to_json(board)["rows"]
     assert row["status"] == "partly diverged"
     assert row["seeds"] == [0, 1, 2]
     assert row["metrics"]["fid"]["values"] == [1.0, 3.0]
@@ -166,7 +167,7 @@ def test_a_variant_that_diverged_in_all_seeds_is_a_row():
     board = board_of(
         floor(), cell("gan", 0, None), cell("gan", 1, None), cell("vae", 0, 5.0), cell("vae", 1, 6.0)
     )
-    rows = leaderboard.to_json(board)["rows"]
+    rows = leaderboard_file.to_json(board)["rows"]
     assert [row["variant"] for row in rows] == ["vae", "gan"]
     assert rows[1]["status"] == "diverged"
     assert rows[1]["metrics"] == {}
@@ -230,8 +231,10 @@ def test_every_form_holds_the_same_numbers():
         floor(), *(cell("gan", s, v) for s, v in enumerate((10.0, 12.0, 14.0))), cell("vae", 0, 20.0)
     )
     rows = {row["variant"]: row for row in rows_of(board)}
-    lines = {line["variant"]: line for line in csv.DictReader(io.StringIO(leaderboard.to_csv(board)))}
-    assert float(lines["floor"]["fid_mean"]) == leaderboard.to_json(board)["floors"]["digits"]["fid"] == 1.5
+    lines = {line["variant"]: line for line in csv.DictReader(io.StringIO(leaderboard_file.to_csv(board)))}
+    assert (
+        float(lines["floor"]["fid_mean"]) == leaderboard_file.to_json(board)["floors"]["digits"]["fid"] == 1.5
+    )
     for variant, row in rows.items():
         for metric, score in row["metrics"].items():
             assert float(lines[variant][f"{metric}_mean"]) == score["mean"]
@@ -265,10 +268,10 @@ def test_decimals_let_the_spread_be_read(values, expected):
 
 def test_the_floor_has_its_spread():
     board = board_of(floor(fid=1.5), cell("gan", 0, 10.0), cell("gan", 1, 11.0))
-    told = leaderboard.to_json(board)
+    told = leaderboard_file.to_json(board)
     assert told["floors"]["digits"] == {"fid": 1.5, "precision": 0.75}
     assert told["floor_sd"]["digits"] == {"fid": 0.25}
-    line = next(csv.DictReader(io.StringIO(leaderboard.to_csv(board))))
+    line = next(csv.DictReader(io.StringIO(leaderboard_file.to_csv(board))))
     assert (line["fid_mean"], line["fid_sd"], line["precision_sd"]) == ("1.5", "0.25", "")
     assert "| floor | real images | 1.50 ±\u00a00.25 |" in tables.to_markdown(board, TRACK)
     assert "1.50 ±0.25" in plain(board)
@@ -519,9 +522,9 @@ def test_a_diverged_cell_needs_no_metrics():
 
 def test_a_leaderboard_survives_its_file():
     board = board_of(floor(), *(cell("gan", s, v) for s, v in enumerate((10.0, 12.0, 14.0))))
-    content = json.loads(json.dumps(leaderboard.to_json(board)))
-    again = leaderboard.from_json(content, "leaderboard.json", IMAGES)
-    assert leaderboard.to_json(again) == leaderboard.to_json(board)
+    content = json.loads(json.dumps(leaderboard_file.to_json(board)))
+    again = leaderboard_file.from_json(content, "leaderboard.json", IMAGES)
+    assert leaderboard_file.to_json(again) == leaderboard_file.to_json(board)
 
 
 @pytest.mark.parametrize("name", ["all", "mnist_cpu", "fashion_mnist_cpu"])
@@ -542,7 +545,7 @@ def test_committed_numbers_come_out_again(name):
                 made |= {"status": "diverged", "divergence": {"step": 1}, "eval/fid": math.nan}
             rows.append(made)
             cells.append(Cell(name, row["dataset"], row["variant"], seed))
-    told = leaderboard.to_json(build(pd.DataFrame(rows), cells, IMAGES))
+    told = leaderboard_file.to_json(build(pd.DataFrame(rows), cells, IMAGES))
     for ours, theirs in zip(told["rows"], committed["rows"], strict=True):
         assert (ours["variant"], ours["rank"]) == (theirs["variant"], theirs["rank"])
         for metric, score in theirs["metrics"].items():

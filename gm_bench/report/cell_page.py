@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gm_bench.cell import Cell
-from gm_bench.report.charts import losses_of_cell
 from gm_bench.report.display import Display, Samples
 from gm_bench.report.formatting import NOT_AVAILABLE, duration, number
 from gm_bench.report.pictures import data_uri, exact_grid
 from gm_bench.report.template import templates
+from gm_bench.report.training_charts import losses_of_cell
 from gm_bench.results.schema import CellResult, divergence_place
 
 COLUMNS_OF_GRID = 8

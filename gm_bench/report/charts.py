@@ -4,41 +4,31 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gm_bench.cell import in_file_name
 from gm_bench.report.drawing import (
     FAMILY_INKS,
     FLOOR_INK,
-    INK,
-    LINE,
-    PANEL,
-    SOFT,
     WIDTH,
     Band,
     Extent,
     Point,
     dots,
-    draw_band,
     figure_of,
-    images_on_x,
     logarithmic,
     names_on_y,
     scatter,
-    short,
     to_svg,
     vertical,
 )
 from gm_bench.report.formatting import number
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score
 from gm_bench.results.schema import FLOOR, REAL, CellResult
-
-POINTS_PER_CURVE = 50
 
 
 @dataclass(frozen=True)
@@ -124,7 +114,7 @@ def cost(board: Leaderboard, dataset: str, results: Sequence[CellResult], unit: 
             continue
         along = Extent(statistics.fmean(spent), min(spent), max(spent))
         points.append(Point(entry.variant, entry.family, along, extent_of(entry.metrics[order])))
-        measured = _band([cell.curve(order) for cell in cells])
+        measured = band_of([cell.curve(order) for cell in cells])
         images_shown = statistics.fmean([float(cell.cost["images"]) for cell in cells])
         share = along.value / images_shown if images_shown else 0.0  # then there is no way there either
         lines.append((entry, [(images * share, mean) for images, mean, _, _ in measured]))
@@ -164,7 +154,7 @@ def cost(board: Leaderboard, dataset: str, results: Sequence[CellResult], unit: 
         ),
         f"{board.catalogue.name(order)} against {words} on {dataset}: {said}.",
         (Panel("", to_svg(figure, name)),),
-        _csv(
+        csv_of(
             ("variant", "family", "part", "seed", unit, order),
             [
                 *(
@@ -175,89 +165,6 @@ def cost(board: Leaderboard, dataset: str, results: Sequence[CellResult], unit: 
                 *((entry.variant, entry.family, "way", "", *point) for entry, way in lines for point in way),
             ],
         ),
-    )
-
-
-def curves(board: Leaderboard, dataset: str, results: Sequence[CellResult], metric: str) -> Chart | None:
-    """A metric on validation images while each variant trains, one panel a variant, the others in grey."""
-    cells = _by_variant(board, dataset, results)
-    bands = {v: _band([e.curve(metric) for e in seeds]) for v, seeds in cells.items()}
-    bands = {variant: band for variant, band in bands.items() if band}
-    if not bands:
-        return None
-    colours = _colours_of_variants(board, dataset)
-    values = [v for band in bands.values() for _, _, low, high in band for v in (low, high)]
-    panels = []
-    for variant, own in bands.items():
-        figure, axes = figure_of(PANEL, 150)
-        for other, band in bands.items():
-            if other != variant:
-                axes.plot([b[0] for b in band], [b[1] for b in band], color=LINE, linewidth=0.8)
-        draw_band(axes, own, colours[variant], "solid")
-        ideal = board.catalogue[metric].ideal if metric in board.catalogue else None
-        if board.catalogue.is_relative(metric):
-            logarithmic(axes, "y", values)
-        elif ideal is not None:
-            axes.axhline(ideal, color=FLOOR_INK, linestyle=(0, (2, 2)), linewidth=1)
-            axes.set_ylim(min(0.9 * ideal, *values), max(2 * ideal, *values))
-        images_on_x(axes)
-        panels.append(Panel(variant, to_svg(figure, f"{in_file_name(dataset)}-curve-{metric}-{variant}")))
-    last = "; ".join(f"{variant} {band[-1][1]:.3g}" for variant, band in bands.items())
-    return Chart(
-        chart_name(dataset, f"curve-{metric}"),
-        f"{board.catalogue.title(metric)} while training",
-        "Against real images shown, on a few validation images: to be compared with each other, not with the "
-        "table. Line: mean; band: from the lowest to the highest seed; grey: the other variants.",
-        f"{board.catalogue.title(metric)} on validation images of {dataset} at the end of training: {last}.",
-        tuple(panels),
-        _csv(
-            ("variant", "seed", "images", metric),
-            [
-                (v, cell.seed, *point)
-                for v, seeds in cells.items()
-                for cell in seeds
-                for point in cell.curve(metric)
-            ],
-        ),
-    )
-
-
-def losses(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> Chart | None:
-    """The losses of each variant's players while it trains, one panel a variant."""
-    cells = _by_variant(board, dataset, results)
-    panels, lines = [], []
-    for variant, seeds in cells.items():
-        by_term = _loss_bands(seeds)
-        if by_term:
-            panels.append(Panel(variant, _loss_panel(by_term, f"{in_file_name(dataset)}-loss-{variant}")))
-        lines += [(variant, term, *point) for term, band in by_term.items() for point in band]
-    if not panels:
-        return None
-    return Chart(
-        f"{in_file_name(dataset)}-loss",
-        "Losses while training",
-        "Against real images shown; each variant has a loss and a scale of its own. Line: mean over seeds; "
-        "band: from the lowest to the highest.",
-        f"Losses of {', '.join(panel.label for panel in panels)} on {dataset} over the images shown.",
-        tuple(panels),
-        _csv(("variant", "term", "images", "mean", "low", "high"), lines),
-    )
-
-
-def losses_of_cell(result: CellResult) -> Chart | None:
-    """The losses of one cell."""
-    by_term = _loss_bands([result])
-    if not by_term:
-        return None
-    name = f"{result.cell.page}-loss"
-    lines = [(term, *point) for term, curve in result.terms().items() for point in curve]
-    return Chart(
-        name,
-        "Losses while training",
-        "Against real images shown.",
-        "; ".join(f"{term} ends at {band[-1][1]:.3g}" for term, band in by_term.items()),
-        (Panel("", _loss_panel(by_term, name, WIDTH, 200)),),
-        _csv(("term", "images", "value"), lines),
     )
 
 
@@ -308,7 +215,17 @@ def table_of_scores(board: Leaderboard, dataset: str, metrics: Sequence[str]) ->
                 ends = score.interval or ("", "")
                 seeds = " ".join(map(repr, score.values))
                 lines.append((entry.variant, entry.family, metric, score.mean, *ends, score.n, seeds))
-    return _csv(("variant", "family", "metric", "mean", "low_95", "high_95", "n_seeds", "seeds"), lines)
+    return csv_of(("variant", "family", "metric", "mean", "low_95", "high_95", "n_seeds", "seeds"), lines)
+
+
+def band_of(series: Sequence[Sequence[tuple[int, float]]]) -> Band:
+    """Mean, lowest and highest over seeds where a seed was measured; what is not finite is left out."""
+    at: dict[int, list[float]] = {}
+    for curve in series:
+        for images, value in curve:
+            if math.isfinite(value):
+                at.setdefault(images, []).append(value)
+    return [(images, statistics.fmean(v), min(v), max(v)) for images, v in sorted(at.items())]
 
 
 def _scaled(
@@ -321,55 +238,7 @@ def _scaled(
     return ", log scale"
 
 
-def _band(series: Sequence[Sequence[tuple[int, float]]]) -> Band:
-    """Mean, lowest and highest over seeds where a seed was measured; what is not finite is left out."""
-    at: dict[int, list[float]] = {}
-    for curve in series:
-        for images, value in curve:
-            if math.isfinite(value):
-                at.setdefault(images, []).append(value)
-    return [(images, statistics.fmean(v), min(v), max(v)) for images, v in sorted(at.items())]
-
-
-def _loss_bands(seeds: Sequence[CellResult]) -> dict[str, Band]:
-    names = list(dict.fromkeys(name for cell in seeds for name in cell.terms()))
-    bands = {name: _band([cell.terms().get(name, []) for cell in seeds]) for name in names}
-    return {name: _thinned(band) for name, band in bands.items() if band}
-
-
-def _thinned(band: Band) -> Band:
-    """About fifty points of a curve, its last one among them."""
-    step = max(1, math.ceil(len(band) / POINTS_PER_CURVE))
-    return band[::-1][::step][::-1]
-
-
-def _loss_panel(by_term: Mapping[str, Band], name: str, width: float = PANEL, height: float = 150) -> str:
-    figure, axes = figure_of(width, height)
-    styles = ((INK, "solid"), (FLOOR_INK, "solid"), (SOFT, "dashed"))
-    for i, (term, band) in enumerate(by_term.items()):
-        colour, style = styles[min(i, len(styles) - 1)]
-        draw_band(axes, band, colour, style)
-        axes.annotate(
-            term.removesuffix("/loss"),
-            (0, 1),
-            xycoords="axes fraction",
-            xytext=(2 + 62 * i, 2),
-            textcoords="offset points",
-            color=colour,
-            fontsize=9,
-            annotation_clip=False,
-        )
-    middle = sorted(v for band in by_term.values() for _, mean, _, _ in band for v in (mean,))
-    low, high = middle[len(middle) // 50], middle[-1 - len(middle) // 50]
-    margin = 0.15 * (high - low) or 1.0
-    axes.set_ylim(low - margin, high + margin)
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    images_on_x(axes)
-    return to_svg(figure, name)
-
-
-def _by_variant(
+def by_variant(
     board: Leaderboard, dataset: str, results: Sequence[CellResult]
 ) -> dict[str, list[CellResult]]:
     """The cells of each variant of the table, in the table's order, by seed."""
@@ -400,12 +269,12 @@ def _seed(result: CellResult) -> int:
     return result.seed
 
 
-def _colours_of_variants(board: Leaderboard, dataset: str) -> dict[str, str]:
+def colours_of_variants(board: Leaderboard, dataset: str) -> dict[str, str]:
     colours = family_colours(board)
     return {entry.variant: colours[entry.family] for entry in board.entries[dataset]}
 
 
-def _csv(header: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
+def csv_of(header: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)

@@ -1,7 +1,7 @@
 """What was accepted: a leaderboard, and what is known of the noise between its seeds.
 
 A baseline may hold more seeds of every variant than its board has: a candidate brings the board's own, and
-where these cannot tell, it is given more (`results/sequential.py`); nothing old has to be run again for that.
+where these cannot tell, it is given more (`running/more_seeds.py`); nothing old has to be run again for that.
 """
 
 import math
@@ -12,8 +12,9 @@ from typing import Any
 
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.results.comparing import NotComparable, SpreadKey, count, spreads_of
-from gm_bench.results.leaderboard import SCHEMA as LEADERBOARD_SCHEMA
-from gm_bench.results.leaderboard import Entry, Leaderboard, LeaderboardError, Score, from_json
+from gm_bench.results.leaderboard import Entry, Leaderboard, LeaderboardError, Score
+from gm_bench.results.leaderboard_file import SCHEMA as LEADERBOARD_SCHEMA
+from gm_bench.results.leaderboard_file import from_json
 from gm_bench.results.moderation import Spread
 from gm_bench.results.protocol import same_protocol
 from gm_bench.results.schema import OK, CellResult

@@ -5,7 +5,6 @@ is looked through before MLflow sees it, and what is wrong with it becomes one s
 advised only where SQLite says that it is damaged.
 """
 
-import os
 import re
 import sqlite3
 import time
@@ -20,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gm_bench import io
+from gm_bench.tracking.holders import holders_of
 
 SECONDS_BEFORE_A_WORD = 1.0
 SECONDS_TO_WAIT = 60.0
@@ -325,45 +325,6 @@ def _root(experiment: str, place: str) -> Path | None:
         return None
     below = Path(experiment.removeprefix(EXPERIMENTS)).parts
     return Path(*folder.parts[: -len(below)]) if folder.parts[-len(below) :] == below else None
-
-
-def holders_of(file: Path) -> str:
-    """The programs that hold a lock on a file or, where the system does not tell, have it open."""
-    processes = sorted(_lockers(file) or _openers(file))
-    return ", ".join(map(_named, processes)) or "another program"
-
-
-def _lockers(file: Path) -> set[int]:
-    try:
-        inode = str(file.stat().st_ino)
-        lines = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
-    found = set()
-    for line in lines:
-        words = line.replace("->", "").split()  # 1: POSIX  ADVISORY  WRITE 4711 fe:00:2146334 0 EOF
-        if len(words) > 5 and words[5].rpartition(":")[2] == inode and words[4].isdigit():
-            found.add(int(words[4]))
-    return found - {0}
-
-
-def _openers(file: Path) -> set[int]:
-    found = set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.readlink(link) == str(file):
-                found.add(int(link.parts[2]))
-        except OSError:
-            continue
-    return found - {os.getpid()}
-
-
-def _named(process: int) -> str:
-    try:
-        name = Path(f"/proc/{process}/comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return f"process {process}"
-    return f"{name} (process {process})"
 
 
 def is_busy(error: Exception) -> bool:

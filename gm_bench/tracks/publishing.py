@@ -17,7 +17,7 @@ from gm_bench.report import cell_page, page, tables
 from gm_bench.report.charts import Chart
 from gm_bench.report.display import Samples
 from gm_bench.report.drawing import standalone
-from gm_bench.results import leaderboard
+from gm_bench.results import aggregation, leaderboard_file
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import OK, CellResult, Origin, read_card, read_cell, read_floor
 from gm_bench.tracking import record
@@ -70,7 +70,7 @@ def publish(
     ]
     n_written = sum(store.publish(each) for each in records)
     rows = store.rows([f"{name}/{dataset}" for dataset in datasets])
-    board = leaderboard.build(rows, cells, track.catalogue, track.name)
+    board = aggregation.build(rows, cells, track.catalogue, track.name)
     write_reports(board, track, results)
     for dataset in datasets:
         n_written += store.publish(_leaderboard_record(board, dataset, track, records, revision))
@@ -102,13 +102,13 @@ def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult
     """
     folder = reports_of(board.name)
     drawn = {d: track.charts(board, d, [r for r in results if r.dataset == d]) for d in board.datasets}
-    files = {"leaderboard.csv": leaderboard.to_csv(board), "curves.csv": curves_csv(results)}
+    files = {"leaderboard.csv": leaderboard_file.to_csv(board), "curves.csv": curves_csv(results)}
     files |= (track.pages or partial(_pages, track))(board, results, drawn)
     for name, content in files.items():
         io.write_text(folder / name, content)
     facts = {key: track.row_facts(entry) for key, entry in board.by_key.items()}
-    io.write_json(folder / "leaderboard.json", leaderboard.to_json(board, facts))
-    io.write_json(folder / "metrics.json", leaderboard.to_metrics(board))
+    io.write_json(folder / "leaderboard.json", leaderboard_file.to_json(board, facts))
+    io.write_json(folder / "metrics.json", leaderboard_file.to_metrics(board))
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)  # an output of the stage, of a track without charts too
     for chart in (chart for of_dataset in drawn.values() for chart in of_dataset):

@@ -13,7 +13,7 @@ from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.results.baseline import Baseline, of_board, read_baseline, to_json, with_seeds
 from gm_bench.results.comparing import ALL_VARIANTS, Comparison, Looks, NotComparable, Verdict
 from gm_bench.results.leaderboard import Leaderboard
-from gm_bench.results.leaderboard import to_json as leaderboard_json
+from gm_bench.results.leaderboard_file import to_json as leaderboard_json
 from gm_bench.results.regression import (
     FALSE_ALARM_RATE,
     FALSE_ALARM_RATE_OF_FEW_SEEDS,

@@ -12,8 +12,8 @@ from cell_results import TIMES, cell_result
 from test_leaderboard import board_of, cell, floor
 
 from gm_bench.report import drawing
-from gm_bench.report.charts import losses_of_cell
 from gm_bench.report.drawing import standalone
+from gm_bench.report.training_charts import losses_of_cell
 from gm_bench.tracks.generation.charts import charts
 
 HOSTILE = "<b>&$x$</b>"

@@ -20,7 +20,7 @@ from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report.figures import image_grid
 from gm_bench.report.page import STRIP_MARGIN, STRIP_WIDTH, render
 from gm_bench.report.tables import to_markdown
-from gm_bench.results.leaderboard import build
+from gm_bench.results.aggregation import build
 from gm_bench.tracks.generation.charts import charts
 from gm_bench.tracks.generation.pages import nearest_of_variants
 

@@ -16,8 +16,10 @@ from matplotlib.lines import Line2D
 from unequal import SEEDS, TERMS, VARIANTS, board, curve_value, floor_value, loss_value, mean, results
 
 from gm_bench.report import charts as any_charts
-from gm_bench.report.charts import Chart, cost, curves, losses, losses_of_cell, ranking
+from gm_bench.report import training_charts
+from gm_bench.report.charts import Chart, cost, ranking
 from gm_bench.report.drawing import FLOOR_INK, LINE, to_svg
+from gm_bench.report.training_charts import curves, losses, losses_of_cell
 from gm_bench.tracks.generation import charts
 from gm_bench.tracks.generation.charts import one_nn, precision_recall
 
@@ -34,6 +36,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
         return to_svg(figure, name)
 
     monkeypatch.setattr(any_charts, "to_svg", keep)
+    monkeypatch.setattr(training_charts, "to_svg", keep)
     monkeypatch.setattr(charts, "to_svg", keep)
 
     def drawn(function: Callable[..., Chart | None], *arguments: object) -> tuple[Chart, list[Axes]]:

@@ -19,7 +19,7 @@ from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report import tables
 from gm_bench.report.cell_page import render as render_cell
 from gm_bench.report.page import render
-from gm_bench.results import leaderboard
+from gm_bench.results import leaderboard_file
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.tracks.generation import pages
 from gm_bench.tracks.generation.track import TRACK
@@ -210,8 +210,8 @@ def test_strips_of_the_page_hold_the_seeds_of_their_row(page: Cells) -> None:
 
 
 def test_every_column_of_csv_and_json() -> None:
-    lines = {line["variant"]: line for line in csv.DictReader(io.StringIO(leaderboard.to_csv(board())))}
-    content = leaderboard.to_json(board())
+    lines = {line["variant"]: line for line in csv.DictReader(io.StringIO(leaderboard_file.to_csv(board())))}
+    content = leaderboard_file.to_json(board())
     rows = {row["variant"]: row for row in content["rows"]}
     for metric in METRICS:
         assert (

@@ -19,7 +19,8 @@ from gm_bench.metrics.extractors import inception
 from gm_bench.metrics.extractors.features import Features, extract
 from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.tracks.generation.evaluation import Reference, all_metrics
-from gm_bench.tracks.generation.scoring.score import known_standard, score
+from gm_bench.tracks.generation.scoring.score import score
+from gm_bench.tracks.generation.scoring.standard import known_standard
 
 CPU = torch.device("cpu")
 

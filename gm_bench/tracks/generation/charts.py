@@ -10,10 +10,8 @@ from gm_bench.report.charts import (
     better,
     chart_name,
     cost,
-    curves,
     extent_of,
     family_colours,
-    losses,
     ranking,
     table_of_scores,
     told,
@@ -31,6 +29,7 @@ from gm_bench.report.drawing import (
     to_svg,
     vertical,
 )
+from gm_bench.report.training_charts import curves, losses
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import CellResult
 

@@ -26,17 +26,15 @@ from gm_bench.data.images import (
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import deterministic, resolve
-from gm_bench.results.leaderboard import from_json
-from gm_bench.tracks.generation.scoring.choice import kept_extractors
+from gm_bench.results.leaderboard_file import from_json
+from gm_bench.tracks.generation.scoring.choice import ScoringError, kept_extractors
 from gm_bench.tracks.generation.scoring.portable import is_reference, load
-from gm_bench.tracks.generation.scoring.score import (
+from gm_bench.tracks.generation.scoring.score import difference_to_board, score
+from gm_bench.tracks.generation.scoring.standard import (
     STANDARD,
-    ScoringError,
     Standard,
-    difference_to_board,
     known_standard,
     own_standard,
-    score,
 )
 
 Images = str | os.PathLike[str] | NDArray[Any] | Tensor

@@ -13,18 +13,12 @@ from gm_bench.data.ownership import OWNED
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic, resolve
-from gm_bench.results.leaderboard import from_json
+from gm_bench.results.leaderboard_file import from_json
 from gm_bench.running.stage import screen
-from gm_bench.tracks.generation.scoring.choice import kept_extractors
+from gm_bench.tracks.generation.scoring.choice import ScoringError, kept_extractors
 from gm_bench.tracks.generation.scoring.portable import export, is_reference, load
-from gm_bench.tracks.generation.scoring.score import (
-    STANDARD,
-    ScoringError,
-    difference_to_board,
-    known_standard,
-    own_standard,
-    score,
-)
+from gm_bench.tracks.generation.scoring.score import difference_to_board, score
+from gm_bench.tracks.generation.scoring.standard import STANDARD, known_standard, own_standard
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
 
 LEADERBOARD = reports_of("digits") / "leaderboard.json"

@@ -12,7 +12,7 @@ from gm_bench.metrics.extractors.loading import find
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation.evaluation import Reference
 from gm_bench.tracks.generation.scoring.choice import ScoringError
-from gm_bench.tracks.generation.scoring.score import Standard
+from gm_bench.tracks.generation.scoring.standard import Standard
 
 KIND, SCHEMA = "gm-bench reference", 1
 SUFFIX = ".safetensors"
