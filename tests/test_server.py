@@ -15,6 +15,7 @@ from gm_bench import cli
 from gm_bench.cell import Cell
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.tracking import store as tracking
+from gm_bench.tracking.database import TrackingError
 from gm_bench.tracking.record import curves
 from gm_bench.tracking.store import Store
 from gm_bench.tracking.views import Columns
@@ -102,6 +103,30 @@ def test_killed_while_it_publishes_to_a_server(here: Path, address: str, last_ca
     name = f"digits/lsgan/{last_call}"
     (run,) = [run for run in runs_of(store) if run.data.tags[tracking.NAME] == name]
     assert run.data.tags[tracking.STATUS] == tracking.CURRENT
+
+
+def test_two_people_on_one_server_do_not_mix(
+    here: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names of both match one another's under SQL's LIKE, where _ stands for any letter."""
+    means = {}
+    for owner, value in (("a_b", 3.0), ("axb", 5.0)):
+        monkeypatch.setenv("GM_BENCH_OWNER", owner)
+        write_cell(here, "bigan", 0, (value,))
+        store = Store(address)
+        assert store.publish(floor_record("digits", "digits"))
+        assert store.publish(record_of("bigan", 0))
+        means[owner] = value
+    for owner, value in means.items():
+        monkeypatch.setenv("GM_BENCH_OWNER", owner)
+        store = Store(address)
+        rows = store.rows(["digits/digits"])
+        (fid,) = rows.loc[rows["kind"] == "cell", "eval/fid"]
+        assert fid == value
+        assert list(store.pages()) == ["digits/digits"]
+    monkeypatch.setenv("GM_BENCH_OWNER", "two words")
+    with pytest.raises(TrackingError, match="set GM_BENCH_OWNER to a name of letters"):
+        Store(address)
 
 
 def test_the_ui_of_a_server_is_the_servers_own(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ becomes "current" with the last write of all, so a killed publish leaves nothing
 deletes what was begun and is no longer live. What a newer run replaces becomes "superseded" and stays.
 """
 
+import getpass
 import hashlib
 import json
 import logging
@@ -32,7 +33,7 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prin
 
 import pandas as pd  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag, ViewType  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, Experiment, Metric, Param, Run, RunTag, ViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.store.db.base_sql_model import Base  # noqa: E402
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
@@ -62,6 +63,24 @@ def say_on_stderr(sentence: str) -> None:
     sys.stderr.flush()
 
 
+def owner() -> str:
+    """Whose experiments these are on a server that others use too: GM_BENCH_OWNER, else the user's name.
+
+    Raises:
+        TrackingError: a name that cannot be one.
+    """
+    try:
+        name = os.environ.get("GM_BENCH_OWNER") or getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as containers have them
+        name = ""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        raise TrackingError(
+            f"'{name}' cannot name your experiments on an MLflow server: set GM_BENCH_OWNER to a name of "
+            "letters, digits, '.', '_' and '-'"
+        )
+    return name
+
+
 def tracking_uri() -> str:
     """Where runs go: MLFLOW_TRACKING_URI, else a database in the working folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
@@ -83,6 +102,8 @@ class Store:
         file = database.file_of(self.uri)
         self._database = Database(file, say) if file else None
         self._experiments: dict[str, str] = {}
+        # A local store is one working folder's own; on a server the boards of two people must not mix.
+        self._prefix = EXPERIMENTS if file else f"{EXPERIMENTS}{owner()}/"
         self._revision = revision.current()
         with self._alone(writes=False):
             if self._database is not None:
@@ -176,9 +197,8 @@ class Store:
     def pages(self) -> dict[str, str]:
         """Dataset → where a server of this store shows its runs, an address below the server's."""
         with self._alone(writes=False):
-            found = self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}%'")
-            pages = {each.name: views.best_first(each.experiment_id) for each in found}
-            return {name.removeprefix(EXPERIMENTS): pages[name] for name in sorted(pages)}
+            pages = {each.name: views.best_first(each.experiment_id) for each in self._own_experiments()}
+            return {name.removeprefix(self._prefix): pages[name] for name in sorted(pages)}
 
     def rows(self, datasets: Sequence[str]) -> pd.DataFrame:
         """The current runs of experiments, read back with `search_runs`: one row per cell and per floor.
@@ -271,7 +291,7 @@ class Store:
     def _experiment(self, dataset: str) -> str:
         """Id of the dataset's experiment, made when it is not there. To be called while alone."""
         if dataset not in self._experiments:
-            name = f"{EXPERIMENTS}{dataset}"
+            name = f"{self._prefix}{dataset}"
             found = self._client.get_experiment_by_name(name)
             place = self._artifact_location(dataset)
             if found is None:
@@ -283,6 +303,12 @@ class Store:
                 self._experiments[dataset] = found.experiment_id
         return self._experiments[dataset]
 
+    def _own_experiments(self) -> list[Experiment]:
+        found = self._client.search_experiments(filter_string=f"name LIKE '{self._prefix}%'")
+        return [
+            each for each in found if each.name.startswith(self._prefix)
+        ]  # '_' stands for any letter there
+
     def _artifact_location(self, dataset: str) -> str | None:
         """Beside a local database; a server has a place of its own."""
         return (self._database.artifacts / dataset).as_uri() if self._database else None
@@ -290,8 +316,9 @@ class Store:
     def without_files(self) -> list[str]:
         """Names of the current runs of a local store whose pictures or reports are no longer there."""
         with self._alone(writes=False):
-            ours = self._client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}%'")
-            runs = self._search([each.experiment_id for each in ours], f"tags.`{STATUS}` = '{CURRENT}'")
+            runs = self._search(
+                [each.experiment_id for each in self._own_experiments()], f"tags.`{STATUS}` = '{CURRENT}'"
+            )
             return [run.data.tags[NAME] for run in runs if self._lacks_files(run)]
 
     def _lacks_files(self, run: Run) -> bool:

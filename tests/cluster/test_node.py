@@ -39,9 +39,14 @@ def dvc(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the driver gives of a cell whose dataset was pushed to a folder."""
     place = Place({"url": str(tmp_path / "remote")}, str(tmp_path / "remote/gm-bench"))
     Store(place).open()
+    monkeypatch.chdir(tmp_path)
+    return order_for(place)
+
+
+def order_for(place: Place) -> dict[str, Any]:
+    """What the driver gives of a cell; a pipeline of two stages is written into this folder."""
     stages = {
         name: {**stage, "matrix": {"dataset": ["d"]}, "outs": stage["outs"]} for name, stage in STAGES.items()
     }
@@ -51,7 +56,6 @@ def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "pipelines/train.py": SCRIPT,
         "params.yaml": "{}",
     }
-    monkeypatch.chdir(tmp_path)
     Path("pipelines").mkdir()
     Path("params.yaml").write_text("{}")
     common |= {".dvc/config": parcels.common_files(place)[".dvc/config"]}

@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,11 @@ class Store:
 
     def __init__(self, place: Place) -> None:
         options: dict[str, Any] = {"skip_instance_cache": True}
+        self._failures: tuple[type[Exception], ...] = ()  # that are no OSError but mean the same
         if place.store.startswith(S3):
+            from botocore.exceptions import BotoCoreError  # late: of the extra dvc-s3
+
+            self._failures = (BotoCoreError,)
             known = place.remote
             options |= {"use_listings_cache": False, "endpoint_url": known.get("endpointurl")}
             options |= {"profile": known.get("profile"), "client_kwargs": _region(known)}
@@ -59,7 +64,8 @@ class Store:
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""
         try:
-            content: bytes = self.fs.cat_file(self._path(name))
+            with self._reached():
+                content: bytes = self.fs.cat_file(self._path(name))
         except FileNotFoundError:
             return None
         return content
@@ -67,7 +73,8 @@ class Store:
     def write(self, name: str, content: bytes) -> None:
         path = self._path(name)
         if not isinstance(self.fs, LocalFileSystem):
-            self.fs.pipe_file(path, content)  # an object store shows it once it is whole
+            with self._reached():
+                self.fs.pipe_file(path, content)  # an object store shows it once it is whole
             return
         self.check()
         temporary = f"{path}.{secrets.token_hex(4)}.new"
@@ -83,19 +90,29 @@ class Store:
     def names(self, folder: str) -> list[str]:
         """Names of the files that lie in a folder of the store, sorted."""
         try:
-            found = self.fs.ls(self._path(folder), detail=False)
+            with self._reached():
+                found = self.fs.ls(self._path(folder), detail=False)
         except FileNotFoundError:
             return []
         bare = (path.rstrip("/").rpartition("/")[2] for path in found)
         return sorted(f"{folder}/{name}" for name in bare if not name.endswith(".new"))
 
     def has(self, name: str) -> bool:
-        there: bool = self.fs.exists(self._path(name))
+        with self._reached():
+            there: bool = self.fs.exists(self._path(name))
         return there
 
     def remove(self, name: str) -> None:
         if self.has(name):
-            self.fs.rm_file(self._path(name))
+            with self._reached():
+                self.fs.rm_file(self._path(name))
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except self._failures as error:
+            raise OSError(str(error)) from error
 
     def _path(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{name}"
