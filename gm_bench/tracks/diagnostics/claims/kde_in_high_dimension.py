@@ -10,8 +10,8 @@ points, divided by d. Derived here: with n fixed all points come to be √(2 d) 
 log p̂ = −½ d log(2π h²) − d / h², which is largest at h² = 2, and the error per dimension tends to ½ log 2.
 
 Found: it fails, but the number expected at d = 64 was too high. The error is 0.17 nats a dimension there, 11
-nats a point; with 1,000 points ½ log 2 is reached only where d is far larger than log n. That more points help
-in one dimension cannot be told: both errors are below a hundredth of a nat, as large as their own noise.
+nats a point; with 1,000 points ½ log 2 is reached only where d is far larger than log n. That more points
+help in one dimension cannot be told: both errors are below a hundredth of a nat, as large as their own noise.
 """
 
 import math
