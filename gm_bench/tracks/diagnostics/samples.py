@@ -1,6 +1,7 @@
-"""What samples look like beside held-out images, in the features that the boards of images are measured in."""
+"""Variants trained for a claim, and what their samples are beside held-out images, as the boards measure it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,12 +11,16 @@ from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.extractors.lenet import LeNetExtractor
 from gm_bench.metrics.frechet import Moments, fid, moments
 from gm_bench.metrics.neighbours import leave_one_out_1nn, precision_recall
+from gm_bench.nets.network import Norm
 from gm_bench.reproducibility import derive
-from gm_bench.tracks.diagnostics.images import Trainer
+from gm_bench.tracks.diagnostics.images import Trainer, network_for
 from gm_bench.training import sampling
+from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Sampler, Variant
 
 CPU = torch.device("cpu")
+Z_DIM = 64  # of a GAN's code, as on the board of digits
+BETAS = (0.5, 0.999)  # of Adam for GANs, as there
 NEIGHBOURS = 3  # as in the protocol of the boards
 # Pinned weights of the LeNet by dataset. They stand in the package as a file, which no hash of code sees: with
 # other weights a claim is refused until this line is changed, and then it runs again.
@@ -90,6 +95,56 @@ def trained(
     trainer.rounds(n_rounds)
     model.finish({"images": images})
     return model.eval()
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How a GAN is trained: rounds of one critic and one generator update each, by Adam at one rate.
+
+    Args:
+        network: a module of gm_bench.nets; `width` is that of its layers.
+    """
+
+    network: str
+    width: int
+    n_rounds: int
+    batch_size: int
+    lr: float
+
+
+def new_gan(
+    kind: type[Adversarial],
+    images: Tensor,
+    rounds: Rounds,
+    norm: Norm,
+    seed: int,
+    purpose: str,
+    **options: Any,
+) -> Adversarial:
+    """An untrained GAN, its weights drawn from (seed, purpose).
+
+    Args:
+        norm: of its critic.
+        options: keywords of its constructor besides network, z_dim and prior.
+    """
+    network = network_for(images, rounds.network, rounds.width, norm)
+    torch.manual_seed(derive(seed, f"{purpose}/weights"))
+    return kind(network, z_dim=Z_DIM, prior="normal", **options)
+
+
+def trained_gan(model: Adversarial, images: Tensor, rounds: Rounds, seed: int, purpose: str) -> Adversarial:
+    """The same GAN, trained in place."""
+    trained(
+        model,
+        images,
+        seed=seed,
+        purpose=purpose,
+        n_rounds=rounds.n_rounds,
+        batch_size=rounds.batch_size,
+        lr=rounds.lr,
+        betas=BETAS,
+    )
+    return model
 
 
 def draw(model: Sampler, n: int, seed: int, purpose: str) -> Tensor:

@@ -80,7 +80,9 @@ def experiment(seed: int, budget: Budget) -> Outcome:
         walk = [made(share) for share in SHARES]
         within[name] = _curve(known.precision, walk)
         told[name] = _curve(known.one_nn, walk)
-    fids = [known.fid(draw(each, len(data.test_images), seed, "latent_gaps")) for each in (plain, variational)]
+    fids = [
+        known.fid(draw(each, len(data.test_images), seed, "latent_gaps")) for each in (plain, variational)
+    ]
     half = len(SHARES) // 2
     return Outcome(
         {

@@ -25,13 +25,12 @@ from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.claim import Claim, Outcome, Panel, at_least, at_most
 from gm_bench.tracks.diagnostics.images import network_for, splits
-from gm_bench.tracks.diagnostics.samples import draw, trained
+from gm_bench.tracks.diagnostics.samples import Rounds, draw, new_gan, trained, trained_gan
 from gm_bench.variants.autoencoder import Autoencoder
 from gm_bench.variants.ns_gan import NSGAN
 from gm_bench.variants.vae import VAE
 
 SIGMAS = (0.25, 0.5, 1.0)  # of a pixel; the board's is the middle one
-CODE = 64  # dimensions of the GAN's
 
 
 @dataclass(frozen=True)
@@ -72,17 +71,9 @@ def experiment(seed: int, budget: Budget) -> Outcome:
         soft[sigma] = laplacian_variance(draw(vaes[sigma], n, seed, "vae_blurs")) / real
     torch.manual_seed(derive(seed, "vae_blurs/weights"))
     plain = _trained(Autoencoder(network, z_dim=budget.z_dim), images, seed, budget)
-    torch.manual_seed(derive(seed, "vae_blurs/weights"))
-    judged = network_for(images, budget.network, budget.width, "batch")
-    gan = trained(
-        NSGAN(judged, z_dim=CODE, prior="normal"),
-        images,
-        seed=seed,
-        purpose="vae_blurs/gan",
-        n_rounds=budget.n_rounds,
-        batch_size=budget.batch_size,
-        lr=budget.gan_lr,
-        betas=(0.5, 0.999),
+    rounds = Rounds(budget.network, budget.width, budget.n_rounds, budget.batch_size, budget.gan_lr)
+    gan = trained_gan(
+        new_gan(NSGAN, images, rounds, "batch", seed, "vae_blurs/gan"), images, rounds, seed, "vae_blurs/gan"
     )
     vae, x = vaes[0.5], from_uint8(images)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(derive(seed, "vae_blurs/pairs")))
@@ -139,7 +130,10 @@ CLAIM = Claim(
             "blurred: a fifth is gone at least; real images have 1.00, sd 0.01",
         ),
         at_least(
-            "blur_gan", "sharpness of the GAN's samples, the same", 0.9, "nothing averages there; within a tenth"
+            "blur_gan",
+            "sharpness of the GAN's samples, the same",
+            0.9,
+            "nothing averages there; within a tenth",
         ),
         at_least(
             "blur_autoencoder",
