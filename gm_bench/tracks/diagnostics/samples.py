@@ -1,4 +1,4 @@
-"""Variants trained for a claim, and what their samples are beside held-out images, as the boards measure it."""
+"""Variants trained for a claim, and their samples beside held-out images, measured as on the boards."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +22,8 @@ CPU = torch.device("cpu")
 Z_DIM = 64  # of a GAN's code, as on the board of digits
 BETAS = (0.5, 0.999)  # of Adam for GANs, as there
 NEIGHBOURS = 3  # as in the protocol of the boards
-# Pinned weights of the LeNet by dataset. They stand in the package as a file, which no hash of code sees: with
-# other weights a claim is refused until this line is changed, and then it runs again.
+# Pinned weights of the LeNet by dataset. They stand in the package as a file, which no hash of code sees:
+# with other weights a claim is refused until this line is changed, and then it runs again.
 WEIGHTS = {
     "digits": "be8c6c28099acbbc16c38ad505e29bb66d08105867525c4572bbffebc67cfd16",
     "mnist": "02eeb333869651edf89974ef0da969650f108c48a056e0af05cc62d62558b3f6",

@@ -1,8 +1,8 @@
 """The codes of an autoencoder have gaps, in which its decoder makes no images; those of a VAE have none.
 
-Source: the lectures' "why not just sample an autoencoder"; Kingma & Welling 2014, "Auto-encoding variational
-Bayes", §2.3 (the divergence from the prior regularises the codes); Ghosh et al. 2020, "From variational to
-deterministic autoencoders", §4 (a density fitted to codes afterwards, which is the remedy that is tried here).
+Source: the lectures' "why not just sample an autoencoder"; Kingma & Welling 2014, "Auto-encoding
+variational Bayes", §2.3 (the divergence from the prior regularises the codes); Ghosh et al. 2020, "From
+variational to deterministic autoencoders", §4 (a density fitted to codes afterwards, the remedy tried here).
 
     h = h_a + t (h_b − h_a),  0 ≤ t ≤ 1,   (h_a, h_b) codes of two training images
 
@@ -130,7 +130,7 @@ def _curve(measure: Callable[[Tensor], float], walk: list[Tensor]) -> Curve:
 CLAIM = Claim(
     sentence="An autoencoder's space of codes has gaps, in which there are no images; a VAE's has none.",
     source="Kingma & Welling 2014, §2.3; Ghosh et al. 2020, §4",
-    setting="digits, codes of 16 dimensions, one size of network; walks between 800 pairs of training images, "
+    setting="digits, codes of 16 dimensions, one size of network; walks between pairs of training images, "
     "new images from a Gaussian fitted to codes and from the prior",
     expected=(
         at_least(
@@ -155,7 +155,7 @@ CLAIM = Claim(
             "gaps_told",
             "1-NN accuracy against real images half-way, autoencoder less VAE",
             0.05,
-            "its half-way images are told more easily; the spread of the accuracy between seeds is about 0.01",
+            "its half-way images are told more easily; its spread between seeds is about 0.01",
         ),
     ),
     panels=(

@@ -11,8 +11,8 @@ three things follow: an autoencoder, with the same error and no noise on its cod
 is not blurred; the wider a pixel's σ, the noisier the codes, the softer the images; and what a VAE makes of a
 code half-way between two is near to the mean of the two images.
 
-Sharpness is the variance of the Laplacian over that of held-out images. The board `digits` was known when this
-was written (0.61 for vae, 0.90 for ns_gan, from 400,000 images); the rest was not.
+Sharpness is the variance of the Laplacian over that of held-out images. The board `digits` was known when
+this was written (0.61 for vae, 0.90 for ns_gan, from 400,000 images); the rest was not.
 """
 
 from dataclasses import dataclass
