@@ -20,9 +20,7 @@ from gm_bench.tracks.diagnostics.images import splits
 from gm_bench.tracks.diagnostics.samples import Rounds, draw, gauge, new_gan, trained_gan
 from gm_bench.variants.ns_gan import NSGAN
 
-QUANTILE = (
-    0.01  # of held-out images, what is nearer to a training image is a near duplicate; as on the boards
-)
+QUANTILE = 0.01  # of held-out images: what lies nearer is a near duplicate, as on the boards
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Least squares and Wasserstein losses train more steadily than cross-entropy.
 
-Source: Mao et al. 2017, "Least squares generative adversarial networks", §4 (without batch norm, LSGAN learns
-where the regular GAN collapses); Arjovsky et al. 2017, "Wasserstein GAN", §4.3 (improved stability); Gulrajani
-et al. 2017, "Improved training of Wasserstein GANs", §5.1 (a random grid of architectures). Lucic et
-al. 2018, "Are GANs created equal?", §6, find no loss steadier than another once all are searched alike.
+Source: Mao et al. 2017, "Least squares generative adversarial networks", §4 (without batch norm, LSGAN
+learns where the regular GAN collapses); Arjovsky et al. 2017, "Wasserstein GAN", §4.3 (improved stability);
+Gulrajani et al. 2017, "Improved training of Wasserstein GANs", §5.1 (a random grid of architectures). Lucic
+et al. 2018, "Are GANs created equal?", find no loss better than another once all are searched alike.
 
 Every loss is trained at three rates, with and without batch norm in the critic (WGAN-GP without alone), from
 one recipe: one critic and one generator update a round, Adam with β₁ = 0.5. What is asked is
@@ -116,7 +116,7 @@ def experiment(seed: int, budget: Budget) -> Outcome:
 
 
 def _samples(model: Adversarial, n: int, seed: int) -> Tensor:
-    """Samples of a trained GAN; black images where its weights, or statistics of its layers, are not finite."""
+    """Samples of a trained GAN; black images where its weights or its statistics are not finite."""
     if all(bool(values.isfinite().all()) for values in model.state_dict().values()):
         return draw(model, n, seed, "steadiness")
     return torch.zeros(n, *model.image_shape, dtype=torch.uint8)
