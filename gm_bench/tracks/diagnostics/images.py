@@ -78,4 +78,5 @@ class Trainer:
             for player, optimiser in self.optimisers.items():
                 batch = batch_of(self.images, self.batch_size, self.generator)
                 descend(optimiser, self.model.loss(player, batch)["loss"])
-                self.model.after_update(player)
+                with torch.no_grad():
+                    self.model.after_update(player)
