@@ -122,9 +122,11 @@ def experiment(seed: int, budget: Budget) -> Outcome:
     seen[TRAINED] = [critic_features(gan, x) for x in parts]
     bigan = new_gan(BiGAN, images, rounds, "batch", seed, "critic_features/bigan", hidden=budget.hidden)
     trained_gan(bigan, images, rounds, seed, "critic_features/bigan")
-    for name, model in (("BiGAN's codes", bigan), ("VAE's codes", _vae(seed, images, budget))):
-        with torch.no_grad():
-            seen[name] = [model.encode(x) for x in parts]
+    assert isinstance(bigan, BiGAN)
+    vae = _vae(seed, images, budget)
+    with torch.no_grad():
+        seen["BiGAN's codes"] = [bigan.encode(x) for x in parts]
+        seen["VAE's codes"] = [vae.encode(x) for x in parts]
     curves = {
         name: _by_labels(seed, [x.double() for x in both], data.train_labels, data.test_labels)
         for name, both in seen.items()
