@@ -70,7 +70,9 @@ def linear_probe(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tens
     x = (features - mean) / sd.where(sd > 0, torch.inf)
     y = one_hot(labels).double()
     ridge = min(RIDGES, key=lambda each: left_out_error(x, y, each))
-    return mean, sd, torch.cat([_solved(x, y - y.mean(dim=0), ridge), y.mean(dim=0, keepdim=True)])
+    gram = x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype)
+    weights = torch.linalg.solve(gram, x.T @ (y - y.mean(dim=0)))
+    return mean, sd, torch.cat([weights, y.mean(dim=0, keepdim=True)])
 
 
 def left_out_error(x: Tensor, y: Tensor, ridge: float) -> float:
@@ -85,14 +87,10 @@ def left_out_error(x: Tensor, y: Tensor, ridge: float) -> float:
         y: (n, K), float64.
     """
     centred = y - y.mean(dim=0)
-    error = centred - x @ _solved(x, centred, ridge)
-    leverage = (x * _solved(x, torch.eye(len(x), dtype=x.dtype), ridge).T).sum(dim=1) + 1 / len(x)
+    inverse = torch.linalg.inv(x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype))
+    error = centred - x @ (inverse @ (x.T @ centred))
+    leverage = (x @ inverse * x).sum(dim=1) + 1 / len(x)
     return float((error / (1 - leverage)[:, None]).square().mean())
-
-
-def _solved(x: Tensor, y: Tensor, ridge: float) -> Tensor:
-    """(XᵀX + λ I)⁻¹ Xᵀ Y."""
-    return torch.linalg.solve(x.T @ x + ridge * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y)
 
 
 def accuracy(probe: tuple[Tensor, Tensor, Tensor], features: Tensor, labels: Tensor) -> float:
