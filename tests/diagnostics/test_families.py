@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from gm_bench.data.scale import from_uint8
 from gm_bench.io import sha256_tensor
 from gm_bench.metrics.extractors.lenet import pinned_datasets, pinned_record
+from gm_bench.nets.tanh_mlp import TanhMLP
 from gm_bench.tracks.diagnostics import samples
 from gm_bench.tracks.diagnostics.claims import (
     critic_features,
     inversion,
     latent_gaps,
     little_data,
+    published_likelihood,
     steadiness,
     vae_blurs,
 )
@@ -24,6 +26,7 @@ from gm_bench.variants.bigan import BiGAN
 from gm_bench.variants.gan_noisy_labels import GANNoisyLabels
 from gm_bench.variants.gan_replay import GANReplay
 from gm_bench.variants.ns_gan import NSGAN
+from gm_bench.variants.vae_bernoulli import BernoulliVAE
 from gm_bench.variants.wgan import WGAN
 
 TINY = Rounds("mlp", 8, 3, 8, 1e-3)
@@ -228,3 +231,57 @@ def test_a_run_that_broke_draws_black_images() -> None:
     assert black.shape == (10, 1, 8, 8)
     assert black.dtype == torch.uint8
     assert black.max() == 0
+
+
+def test_pixels_are_white_with_the_probability_of_their_grey_level() -> None:
+    grey = torch.tensor([0, 51, 255]).byte().view(1, 1, 1, 3).repeat(4000, 1, 1, 1)
+    drawn = published_likelihood.binary(grey, torch.Generator().manual_seed(0))
+    assert drawn.dtype == torch.uint8
+    assert set(drawn.unique().tolist()) == {0, 255}
+    shares = (drawn == 255).double().mean(dim=(0, 1, 2)).tolist()
+    assert shares == [0, pytest.approx(0.2, abs=0.02), 1]  # sd 0.006
+
+
+def test_stages_are_those_of_the_paper() -> None:
+    assert sum(published_likelihood.stage_of(i)[0] for i in range(8)) == 3280
+    assert published_likelihood.stage_of(0) == (1, 1e-3)
+    assert published_likelihood.stage_of(7)[1] == pytest.approx(1e-4)
+
+
+def test_importance_sampling_is_exact_where_the_code_says_nothing() -> None:
+    """A decoder without weights: log p is that of its biases, q is the prior; with any number of codes."""
+    network = TanhMLP((1, 2, 2), 0, 3, "none")
+    model = BernoulliVAE(network, z_dim=2)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.zero_()
+        model.get_parameter("model.decoder.4.bias").copy_(torch.tensor([0.0, 1.0, -1.0, 2.0]))
+    images = torch.tensor([[0, 255, 255, 255], [255, 0, 0, 0]]).byte().view(2, 1, 2, 2)
+    white = [1 / (1 + math.exp(-logit)) for logit in (0.0, 1.0, -1.0, 2.0)]
+    first = 0.5 * white[1] * white[2] * white[3]
+    second = 0.5 * (1 - white[1]) * (1 - white[2]) * (1 - white[3])
+    expected = -(math.log(first) + math.log(second)) / 2
+    for n_codes in (1, 7):
+        got = published_likelihood.negative_log_p(model.eval(), images, n_codes, torch.Generator())
+        assert got == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_vae_of_tanh_units_has_no_norm_and_starts_after_glorot() -> None:
+    model = BernoulliVAE(TanhMLP((1, 28, 28), 0, 200, "none"), z_dim=50)
+    assert not any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules())
+    assert sum(p.numel() for p in model.parameters()) == (
+        784 * 200
+        + 200
+        + 200 * 200
+        + 200
+        + 200 * 100
+        + 100
+        + 50 * 200
+        + 200
+        + 200 * 200
+        + 200
+        + 200 * 784
+        + 784
+    )
+    last = model.get_parameter("model.decoder.4.weight")
+    assert float(last.detach().abs().max()) == pytest.approx(math.sqrt(6 / 984), rel=0.01)

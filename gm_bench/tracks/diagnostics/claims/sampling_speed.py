@@ -31,7 +31,7 @@ ENOUGH = 100.0  # images a second: "hundreds"
 
 @dataclass(frozen=True)
 class Budget:
-    """`n_images` of three channels are drawn of each size; `n_codes`, `code_dim` and `prior_*` are VQ-VAE's."""
+    """`n_images` are drawn of each size; `n_codes`, `code_dim` and `prior_*` are the VQ-VAE's."""
 
     network: str
     width: int
