@@ -10,6 +10,13 @@ For images of the generator's own there is a code of error 0, so that whatever i
 and not the generator's. Errors are given as a share of what the mean image leaves, 1 for no knowledge at all;
 an image is found where 1 % is left. A search starts from a code of the prior, or from eight, the best of
 which is kept. Beside it stands the encoder of a BiGAN on images of its own generator and on held-out ones.
+
+Found: with seeds 0 and 1 one search of 300 steps finds 86 and 91 of 100 of the generator's own images,
+and eight starts leave 0.2 % of the error. There are other valleys: with codes of 4 and 16 dimensions in
+place of 64 one start leaves 10 % and 2 % of the error (7 and 25 images missed) and 0.6 % with 64, eight
+starts next to nothing. The encoder does not invert: after 800 rounds, far from the theorem's optimum, it
+is no better on images of its own generator than the mean image (1.4 and 1.0), while a search in the same
+generator leaves 4 and 5 % on held-out images.
 """
 
 from dataclasses import dataclass
