@@ -19,6 +19,7 @@ def options(name: str) -> dict[str, object]:
         NORM
         | {
             "mlp": {"width": 32},
+            "tanh_mlp": {"width": 32},
             "infogan": {},
             "dcgan": {"width": 8},
             "resnet": {"width": 8, "critic_width": 8},
@@ -27,7 +28,7 @@ def options(name: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("channels", "size"), SIZES)
-@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan", "resnet"])
+@pytest.mark.parametrize("name", ["mlp", "tanh_mlp", "infogan", "dcgan", "resnet"])
 def test_every_network_fits_every_size(name: str, channels: int, size: int) -> None:
     network = build(name, (channels, size, size), options(name))
     images = network.generator(7)(torch.randn(2, 7))
@@ -95,13 +96,13 @@ def test_convolutional_weights_start_at_the_published_scale() -> None:
     assert weight.std().item() == pytest.approx(0.02, rel=0.01)  # 6.4 million draws: sampling error 0.03 %
 
 
-@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan", "resnet"])
+@pytest.mark.parametrize("name", ["mlp", "tanh_mlp", "infogan", "dcgan", "resnet"])
 def test_critic_norm_none_leaves_no_batch_norm(name: str) -> None:
     critic = build(name, (1, 8, 8), options(name) | {"critic_norm": "none"}).discriminator()
     assert not any("BatchNorm" in type(layer).__name__ for layer in critic.modules())
 
 
-@pytest.mark.parametrize("name", ["mlp", "infogan", "dcgan", "resnet"])
+@pytest.mark.parametrize("name", ["mlp", "tanh_mlp", "infogan", "dcgan", "resnet"])
 def test_spectral_norm_divides_by_the_largest_singular_value(name: str) -> None:
     """Each weight as a matrix (outputs, inputs · k · k) ends with largest singular value 1."""
     critic = build(name, (1, 8, 8), options(name) | {"critic_norm": "spectral"}).discriminator()

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gm_bench.data.dataset import load
+from gm_bench.data.dataset import Dataset, load
 from gm_bench.nets import network as networks
-from gm_bench.nets.network import Network
+from gm_bench.nets.network import Network, Norm
 from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.descent import descend
 from gm_bench.variants.base.contract import Batch, Variant
@@ -16,18 +16,27 @@ from gm_bench.variants.base.contract import Batch, Variant
 OPTIONS: Mapping[str, Mapping[str, int]] = {"digits": {"n_test": 800, "split_seed": 0}}
 
 
+def splits(loader: str) -> Dataset:
+    """Both splits of a set of images, with their labels.
+
+    Raises:
+        DataError: no such loader, or data that cannot be had.
+    """
+    return load(loader, **OPTIONS.get(loader, {}))
+
+
 def training_images(loader: str) -> Tensor:
     """The images of the training split, uint8 (N, C, H, W).
 
     Raises:
         DataError: no such loader, or data that cannot be had.
     """
-    return load(loader, **OPTIONS.get(loader, {})).train_images
+    return splits(loader).train_images
 
 
-def network_for(images: Tensor, name: str, width: int) -> Network:
-    """A module of gm_bench.nets for images (N, C, H, W), without classes and without norm in its critic."""
-    return networks.build(name, {"width": width, "critic_norm": "none"}, tuple(images.shape[1:]), 0)
+def network_for(images: Tensor, name: str, width: int, critic_norm: Norm = "none") -> Network:
+    """A module of gm_bench.nets for images (N, C, H, W), without classes."""
+    return networks.build(name, {"width": width, "critic_norm": critic_norm}, tuple(images.shape[1:]), 0)
 
 
 def batch_of(images: Tensor, n: int, generator: torch.Generator) -> Batch:
@@ -69,4 +78,5 @@ class Trainer:
             for player, optimiser in self.optimisers.items():
                 batch = batch_of(self.images, self.batch_size, self.generator)
                 descend(optimiser, self.model.loss(player, batch)["loss"])
-                self.model.after_update(player)
+                with torch.no_grad():
+                    self.model.after_update(player)
