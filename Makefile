@@ -23,6 +23,7 @@ help:
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	  "gm-bench needs Python 3.11 to 3.13, this is %d.%d: call make PYTHON=/path/to/python3.12" % v)'
+	@echo "installing into .venv: 6 GB, some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

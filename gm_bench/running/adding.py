@@ -74,6 +74,7 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     text = with_entries(PARAMS_FILE.read_text(encoding="utf-8"), name, source, board)
     planned = parse_params(text, {name: facts})
     refuse_board(planned, name)
+    typer.echo("measuring how fast each variant trains here", err=True)
     speeds = {v: images_per_second(planned, name, v, facts) for v in variants}
     board["n_images"] = budget(min(speeds.values()))
     text = with_entries(PARAMS_FILE.read_text(encoding="utf-8"), name, source, board)
@@ -84,9 +85,11 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     console.print(numbers(planned, name, name))
     seconds = {variant: board["n_images"] / speed for variant, speed in speeds.items()}
     times = ", ".join(f"{variant} {duration(each)}" for variant, each in seconds.items())
-    together = duration(max(max(seconds.values()), sum(seconds.values()) / (os.cpu_count() or 1)))
+    cores = os.cpu_count() or 1
+    together = duration(max(max(seconds.values()), sum(seconds.values()) / cores))
     console.print(
-        f"training on this machine, one core each: {times}; together about {together}", soft_wrap=True
+        f"training on this machine, one core each: {times}; about {together} for all, {cores} side by side",
+        soft_wrap=True,
     )
     console.print(f"wrote {picture}, and the dataset and board {name} into params.yaml", soft_wrap=True)
     console.print(f"next: gm-bench run --board {name}", soft_wrap=True)
@@ -138,9 +141,10 @@ def _facts(found: Look) -> Iterator[tuple[str, str]]:
     named = "; ".join(" = ".join(f.as_posix() for f in each[:2]) for each in found.exact[:N_NAMED])
     yield "exact duplicates", f"{repeated:,}{f': {named}' if repeated else ''}"
     pairs = "; ".join(f"{a.as_posix()} ~ {b.as_posix()}" for a, b in found.near[:N_NAMED])
+    noun = "pair" if len(found.near) == 1 else "pairs"
     yield (
         "look alike",
-        f"{len(found.near):,} pairs of {found.n_compared:,}{f': {pairs}' if found.near else ''}",
+        f"{len(found.near):,} {noun} of {found.n_compared:,}{f': {pairs}' if found.near else ''}",
     )
     groups = found.groups()
     if groups:

@@ -9,7 +9,7 @@ import typer
 
 from gm_bench.cell import parse_cell
 from gm_bench.config import ConfigError, Params, load_params
-from gm_bench.running import boards, repository, runner, warm
+from gm_bench.running import boards, repository, runner, termination, warm
 from gm_bench.running.gpus import DEVICE
 from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
@@ -48,7 +48,7 @@ def run(
     def here(due: Sequence[Chain], say: Callable[[str], None]) -> None:
         runner.run_layer(due, jobs, environ)
 
-    with runner.alone(typer.echo), ExitStack() as stack:
+    with termination.as_interrupt(), runner.alone(typer.echo), ExitStack() as stack:
         runner.prepare(params, name, environ)
         fetching = [runner.fetch_chain(params, name, dataset) for dataset in part.datasets]
         if _bring_up_to_date("fetch", fetching, name, params, here, environ, stack):

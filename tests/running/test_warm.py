@@ -146,9 +146,9 @@ def test_several_work_side_by_side(environ: dict[str, str]) -> None:
 
 DRIVER = """
 import os, sys
-from gm_bench.running import warm
+from gm_bench.running import termination, warm
 environ = dict(os.environ)
-with warm.server(environ, preloaded=()):
+with termination.as_interrupt(), warm.server(environ, preloaded=()):
     process = warm.start([sys.executable, "-m", "some.module", *sys.argv[1:]], environ)
     try:
         print("ended", process.wait(), flush=True)
@@ -176,6 +176,14 @@ def drive(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
 def test_ctrl_c_reaches_the_process_and_not_the_server(environ: dict[str, str]) -> None:
     process = drive(environ, "wait")
     os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert output == f"interrupted {-signal.SIGINT}\n"
+    assert process.returncode == 0
+
+
+def test_sigterm_to_the_program_alone_ends_its_processes_as_ctrl_c_does(environ: dict[str, str]) -> None:
+    process = drive(environ, "wait")
+    process.terminate()
     output, _ = process.communicate(timeout=60)
     assert output == f"interrupted {-signal.SIGINT}\n"
     assert process.returncode == 0

@@ -75,7 +75,7 @@ def test_what_is_no_reference_is_refused(exported: Path, train: np.ndarray) -> N
     said = run("evaluate", "fake.npz", "--reference", str(exported), "--n", "10", code=1)
     assert "--extractor, --reference-key and --n are for a path of real images" in said
     said = run("evaluate", "fake.npz", "--reference", "digits", code=1)
-    assert "neither a path nor in a repository of gm-bench a dataset" in said
+    assert "there is no such path here; datasets have names only in the top folder of a clone" in said
     tensors, described = io.read_tensors(exported)
     io.write_tensors(Path("old.safetensors"), tensors, {**described, "version": 0})
     said = run("evaluate", "fake.npz", "--reference", "old.safetensors", code=1)

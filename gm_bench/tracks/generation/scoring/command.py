@@ -8,7 +8,7 @@ from pathlib import Path
 from gm_bench import io
 from gm_bench.cell import RUNS, reports_of
 from gm_bench.config import PARAMS_FILE, Params, load_params
-from gm_bench.data.images import CHANNELS, Foreign, Wanted, bounds_of, check_shape, read_images
+from gm_bench.data.images import CHANNELS, Wanted, bounds_of, check_shape, read_images
 from gm_bench.data.ownership import OWNED
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
@@ -65,6 +65,9 @@ def main(
     wanted = Wanted(CHANNELS[channels] if channels else None, resize, bounds_of(floats))
     if json_file is not None:
         _refuse_overwriting(json_file, (images, Path(reference)))
+    known = params is not None and reference in params.datasets
+    if not known and not Path(reference).expanduser().exists():
+        raise ScoringError(_no_reference(reference, params))
     found = read_images(
         images,
         wanted,
@@ -74,7 +77,6 @@ def main(
         named_by="the path of the images",
         owned=NOT_JUDGED,
     )
-    known = params is not None and reference in params.datasets
     if known or is_reference(Path(reference)):
         if extractor != "auto" or reference_key is not None or n is not None:
             raise ScoringError(
@@ -83,7 +85,8 @@ def main(
         standard = known_standard(reference, params, place) if params and known else load(Path(reference))
         check_shape(found, standard.extractor.image_shape, images, reference)
     else:
-        real = _real_images(reference, params, wanted, reference_key, allow_low_range)
+        path = Path(reference).expanduser()
+        real = read_images(path, wanted, reference_key, allow_low_range, named_by="--reference")
         check_shape(found, shape_of(real.images), images, reference)
         standard = own_standard(
             real,
@@ -127,14 +130,15 @@ def _refuse_overwriting(json_file: Path, sources: Sequence[Path]) -> None:
             raise ScoringError(f"--json names {json_file}, which is read and would be lost: name another")
 
 
-def _real_images(
-    reference: str, params: Params | None, wanted: Wanted, key: str | None, allow_low_range: bool
-) -> Foreign:
-    path = Path(reference).expanduser()
-    if not path.exists():
-        known = f"one of {', '.join(params.datasets)}" if params else "in a repository of gm-bench a dataset"
-        raise ScoringError(f"--reference is '{reference}', which is neither a path nor {known}")
-    return read_images(path, wanted, key, allow_low_range, named_by="--reference")
+def _no_reference(reference: str, params: Params | None) -> str:
+    if params is not None:
+        known = ", ".join(params.datasets)
+        return f"--reference is '{reference}', which is neither a path nor one of {known}"
+    return (
+        f"--reference is '{reference}', and there is no such path here; datasets have names only in the top "
+        f"folder of a clone of gm-bench: run it there, or give the file that `gm-bench reference export "
+        f"{reference}` writes there"
+    )
 
 
 def export_reference(dataset: str, path: Path, device: str) -> None:
