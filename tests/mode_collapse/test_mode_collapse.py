@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import shutil
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,7 @@ def test_looks_change_no_weight_and_outlive_a_stop(tmp_path: Path) -> None:
         places = tmp_path / name, tmp_path / f"c{name}"
         return course.train(of, job, tmp_path, *places, device=CPU, save_every=1000, stop_asked=stop_asked)
 
-    asked = iter([False] * 100 + [True])  # of 200 rounds
+    asked = chain([False] * 100, repeat(True))  # of 200 rounds
     with pytest.raises(Interrupted):
         run("b", lambda: next(asked))
     assert not (tmp_path / "b").exists()
