@@ -51,12 +51,15 @@ def train(
     """
     key = training_key(job, io.sha256_file(data / "train.safetensors"), device)
     looks = Looks(checkpoints, key)
-    shown = 0
+    shown = due = 0
 
     def follow(progress: Progress) -> None:
         nonlocal shown
         shown = progress.images
         on_progress(progress)
+
+    def asked() -> bool:
+        return stop_asked() or shown >= due
 
     while True:
         due = next_look(job.n_images, max(looks.pictures, default=0))
@@ -70,7 +73,7 @@ def train(
                 save_every=save_every,
                 on_progress=follow,
                 on_note=on_note,
-                stop_asked=lambda due=due: stop_asked() or shown >= due,
+                stop_asked=asked,
             )
             break
         except Interrupted:
