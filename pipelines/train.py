@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -14,7 +15,9 @@ from gm_bench.running.stage import Board, Dataset, Device, Seed, Variant, run
 from gm_bench.training.fit import fit
 from gm_bench.training.job import Job
 from gm_bench.training.recipe import Recipe
-from gm_bench.training.state import Interrupted
+from gm_bench.training.state import Interrupted, State
+
+SaveEvery = Annotated[float, typer.Option(envvar="GM_BENCH_SAVE_EVERY", help="seconds between checkpoints")]
 
 
 def main(
@@ -23,12 +26,18 @@ def main(
     variant: Variant,
     seed: Seed,
     device: Device = "auto",
-    save_every: Annotated[
-        float, typer.Option(envvar="GM_BENCH_SAVE_EVERY", help="seconds between checkpoints")
-    ] = 30.0,
+    save_every: SaveEvery = 30.0,
 ) -> None:
     """Train one cell, going on from its checkpoint if it has one."""
-    cell = Cell(board, dataset, variant, seed)
+    train(Cell(board, dataset, variant, seed), device, save_every, fit)
+
+
+def train(cell: Cell, device: str, save_every: float, fit: Callable[..., State]) -> None:
+    """Train one cell with the display of the terminal.
+
+    Args:
+        fit: `gm_bench.training.fit.fit`, or what takes and gives the same.
+    """
     needs = resolved.read(cell.resolved("train"))
     job = Job(
         cell,
@@ -44,7 +53,7 @@ def main(
         try:
             state = fit(
                 job,
-                DATA / dataset,
+                DATA / cell.dataset,
                 cell.folder,
                 cell.checkpoints,
                 device=devices.resolve(device),

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import shutil
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from gm_bench.config import Params, load_params
 from gm_bench.nets import network as networks
 from gm_bench.nets.points import Maxout
 from gm_bench.results.schema import Origin
-from gm_bench.tracks.mode_collapse import measuring
+from gm_bench.tracks.mode_collapse import course, measuring
 from gm_bench.tracks.mode_collapse.mixtures import Mixture, judge, mixture
+from gm_bench.tracks.mode_collapse.plane import BLANK, CENTRE, POINT, SIDE, plane
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stages import mixture_of, of_cell, recipe_of
 from gm_bench.tracks.settings import check_board
@@ -109,7 +111,6 @@ def test_a_tiny_run_from_mixture_to_pages(
     from gm_bench.tracking.store import Store
     from gm_bench.tracks.publishing import publish
     from gm_bench.tracks.track import find as find_track
-    from gm_bench.training.fit import fit
     from gm_bench.training.job import Job
     from gm_bench.training.sampling import load
 
@@ -121,8 +122,10 @@ def test_a_tiny_run_from_mixture_to_pages(
     assert floor["values"]["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.005)
     cells = [Cell("mode_collapse", "ring", variant, 0) for variant in ("ns_gan", "pac_gan")]
     for cell in cells:
-        job = Job(cell, recipe_of(PARAMS, cell.variant), n_images=400)
-        fit(job, DATA / "ring", cell.folder, cell.checkpoints, device=CPU, save_every=1000)
+        job = Job(cell, recipe_of(PARAMS, cell.variant), n_images=2000)
+        course.train(
+            mixture(ring), job, DATA / "ring", cell.folder, cell.checkpoints, device=CPU, save_every=1000
+        )
         values = measuring.evaluate(cell, ring, 500, CPU)
         points = measuring.draw(load(*io.read_tensors(cell.folder / "model.safetensors"), CPU), 500, 0, CPU)
         assert points.shape == (500, 2)
@@ -137,6 +140,69 @@ def test_a_tiny_run_from_mixture_to_pages(
     assert "published 6.3 ± 0.5 modes, 0.982 ± 0.002 of high quality, reverse KL 0.45 ± 0.09" in markdown
     page = Path("reports/mode_collapse/leaderboard.html").read_text()
     assert "Samples of the first seed" in page
+    assert 'data-times="[100, 200, 300, 400, 600,' in page, "a slider over the training"
+    assert page.count('class="frames"') == 2
+
+
+def test_looks_change_no_weight_and_outlive_a_stop(tmp_path: Path) -> None:
+    """A cell that is looked at, and one that is stopped by its user on the way too, end as one left alone."""
+    from gm_bench import io
+    from gm_bench.training.fit import fit
+    from gm_bench.training.job import Job
+    from gm_bench.training.state import Interrupted
+
+    ring = mixture_of(PARAMS, "ring").model_copy(update={"n_points": 1000})
+    of = mixture(ring)
+    points = of.sample(1000, torch.Generator().manual_seed(0))
+    io.write_tensors(tmp_path / "train.safetensors", {"images": points[:, :, None, None]})
+    raw = copy.deepcopy(RAW)
+    raw["tracks"]["mode_collapse"]["recipe"]["network"].update(width=8, critic_width=8)
+    recipe = recipe_of(Params.model_validate(raw), "ns_gan")
+    job = Job(Cell("mode_collapse", "ring", "ns_gan", 0), recipe, n_images=20_000)
+    plain = fit(job, tmp_path, tmp_path / "a", tmp_path / "ca", device=CPU, save_every=1000)
+
+    def run(name: str, stop_asked=lambda: False):
+        places = tmp_path / name, tmp_path / f"c{name}"
+        return course.train(of, job, tmp_path, *places, device=CPU, save_every=1000, stop_asked=stop_asked)
+
+    asked = chain([False] * 100, repeat(True))  # of 200 rounds
+    with pytest.raises(Interrupted):
+        run("b", lambda: next(asked))
+    assert not (tmp_path / "b").exists()
+    for name in ("b", "c"):
+        state = run(name)
+        for got, wanted in zip(state.model.parameters(), plain.model.parameters(), strict=True):
+            assert torch.equal(got, wanted)
+        assert [row["images"] for row in state.history] == [row["images"] for row in plain.history]
+        assert not (tmp_path / f"c{name}").exists()
+        tensors, metadata = io.read_tensors(tmp_path / name / "snapshots.safetensors")
+        shown = [20_000 * percent // 100 for percent in (*course.PERCENTS, 100)]
+        assert metadata["images_shown"] == shown
+        assert tensors["images"].shape == (len(shown), 1, 1, SIDE, SIDE)
+        last = plane(measuring.draw(plain.model.eval(), measuring.N_SHOWN, 0, CPU), of)
+        assert torch.equal(tensors["images"][-1, 0], last)
+        assert not torch.equal(tensors["images"][0], tensors["images"][-1])
+
+
+def test_the_plane_by_hand() -> None:
+    """Four centres at ±1 on the axes, the picture from −1.3 to 1.3, up is up; what is outside is left out."""
+    of = Mixture(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), 0.1)
+    points = torch.tensor([[0.65, 0.65], [9.0, 0.0], [math.nan, 0.0], [0.0, math.inf]])
+    picture = plane(points, of)
+    assert picture.shape == (1, SIDE, SIDE)
+    assert picture.dtype == torch.uint8
+    assert (picture == POINT).sum() == 9
+    assert picture[0, SIDE // 4, 3 * SIDE // 4] == POINT
+    assert (picture == CENTRE).sum() == 4 * 49
+    assert picture[0, SIDE // 2, round(SIDE * 2.3 / 2.6)] == CENTRE
+    assert picture[0, 0, 0] == BLANK
+
+
+def test_looks_follow_one_another() -> None:
+    assert course.next_look(1000, 0) == 10
+    assert course.next_look(1000, 10) == 20
+    assert course.next_look(1000, 55) == 100
+    assert course.next_look(1000, 905) == 1001, "the end is looked at without a stop"
 
 
 WRONG = {

@@ -5,9 +5,11 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench.cell import DATA, REFERENCE, Cell
+from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.reproducibility import derive, make_deterministic
 from gm_bench.results.schema import OK
 from gm_bench.tracks.mode_collapse.mixtures import judge, mixture
+from gm_bench.tracks.mode_collapse.plane import plane
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.training.sampling import load
 from gm_bench.variants.base.contract import Variant
@@ -42,7 +44,7 @@ def protocol(settings: MixtureSettings, n_samples: int) -> dict[str, object]:
 
 
 def evaluate(cell: Cell, settings: MixtureSettings, n_samples: int, device: torch.device) -> dict[str, float]:
-    """Write metrics.json of a trained cell; a diverged one gets no values."""
+    """Write metrics.json and grid.png of a trained cell; a diverged one gets no values and no points."""
     make_deterministic()
     tensors, metadata = io.read_tensors(cell.folder / "model.safetensors")
     values: dict[str, float] = {}
@@ -63,6 +65,8 @@ def evaluate(cell: Cell, settings: MixtureSettings, n_samples: int, device: torc
         "hashes": {"training_key": metadata["training_key"], "samples": io.sha256_tensor(points)},
     }
     io.write_json(cell.folder / "metrics.json", metrics)
+    picture = image_grid(plane(points[:N_SHOWN], mixture(settings))[None], 1, scale=1)
+    io.write_bytes(cell.folder / "grid.png", png_bytes(picture))
     return values
 
 

@@ -15,6 +15,7 @@ from gm_bench.training.recipe import Recipe
 SETTINGS = ModeCollapse
 PLACE = "tracks.mode_collapse"
 MEASURING = ["gm_bench.tracks.mode_collapse.measuring"]
+TRAINING = ["gm_bench.training.fit", "gm_bench.tracks.mode_collapse.course"]
 
 
 def check(params: Params, board: str) -> None:
@@ -87,9 +88,10 @@ def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str,
         "n_images": params.board(board).n_images,
         "n_snapshots": 0,
         "n_validation": 0,
+        "mixture": mixture_of(params, dataset).model_dump(),
     }
     return {
-        "train": Needs(training, ["gm_bench.training.fit", *model]),
+        "train": Needs(training, [*TRAINING, *model]),
         "evaluate": Needs(_measured(params, dataset), [*MEASURING, *model]),
     }
 

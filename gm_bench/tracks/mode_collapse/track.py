@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from gm_bench import io
 from gm_bench.metrics.catalogue import MAIN, Catalogue, Metric
 from gm_bench.report.charts import Chart, ranking
 from gm_bench.report.charts import Panel as Picture
+from gm_bench.report.display import Samples
 from gm_bench.report.drawing import FAMILY_INKS, PANEL, figure_of, to_svg
 from gm_bench.results.leaderboard import Leaderboard
-from gm_bench.results.schema import CellResult
+from gm_bench.results.schema import OK, CellResult
 from gm_bench.tracks.track import Track
 
 # (mixture, variant) → modes, high-quality share, reverse KL: Lin et al. 2018, ten seeds of 40,000,000
@@ -112,6 +114,19 @@ def _samples(board: Leaderboard, dataset: str, results: Sequence[CellResult]) ->
     )
 
 
+def _pictures(result: CellResult) -> Samples:
+    """The plane at several times of the training, as course.py leaves it, the last one being the model's own.
+
+    Raises:
+        FileError: the file is missing or damaged.
+    """
+    tensors, metadata = io.read_tensors(result.cell.folder / "snapshots.safetensors")
+    pictures = tensors["images"]
+    if not len(pictures):
+        return Samples()
+    return Samples(pictures[-1] if result.status == OK else None, pictures, tuple(metadata["images_shown"]))
+
+
 TRACK = Track(
     name="mode_collapse",
     catalogue=CATALOGUE,
@@ -119,4 +134,5 @@ TRACK = Track(
     charts=_charts,
     notes=_notes,
     metric_pairs=(("modes", "high_quality"),),
+    samples=_pictures,
 )
