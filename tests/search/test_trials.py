@@ -115,7 +115,8 @@ def test_trial_0_is_the_recipe_as_it_stands(variant: str, params: Params) -> Non
     needs = needs_of(params, variant)
     values = drawn(needs["space"], needs["recipe"], 0, 0)
     assert recipe_of(needs["space"], needs["recipe"], 0, values) == params.recipe(variant, "tiny")
-    assert values["lr"] == params.recipe(variant, "tiny").optimisers[list(needs["recipe"]["updates"])[0]].lr
+    first = next(iter(needs["recipe"]["updates"]))
+    assert values["lr"] == params.recipe(variant, "tiny").optimisers[first].lr
 
 
 def test_trial_0_keeps_rates_that_differ_between_players(params: Params) -> None:
@@ -287,41 +288,54 @@ def test_samples_that_are_not_finite_are_a_divergence(
 def test_both_recipes_are_trained_with_fresh_seeds_and_measured_on_test(
     digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = load_params()
-    cell = Cell(BOARD, "digits", "ns_gan", 0)
+    params, cell = load_params(), Cell(BOARD, "digits", "ns_gan", 0)
     trials = search(cell, needs_of(params, "ns_gan", n_images=6400), CPU)
-    assert trials["best"] != 0, "the fixture can tell the two recipes apart"
+    number = trials["best"]
+    assert number != 0, "the fixture can tell the two recipes apart"
     settings = of_cell(params, BOARD, "digits", "ns_gan")["evaluate"].settings
-    needs = dict(settings) | {"n_images": 1280, "n_repeats": 2, "code": "c"}
+    needs = dict(settings) | {"n_images": 1280, "n_repeats": 1, "code": "c"}
     real, jobs = training.fit, []
     monkeypatch.setattr(training, "fit", lambda job, *a, **o: (jobs.append(job), real(job, *a, **o))[1])
     content = evaluate(cell, needs, CPU)
-    recipes = [Recipe.model_validate(trials["recipe"])] * 2
-    chosen = recipe_of(
-        trials["space"], trials["recipe"], trials["best"], trials["trials"][trials["best"]]["values"]
-    )
-    assert [job.recipe for job in jobs] == [chosen, chosen, *recipes]
-    assert [job.seed for job in jobs[:2]] == [job.seed for job in jobs[2:]], "the same for both"
-    assert len({job.seed for job in jobs}) == 2
+    chosen = recipe_of(trials["space"], trials["recipe"], number, trials["trials"][number]["values"])
+    default = Recipe.model_validate(trials["recipe"])
+    assert [job.recipe for job in jobs] == [chosen, default]
     floor = io.read_json(Path("reference/digits/floor.json"))
     assert set(content["values"]) == set(floor["values"]) | {"default_fid"}
     assert content["protocol"] == floor["protocol"]
-    assert {len(each) for each in content["values"].values()} == {2}
+    assert content["values"]["fid"] != content["values"]["default_fid"]
     assert content["status"] == "ok"
     assert json.loads((cell.folder / "metrics.json").read_text()) == content
     cost = io.read_json(cell.folder / "cost.json")
     assert cost["training_key"] == content["hashes"]["training_key"]
     assert cost["recipe"] == chosen.model_dump(mode="json")
     summary = content["details"]["summary"]
-    assert summary["best"]["number"] == trials["best"]
+    assert summary["best"]["number"] == number
     assert summary["default"]["fid"] == trials["trials"][0]["fid"]
     assert summary["n_fresh_diverged"] == {"best": 0, "default": 0}
     assert not (cell.checkpoints / "fresh").exists()
-    # Nothing is better: the two are one recipe, trained once.
-    io.write_json(cell.folder / "trials.json", trials | {"best": 0})
+
+
+def test_the_fresh_seeds_are_the_same_for_both_recipes(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params, cell = load_params(), Cell(BOARD, "digits", "vae", 0)
+    trials = search(cell, needs_of(params, "vae", n_trials=2), CPU)
+    real, jobs = training.fit, []
+    monkeypatch.setattr(training, "fit", lambda job, *a, **o: (jobs.append(job), real(job, *a, **o))[1])
+    mean = lambda seen, images, *rest: {"fid": float(images.double().mean())}  # noqa: E731
+    monkeypatch.setattr(evaluating, "all_metrics", mean)
+    settings = of_cell(params, BOARD, "digits", "vae")["evaluate"].settings
+    needs = dict(settings) | {"n_images": 640, "n_repeats": 2, "code": "c"}
+    io.write_json(cell.folder / "trials.json", trials | {"best": 1})
+    content = evaluate(cell, needs, CPU)
+    seeds = [job.seed for job in jobs]
+    assert seeds[:2] == seeds[2:]
+    assert len(set(seeds)) == 2
+    assert len(content["values"]["fid"]) == len(content["values"]["default_fid"]) == 2
+    assert set(content["values"]["fid"]).isdisjoint(content["values"]["default_fid"])
+    io.write_json(cell.folder / "trials.json", trials | {"best": 0})  # nothing is better: one recipe
     jobs.clear()
-    content = evaluate(cell, needs | {"n_repeats": 1}, CPU)
-    assert len(jobs) == 1
+    content = evaluate(cell, needs, CPU)
+    assert [job.seed for job in jobs] == seeds[:2]
     assert content["values"]["default_fid"] == content["values"]["fid"]
 
 
@@ -339,6 +353,7 @@ def test_where_a_recipe_diverged_anew_its_cell_did(digits: Path, monkeypatch: py
         return outcome if is_default else type(outcome)(None, None, where, outcome.cost, outcome.history)
 
     monkeypatch.setattr(evaluating, "train", diverging)
+    monkeypatch.setattr(evaluating, "all_metrics", lambda *arguments: {"fid": 1.0})
     settings = of_cell(params, BOARD, "digits", "vae")["evaluate"].settings
     content = evaluate(cell, dict(settings) | {"n_images": 640, "n_repeats": 1, "code": "c"}, CPU)
     assert content["status"] == "diverged"

@@ -27,6 +27,7 @@ from gm_bench.training.recipe import Recipe
 
 DEFAULT_FID = "default_fid"
 BEST, WITHOUT = "best", "default"  # the two recipes
+NO_HISTORY = ["images", "round", "timestamp_ms"]  # columns of history.csv where no loss was ever logged
 
 
 def evaluate(
@@ -69,7 +70,8 @@ def evaluate(
     content["hashes"] = {"training_key": first["cost"]["training_key"]}
     io.write_json(cell.folder / METRICS, content)
     io.write_json(cell.folder / COST, first["cost"])
-    io.write_csv(cell.folder / HISTORY, first["history"], first["columns"])
+    columns = list(first["history"][0]) if first["history"] else NO_HISTORY
+    io.write_csv(cell.folder / HISTORY, first["history"], columns)
     shutil.rmtree(cell.checkpoints / "fresh", ignore_errors=True)
     return content
 
@@ -140,9 +142,6 @@ def _runs(
                 "values": {} if outcome.images is None else measure(outcome),
                 "cost": outcome.cost,
                 "history": outcome.history,
-                "columns": list(outcome.history[0])
-                if outcome.history
-                else ["images", "round", "timestamp_ms"],
             }
             io.write_json(file, run)
         runs.append(run)
@@ -156,10 +155,8 @@ def _metrics(cell: Cell, trials: Json, runs: Mapping[str, Sequence[Json]], proto
     failed = next((name for name in (BEST, WITHOUT) if not finished[name]), None)
     values: dict[str, list[float]] = {}
     if failed is None:
-        values = {
-            metric: [run["values"][metric] for run in finished[BEST]]
-            for metric in finished[BEST][0]["values"]
-        }
+        names = finished[BEST][0]["values"]
+        values = {metric: [run["values"][metric] for run in finished[BEST]] for metric in names}
         values[DEFAULT_FID] = [run["values"]["fid"] for run in finished[WITHOUT]]
     return {
         "schema": METRICS_SCHEMA,

@@ -35,19 +35,14 @@ class Hyperparameter(BaseModel):
         """Refuse what is neither a range nor choices, while the sentence can still show all of it."""
         if not isinstance(content, dict):
             return content
-        low, high = content.get("low"), content.get("high")
-        is_range = low is not None and high is not None
-        if is_range == (content.get("choices") is not None) or (low is None) != (high is None):
+        ends = [content[end] for end in ("low", "high") if content.get(end) is not None]
+        if len(ends) != (2 if content.get("choices") is None else 0):
             raise PydanticCustomError("space", "it needs either low and high, or choices")
-        if is_range and not (_is_number(low) and _is_number(high) and low < high):
+        if ends and not (all(type(end) in (int, float) for end in ends) and ends[0] < ends[1]):
             raise PydanticCustomError("space", "low and high should be numbers, low below high")
-        if is_range and content.get("log") and low <= 0:
+        if ends and content.get("log") and ends[0] <= 0:
             raise PydanticCustomError("space", "with log, low should be above 0")
         return content
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Search(BaseModel):
