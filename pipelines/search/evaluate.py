@@ -1,4 +1,4 @@
-"""Stage evaluate: the best recipe and the one without a search, trained anew → metrics.json, on test images."""
+"""Stage evaluate: the best recipe and the one without a search, trained anew → metrics.json."""
 
 import typer
 
