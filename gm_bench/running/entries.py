@@ -35,7 +35,7 @@ def with_additions(text: str, additions: Mapping[tuple[str, ...], Mapping[str, A
     for path in sorted(additions, key=lambda each: -places[each][0]):
         end, indent = places[path]
         first = _start(tree, path)
-        while end > first + 1 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
+        while end > first + 1 and _belongs_to_next(lines[end - 1], indent):
             end -= 1
         if not lines[end - 1].endswith("\n"):
             lines[end - 1] += "\n"
@@ -55,6 +55,12 @@ def with_additions(text: str, additions: Mapping[tuple[str, ...], Mapping[str, A
             f"variants in blocks, or add by hand {by_hand}"
         )
     return changed
+
+
+def _belongs_to_next(line: str, indent: int) -> bool:
+    """Whether a line at the end of a mapping is empty, or a comment that stands further out than its keys."""
+    said = line.strip()
+    return not said or (said.startswith("#") and len(line) - len(line.lstrip()) < indent)
 
 
 def _at(tree: Any, path: tuple[str, ...]) -> Any:

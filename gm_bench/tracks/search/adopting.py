@@ -51,8 +51,8 @@ def adopt(cell: Cell, name: str | None = None) -> str:
     text = with_recipe(PARAMS_FILE.read_text(encoding="utf-8"), params, cell.variant, below, adopted, best)
     io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
     return (
-        f"wrote {PARAMS_FILE}: variants.{cell.variant}.{adopted}, the best of {len(trials['trials'])} trials; "
-        f"next: a board with recipe: {adopted}"
+        f"wrote {PARAMS_FILE}: variants.{cell.variant}.{adopted}, the best of "
+        f"{len(trials['trials'])} trials; next: a board with recipe: {adopted}"
     )
 
 
@@ -78,6 +78,6 @@ def with_recipe(text: str, params: Params, variant: str, below: str, name: str, 
     changed = with_additions(text, additions)
     if parse_params(changed, {}).recipe(variant, name) != best:
         raise ConfigError(
-            f"params.yaml: the recipe {below} of {variant} is another one than what was searched: search again"
+            f"params.yaml: the recipe {below} of {variant} changed since it was searched: search again"
         )
     return changed

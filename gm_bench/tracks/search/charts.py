@@ -142,8 +142,9 @@ def against(board: Leaderboard, dataset: str, trials: Mapping[str, Trials], name
     return Chart(
         chart_name(dataset, f"against_{name}"),
         f"FID against {name}",
-        "One dot a trial, on validation images; crosses: diverged, at the worst. ρ: Spearman's rank correlation, "
-        "of choices with their order; p: of a permutation test, not corrected for how many there are.",
+        "One dot a trial, on validation images; crosses: diverged, at the worst. ρ: Spearman's rank "
+        "correlation, of choices with their order; p: of a permutation test, not corrected for how many "
+        "there are.",
         f"FID of trials against {name} on {dataset}: {'; '.join(said)}.",
         tuple(panels),
         _table(("variant", "trial", name, "fid", "rank_correlation", "p"), lines),

@@ -1,4 +1,4 @@
-"""A board of searches as people read it: the table, what was found of each variant, a page of all its trials."""
+"""A board of searches as people read it: the table, what was found, a page of all trials of each cell."""
 
 import shlex
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The track: FID on test images of the best recipe and of the one without a search, and what the trials say."""
+"""The track: what test images say of the best recipe and of the one without a search; its trials."""
 
 from gm_bench.metrics.catalogue import IMAGES, MAIN, Catalogue, Metric
 from gm_bench.results.leaderboard import Leaderboard
@@ -10,7 +10,7 @@ from gm_bench.tracks.track import Track
 
 
 def catalogue() -> Catalogue:
-    """The metrics of images, those of the best recipe, and beside its FID that of the recipe without a search."""
+    """The metrics of images, and beside FID that of the recipe without a search."""
     default = Metric(
         DEFAULT_FID,
         "FID default",
