@@ -284,6 +284,20 @@ def _write_picture(path: Path, picture: "Tensor") -> None:
 
 @app.command()
 @guarded
+def adopt(
+    cell: CellWords,
+    board: Annotated[str, typer.Option(help="of the track search")] = "search",
+    recipe: Annotated[str | None, typer.Option(help="its name; else RECIPE_searched")] = None,
+) -> None:
+    """Make the best recipe that a search found one of params.yaml, beside those there are."""
+    from gm_bench.cell import parse_cell
+    from gm_bench.tracks.search import adopting
+
+    typer.echo(adopting.adopt(parse_cell(cell, board), recipe))
+
+
+@app.command()
+@guarded
 def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] = 5000) -> None:
     """Open MLflow's pages on the results, on this machine only."""
     from gm_bench.tracking import ui as tracking_ui

@@ -61,8 +61,14 @@ MAY_IMPORT = {
         "config",
     },
 }
-# The audit measures with the functions that the main track measures with.
-EXCEPTIONS = {("gm_bench/tracks/audit/measuring.py", "gm_bench.tracks.generation.evaluation")}
+# The audit and the search draw, measure and refuse with the functions of the main track.
+EXCEPTIONS = {
+    ("gm_bench/tracks/audit/measuring.py", "gm_bench.tracks.generation.evaluation"),
+    ("gm_bench/tracks/search/training.py", "gm_bench.tracks.generation.drawing"),
+    ("gm_bench/tracks/search/evaluating.py", "gm_bench.tracks.generation.evaluation"),
+    ("gm_bench/tracks/search/stages.py", "gm_bench.tracks.generation.refusals"),
+    ("gm_bench/tracks/search/track.py", "gm_bench.tracks.generation.pages"),
+}
 DISK_CALLS = {"open", "read_text", "write_text", "read_bytes", "write_bytes", "mkdir", "unlink", "rename"}
 DISK_CALLS |= {"save", "load_file", "save_file"}
 

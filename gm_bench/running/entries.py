@@ -15,30 +15,73 @@ def with_entries(text: str, name: str, source: Mapping[str, Any], board: Mapping
     Raises:
         ConfigError: the file is not laid out so that entries can be added to it.
     """
-    before = yaml.safe_load(text)
-    entries = {"boards": {name: dict(board)}, "datasets": {name: {"source": dict(source)}}}
+    return with_additions(
+        text, {("boards",): {name: dict(board)}, ("datasets",): {name: {"source": dict(source)}}}
+    )
+
+
+def with_additions(text: str, additions: Mapping[tuple[str, ...], Mapping[str, Any]]) -> str:
+    """params.yaml with entries more at the end of some of its mappings; every other byte as it was.
+
+    Args:
+        additions: keys that lead to a mapping → entries that it does not have.
+
+    Raises:
+        ConfigError: the file is not laid out so that entries can be added to it.
+    """
     lines = text.splitlines(keepends=True)
-    places = YAML(typ="rt").load(text).lc.data
-    starts = [*sorted(place[0] for place in places.values()), len(lines)]
-    for section in sorted(entries, key=lambda each: -places[each][0]):
-        first = places[section][0]
-        end = starts[starts.index(first) + 1]
-        while end > first + 1 and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
+    tree = YAML(typ="rt").load(text)
+    places = {path: _place(tree, path, len(lines)) for path in additions}
+    for path in sorted(additions, key=lambda each: -places[each][0]):
+        end, indent = places[path]
+        first = _start(tree, path)
+        while end > first + 1 and _belongs_to_next(lines[end - 1], indent):
             end -= 1
         if not lines[end - 1].endswith("\n"):
             lines[end - 1] += "\n"
-        lines[end:end] = [f"  {line}\n" for line in _block(entries[section])]
+        lines[end:end] = [f"{' ' * indent}{line}\n" for line in _block(additions[path])]
     changed = "".join(lines)
+    expected = yaml.safe_load(text)
+    for path, entries in additions.items():
+        _at(expected, path).update(entries)
     try:
         after = yaml.safe_load(changed)
     except yaml.YAMLError:
         after = None
-    if after != {**before, **{key: {**before[key], **new} for key, new in entries.items()}}:
+    if after != expected:
+        by_hand = {".".join(path): dict(entries) for path, entries in additions.items()}
         raise ConfigError(
-            "params.yaml is laid out in a way that nothing can be added to: write boards and datasets in "
-            f"blocks, or add by hand {entries}"
+            "params.yaml is laid out in a way that nothing can be added to: write boards, datasets and "
+            f"variants in blocks, or add by hand {by_hand}"
         )
     return changed
+
+
+def _belongs_to_next(line: str, indent: int) -> bool:
+    """Whether a line at the end of a mapping is empty, or a comment that stands further out than its keys."""
+    said = line.strip()
+    return not said or (said.startswith("#") and len(line) - len(line.lstrip()) < indent)
+
+
+def _at(tree: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def _start(tree: Any, path: tuple[str, ...]) -> int:
+    """The line of the key that a path ends with."""
+    return int(_at(tree, path[:-1]).lc.data[path[-1]][0])
+
+
+def _place(tree: Any, path: tuple[str, ...], n_lines: int) -> tuple[int, int]:
+    """The line after the mapping that a path leads to, and how far its keys are indented."""
+    end, node = n_lines, tree
+    for key in path:
+        starts = sorted(place[0] for place in node.lc.data.values())
+        end = min([line for line in starts if line > node.lc.data[key][0]], default=end)
+        node = node[key]
+    return end, int(node.lc.col)
 
 
 def _block(entry: Mapping[str, Any]) -> list[str]:

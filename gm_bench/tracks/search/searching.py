@@ -1,0 +1,154 @@
+"""The stage search, from files to files: the trials of a cell, judged on validation images.
+
+The test split is not read, nor anything that was made of it: the validation images are training images that
+are held back from training.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gm_bench import io
+from gm_bench.cell import DATA, EXTRACTORS, Cell
+from gm_bench.data.dataset import read_split
+from gm_bench.data.split import hold_out
+from gm_bench.metrics.extractors.features import Extractor, extract
+from gm_bench.metrics.extractors.loading import load_extractor
+from gm_bench.metrics.frechet import Moments, fid, moments
+from gm_bench.nets.lenet import shape_of
+from gm_bench.reproducibility import derive, make_deterministic
+from gm_bench.results.schema import OK
+from gm_bench.tracks.search.draws import DEFAULT, drawn
+from gm_bench.tracks.search.space import with_values
+from gm_bench.tracks.search.training import Json, Training, depends_on, kept, key_of, train
+from gm_bench.training.recipe import Recipe
+
+TRIALS = "trials.json"
+SCHEMA = 1
+DIVERGED = "diverged"
+
+
+def search(
+    cell: Cell,
+    needs: Mapping[str, Any],
+    device: torch.device,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Json:
+    """Write trials.json of a cell: every trial with what it was and what came of it, and the best of them.
+
+    A trial that was finished before is not run again: not after the stage was killed, and not where more
+    trials are asked for than there are in trials.json.
+
+    Args:
+        needs: `recipe`, `space`, `n_trials`, `n_images`, `n_validation`, `n_samples`, `code`.
+        say: is told of each trial.
+
+    Returns:
+        What trials.json says.
+
+    Raises:
+        ValueError: a recipe does not fit the variant, or every trial diverged.
+        FileError: a file of an earlier stage is missing or damaged.
+    """
+    make_deterministic()
+    training = Training(cell, needs["n_images"], needs["n_validation"], needs["code"])
+    known, extractor, seen_by = _validation(cell, needs["n_validation"], device)
+    folder, before = cell.checkpoints / "trials", _before(cell.folder / TRIALS)
+    trials = []
+    for number in range(needs["n_trials"]):
+        values = drawn(needs["space"], needs["recipe"], cell.seed, number)
+        recipe = recipe_of(needs["space"], needs["recipe"], number, values)
+        seed = derive(cell.seed, "training of a trial", number)
+        of = depends_on(training, recipe, seed, device)
+        key = key_of(of | seen_by | {"n_samples": needs["n_samples"]})
+        file = folder / f"{number}.json"
+        trial = before.get(key) or kept(file, key)
+        if trial is None:
+            outcome = train(training, recipe, seed, needs["n_samples"], 1, folder / str(number), device)
+            value = None if outcome.images is None else _fid(extractor, outcome.images[0], known, device)
+            trial = {
+                "number": number,
+                "key": key,
+                "values": values,
+                "status": OK if value is not None else DIVERGED,
+                "divergence": outcome.divergence,
+                "fid": value,
+                "seconds": outcome.cost["seconds"],
+            }
+            io.write_json(file, trial)
+        trials.append(trial)
+        say(f"trial {number + 1} of {needs['n_trials']}: {in_words(trial)}")
+    content = {
+        "schema": SCHEMA,
+        "cell": cell.as_dict(),
+        "space": needs["space"],
+        "recipe": needs["recipe"],
+        "best": best(trials, str(cell)),
+        "trials": trials,
+    }
+    io.write_json(cell.folder / TRIALS, content)
+    shutil.rmtree(folder, ignore_errors=True)
+    return content
+
+
+def recipe_of(
+    space: Mapping[str, Any], recipe: Mapping[str, Any], number: int, values: Mapping[str, Any]
+) -> Recipe:
+    """The recipe of a trial: the one that stands without a search, with the values of the trial.
+
+    Trial 0 is that recipe itself, in which the players may have rates that no trial gives them.
+    """
+    return Recipe.model_validate(recipe if number == DEFAULT else with_values(space, recipe, values))
+
+
+def best(trials: list[Json], name: str) -> int:
+    """The number of the trial with the least FID; the first of them where several have it.
+
+    Raises:
+        ValueError: every trial diverged.
+    """
+    finished = [trial for trial in trials if trial["status"] == OK]
+    if not finished:
+        raise ValueError(
+            f"all {len(trials)} trials of {name} diverged: narrow tracks.search.space or mend its recipe"
+        )
+    return int(min(finished, key=lambda trial: trial["fid"])["number"])
+
+
+def in_words(trial: Mapping[str, Any]) -> str:
+    """What a trial was and what came of it, in a line."""
+    said = ", ".join(f"{name} {shown(value)}" for name, value in trial["values"].items())
+    end = DIVERGED if trial["fid"] is None else f"FID {trial['fid']:.4g}"
+    return f"{said}: {end}"
+
+
+def shown(value: Any) -> str:
+    """A hyper-parameter's value as people read it."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _validation(
+    cell: Cell, n_validation: int, device: torch.device
+) -> tuple[Moments, Extractor, dict[str, str]]:
+    """What the extractor sees in the validation images, the extractor, and hashes of what both come from."""
+    source = DATA / cell.dataset / "train.safetensors"
+    images, labels = read_split(DATA / cell.dataset, "train")
+    _, held_back = hold_out(labels, n_validation)
+    record, extractor = load_extractor(EXTRACTORS / cell.dataset, shape_of(images))
+    features = extract(extractor, images[held_back], device).features
+    return moments(features), extractor, {"data": io.sha256_file(source), "extractor": record["sha256"]}
+
+
+def _fid(extractor: Extractor, images: torch.Tensor, known: Moments, device: torch.device) -> float:
+    return fid(extract(extractor, images, device).features, known)
+
+
+def _before(file: Path) -> dict[str, Json]:
+    """The trials of an earlier search of the cell, by key; none where there was none, or of another form."""
+    try:
+        return {trial["key"]: trial for trial in io.read_json(file)["trials"]} if file.exists() else {}
+    except (io.FileError, KeyError, TypeError):
+        return {}

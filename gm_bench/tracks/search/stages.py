@@ -1,0 +1,94 @@
+"""What each stage of the track depends on besides data: settings of params.yaml, and its modules."""
+
+from typing import Any
+
+from gm_bench.checking import ConfigError, look_up
+from gm_bench.config import Params
+from gm_bench.tracks.needs import Needs
+from gm_bench.tracks.search.settings import Search
+from gm_bench.tracks.search.space import is_within, searched, values_of
+from gm_bench.tracks.settings import settings
+
+SETTINGS = Search
+PLACE = "tracks.search"
+
+
+def check(params: Params, board: str) -> None:
+    """Refuse datasets and variants of a board that params.yaml does not have, and what cannot be searched.
+
+    Raises:
+        ConfigError: the first of them.
+    """
+    grid, said = params.board(board), settings(params, "search", SETTINGS)
+    for key in ("recipe", "n_images"):
+        if getattr(grid, key) is None:
+            raise ConfigError(f"params.yaml: key 'boards.{board}.{key}' is missing: a search needs it")
+    for dataset in grid.datasets:
+        params.entry(dataset)
+    for variant in grid.variants:
+        look_up(params.variants, variant, "variants")
+        _check_variant(params, board, variant, said)
+
+
+def refuse(params: Params, board: str) -> None:
+    """Refuse, once the datasets are fetched, what does not fit them: all of it in one sentence.
+
+    Raises:
+        RefusalError: protocol, recipes or variants do not fit the splits.
+    """
+    from gm_bench.tracks.generation import refusals  # late: it imports torch
+
+    refusals.refuse(params, board)
+
+
+def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str, Needs]:
+    """The stages of the cells of one variant on one dataset, the same for every seed."""
+    said, entry = settings(params, "search", SETTINGS), params.dataset(dataset)
+    plan = params.plan(board, dataset)
+    recipe = params.recipe(variant, plan.recipe, plan.layers)
+    protocol = entry.protocol.model_dump(mode="json")
+    extractor = f"gm_bench.metrics.extractors.{entry.protocol.extractor}"
+    model = [f"gm_bench.variants.{variant}", f"gm_bench.nets.{recipe.network.name}"]
+    dumped = recipe.model_dump(mode="json")
+    alike = {"n_images": plan.n_images, "n_validation": entry.n_validation}
+    return {
+        "search": Needs(
+            {
+                "recipe": dumped,
+                "space": searched(_space(said), dumped, variant),
+                "n_trials": said.n_trials,
+                "n_samples": entry.protocol.n_samples,
+                **alike,
+            },
+            ["gm_bench.tracks.search.searching", *model, extractor],
+        ),
+        "evaluate": Needs(
+            {"protocol": protocol, "n_repeats": said.n_repeats, **alike},
+            ["gm_bench.tracks.search.evaluating", *model, extractor],
+        ),
+    }
+
+
+def _check_variant(params: Params, board: str, variant: str, said: Search) -> None:
+    recipe = params.recipe(variant, str(params.board(board).recipe)).model_dump(mode="json")
+    space = searched(_space(said), recipe, variant)
+    if not space:
+        raise ConfigError(
+            f"params.yaml: boards.{board}.variants has {variant}, whose recipe has none of the keys of "
+            f"{PLACE}.space: there is nothing to search"
+        )
+    if recipe["checkpoint"] != "last":
+        raise ConfigError(
+            f"params.yaml: boards.{board}.variants has {variant}, whose recipe asks for checkpoint "
+            f"{recipe['checkpoint']}: a search judges the last model, set last"
+        )
+    for name, value in values_of(space, recipe).items():
+        if not is_within(space[name], value):
+            raise ConfigError(
+                f"params.yaml: {PLACE}.space.{name} does not hold {value!r}, which the recipe of {variant} "
+                "has, and so trial 0: widen it, or name the variants that it is for"
+            )
+
+
+def _space(said: Search) -> dict[str, Any]:
+    return {name: each.model_dump(mode="json") for name, each in said.space.items()}

@@ -1,0 +1,1 @@
+"""Equal-budget search of recipes."""

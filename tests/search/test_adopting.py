@@ -1,0 +1,146 @@
+"""The best recipe of a search as a recipe of params.yaml, and settings that are refused."""
+
+import copy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from refused import refused
+
+from gm_bench import io
+from gm_bench.cell import Cell
+from gm_bench.config import ConfigError, Params, load_params
+from gm_bench.running.entries import with_additions
+from gm_bench.tracks.search.adopting import adopt
+from gm_bench.tracks.search.searching import recipe_of
+from gm_bench.tracks.search.stages import of_cell
+from gm_bench.tracks.settings import check_board
+
+RAW = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+VALUES = {
+    "wgan": {"lr": 0.004, "critic_updates": 1, "critic_norm": "none", "clip": 0.25},
+    "ns_gan": {"lr": 0.001, "beta1": 0.125, "critic_updates": 1, "critic_norm": "batch"},
+}
+
+
+@pytest.fixture
+def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Two cells whose second trial was best."""
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    params = load_params()
+    for variant, values in VALUES.items():
+        needs = of_cell(params, "search", "digits", variant)["search"].settings
+        trials = [{"number": 0, "values": {}}, {"number": 1, "values": values}]
+        content = {"space": needs["space"], "recipe": needs["recipe"], "best": 1, "trials": trials}
+        io.write_json(Cell("search", "digits", variant, 0).folder / "trials.json", content)
+    return params
+
+
+def test_the_best_recipe_is_one_beside_the_others(searched: Params) -> None:
+    before = Path("params.yaml").read_text(encoding="utf-8").splitlines()
+    for variant in VALUES:
+        said = adopt(Cell("search", "digits", variant, 0))
+        assert said.startswith(f"wrote params.yaml: variants.{variant}.tiny_searched, the best of 2 trials")
+    params, after = load_params(), Path("params.yaml").read_text(encoding="utf-8").splitlines()
+    added = [line for line in after if line not in before]
+    assert added == [
+        "  tiny_searched: {like: tiny}",
+        "    tiny_searched:",
+        "      optimisers: {critic: {lr: 0.001, betas: [0.125, 0.999]},"
+        " generator: {lr: 0.001, betas: [0.125, 0.999]}}",
+        "    tiny_searched:",
+        "      updates: {critic: 1}",
+        "      optimisers: {critic: {lr: 0.004}, generator: {lr: 0.004}}",
+        "      network: {critic_norm: none}",
+        "      model: {clip: 0.25}",
+    ]  # fmt: skip
+    assert [line for line in after if line not in added] == before, "every other line as it was"
+    for variant, values in VALUES.items():
+        needs = of_cell(searched, "search", "digits", variant)["search"].settings
+        assert params.recipe(variant, "tiny_searched") == recipe_of(
+            needs["space"], needs["recipe"], 1, values
+        )
+        for recipe in ("tiny", "grey", "colour"):
+            assert params.recipe(variant, recipe) == searched.recipe(variant, recipe)
+    assert params.recipe("vae", "tiny_searched") == params.recipe("vae", "tiny")
+
+
+def test_what_cannot_be_adopted_is_one_sentence(searched: Params) -> None:
+    cell = Cell("search", "digits", "wgan", 0)
+    with pytest.raises(ConfigError, match=r"^params.yaml: variants.wgan has a recipe grey already: give"):
+        adopt(cell, "grey")
+    with pytest.raises(ConfigError, match=r"^params.yaml: bases.scaled is not like tiny: give --recipe"):
+        adopt(cell, "scaled")
+    with pytest.raises(ConfigError, match=r"^the board digits is no search"):
+        adopt(Cell("digits", "digits", "wgan", 0))
+    with pytest.raises(OSError, match=r"runs/search/digits/vae/0/trials.json not found"):
+        adopt(Cell("search", "digits", "vae", 0))
+    file = cell.folder / "trials.json"
+    io.write_json(file, io.read_json(file) | {"best": 0})
+    with pytest.raises(ConfigError, match=r"^no trial of digits/wgan/0 was better than the recipe there is"):
+        adopt(cell)
+    trials = io.read_json(Cell("search", "digits", "ns_gan", 0).folder / "trials.json")
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    assert len(trials["trials"]) == 2
+    assert "tiny_searched" not in text
+
+
+def test_entries_go_to_the_end_of_their_own_mapping() -> None:
+    text = "a:\n  b:\n    c: 1\n    # of c\n\n  # of d\n  d: {e: 2}\nf:\n  g: 3"
+    assert with_additions(text, {("a", "b"): {"x": {"y": 1}}, ("f",): {"z": {"k": [1]}}}) == (
+        "a:\n  b:\n    c: 1\n    # of c\n    x: {y: 1}\n\n  # of d\n  d: {e: 2}\nf:\n  g: 3\n  z: {k: [1]}\n"
+    )
+    with pytest.raises(ConfigError, match="laid out in a way"):
+        with_additions(text, {("a", "d"): {"x": {"y": 1}}})
+
+
+def edit(**changes: Any) -> Any:
+    return lambda params: params["tracks"]["search"]["space"]["lr"].update(changes)
+
+
+WRONG = {
+    "no budget": (
+        lambda p: p["boards"]["search"].pop("n_images"),
+        "key 'boards.search.n_images' is missing: a search needs it",
+    ),
+    "one trial": (
+        lambda p: p["tracks"]["search"].update(n_trials=1),
+        "'tracks.search.n_trials' is 1: input should be greater than or equal to 2",
+    ),
+    "a range without an end": (
+        lambda p: p["tracks"]["search"]["space"].update(lr={"key": "optimisers.*.lr", "low": 1.0}),
+        "'tracks.search.space.lr' is {'key': 'optimisers.*.lr', 'low': 1.0}: it needs either low and high",
+    ),
+    "both kinds": (edit(choices=[1]), "'tracks.search.space.lr' is"),
+    "ends in the wrong order": (edit(low=1.0), "'tracks.search.space.lr' is"),
+    "no logarithm": (edit(low=0.0), "'tracks.search.space.lr' is"),
+    "an unknown key": (edit(step=1), "unknown key 'tracks.search.space.lr.step'; allowed here: key, low"),
+    "nothing to search": (
+        lambda p: p["boards"]["search"].update(variants=["kde"]),
+        "boards.search.variants has kde, whose recipe has none of the keys of tracks.search.space",
+    ),
+    "a recipe outside": (
+        edit(low=5.0e-4),
+        "tracks.search.space.lr does not hold 0.0002, which the recipe of gan has, and so trial 0: widen it",
+    ),
+    "the best snapshot": (
+        lambda p: p["variants"]["gan"].update(tiny={"checkpoint": "best"}),
+        "boards.search.variants has gan, whose recipe asks for checkpoint best: a search judges the last",
+    ),
+    "a variant that is none": (
+        lambda p: p["boards"]["search"].update(variants=["vqgan"]),
+        "variants has no entry 'vqgan'; known: kde, pca",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_searched_is_one_sentence(case: str) -> None:
+    change, sentence = WRONG[case]
+    raw = copy.deepcopy(RAW)
+    change(raw)
+    with refused(sentence):
+        check_board(Params.model_validate(raw), "search")
