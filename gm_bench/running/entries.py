@@ -35,6 +35,9 @@ def with_additions(text: str, additions: Mapping[tuple[str, ...], Mapping[str, A
     for path in sorted(additions, key=lambda each: -places[each][0]):
         end, indent = places[path]
         first = _start(tree, path)
+        if _at(tree, path).fa.flow_style():
+            lines[first] = _with_flow(lines[first], additions[path])
+            continue
         while end > first + 1 and _belongs_to_next(lines[end - 1], indent):
             end -= 1
         if not lines[end - 1].endswith("\n"):
@@ -55,6 +58,12 @@ def with_additions(text: str, additions: Mapping[tuple[str, ...], Mapping[str, A
             f"variants in blocks, or add by hand {by_hand}"
         )
     return changed
+
+
+def _with_flow(line: str, entries: Mapping[str, Any]) -> str:
+    """A line that ends with a mapping in braces, with entries more in it."""
+    head, brace, tail = line.rpartition("}")
+    return f"{head}, {_flow(dict(entries))[1:-1]}{brace}{tail}"
 
 
 def _belongs_to_next(line: str, indent: int) -> bool:

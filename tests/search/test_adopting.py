@@ -48,16 +48,19 @@ def test_the_best_recipe_is_one_beside_the_others(searched: Params) -> None:
     added = [line for line in after if line not in before]
     assert added == [
         "  tiny_searched: {like: tiny}",
-        "    tiny_searched:",
-        "      optimisers: {critic: {lr: 0.001, betas: [0.125, 0.999]},"
-        " generator: {lr: 0.001, betas: [0.125, 0.999]}}",
+        "  ns_gan: {kind: adversarial, grey: {optimiser: {lr: 5.0e-5, betas: [0.0, 0.999]}}, tiny_searched: "
+        "{optimisers: {critic: {lr: 0.001, betas: [0.125, 0.999]}, generator: {lr: 0.001, "
+        "betas: [0.125, 0.999]}}}}",
         "    tiny_searched:",
         "      updates: {critic: 1}",
         "      optimisers: {critic: {lr: 0.004}, generator: {lr: 0.004}}",
         "      network: {critic_norm: none}",
         "      model: {clip: 0.25}",
     ]  # fmt: skip
-    assert [line for line in after if line not in added] == before, "every other line as it was"
+    gone = [line for line in before if line not in after]
+    assert [line.split(":")[0] for line in gone] == ["  ns_gan"], "which has its recipes in braces"
+    kept = [line for line in before if line not in gone]
+    assert [line for line in after if line not in added] == kept, "every other line as it was"
     for variant, values in VALUES.items():
         needs = of_cell(searched, "search", "digits", variant)["search"].settings
         assert params.recipe(variant, "tiny_searched") == recipe_of(
@@ -93,8 +96,10 @@ def test_entries_go_to_the_end_of_their_own_mapping() -> None:
     assert with_additions(text, {("a", "b"): {"x": {"y": 1}}, ("f",): {"z": {"k": [1]}}}) == (
         "a:\n  b:\n    c: 1\n    # of c\n    x: {y: 1}\n\n  # of d\n  d: {e: 2}\nf:\n  g: 3\n  z: {k: [1]}\n"
     )
+    braces = with_additions(text, {("a", "d"): {"x": {"y": 1}}})
+    assert braces == text.replace("{e: 2}", "{e: 2, x: {y: 1}}")
     with pytest.raises(ConfigError, match="laid out in a way"):
-        with_additions(text, {("a", "d"): {"x": {"y": 1}}})
+        with_additions(text.replace("{e: 2}", "{e:\n    2\n  }"), {("a", "d"): {"x": {"y": 1}}})
 
 
 def edit(**changes: Any) -> Any:

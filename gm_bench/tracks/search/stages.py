@@ -84,8 +84,10 @@ def _check_variant(params: Params, board: str, variant: str, said: Search) -> No
         )
     for name, value in values_of(space, recipe).items():
         if not is_within(space[name], value):
+            choices = space[name]["choices"]
+            what = f"{name}.choices {choices}" if choices else name
             raise ConfigError(
-                f"params.yaml: {PLACE}.space.{name} does not hold {value!r}, which the recipe of {variant} "
+                f"params.yaml: {PLACE}.space.{what} does not hold {value!r}, which the recipe of {variant} "
                 "has, and so trial 0: widen it, or name the variants that it is for"
             )
 
