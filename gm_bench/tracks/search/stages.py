@@ -36,9 +36,9 @@ def refuse(params: Params, board: str) -> None:
     Raises:
         RefusalError: protocol, recipes or variants do not fit the splits.
     """
-    from gm_bench.tracks.generation import refusals  # late: it imports torch
+    from gm_bench.tracks.generation.refusals import refuse as refuse_images  # late: it imports torch
 
-    refusals.refuse(params, board)
+    refuse_images(params, board)
 
 
 def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str, Needs]:

@@ -2,7 +2,7 @@
 
 from gm_bench.metrics.catalogue import IMAGES, MAIN, Catalogue, Metric
 from gm_bench.results.leaderboard import Leaderboard
-from gm_bench.tracks.generation import pages as of_images
+from gm_bench.tracks.generation.pages import protocol_in_words, summary
 from gm_bench.tracks.search import pages
 from gm_bench.tracks.search.charts import charts
 from gm_bench.tracks.search.evaluating import DEFAULT_FID
@@ -28,7 +28,7 @@ def catalogue() -> Catalogue:
 
 def _protocol(board: Leaderboard, dataset: str) -> list[str]:
     """That of images after what is the search's own."""
-    return [*pages.search_in_words(board, dataset), *of_images.protocol_in_words(board, dataset)]
+    return [*pages.search_in_words(board, dataset), *protocol_in_words(board, dataset)]
 
 
 TRACK = Track(
@@ -36,7 +36,7 @@ TRACK = Track(
     catalogue=catalogue(),
     protocol_in_words=_protocol,
     charts=charts,
-    summary=of_images.summary,
+    summary=summary,
     notes=pages.notes,
     row_facts=pages.row_facts,
     row_details=("summary",),
