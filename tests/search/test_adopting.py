@@ -15,8 +15,9 @@ from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.running.entries import with_additions
 from gm_bench.tracks.search.adopting import adopt
 from gm_bench.tracks.search.searching import recipe_of
+from gm_bench.tracks.search.settings import Search
 from gm_bench.tracks.search.stages import of_cell
-from gm_bench.tracks.settings import check_board
+from gm_bench.tracks.settings import check_board, check_boards, refuse_board, settings
 
 RAW = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
 VALUES = {
@@ -148,4 +149,20 @@ def test_what_cannot_be_searched_is_one_sentence(case: str) -> None:
     raw = copy.deepcopy(RAW)
     change(raw)
     with refused(sentence):
-        check_board(Params.model_validate(raw), "search")
+        params = Params.model_validate(raw)
+        check_board(params, "search")
+        refuse_board(params, "search")
+
+
+def test_a_recipe_outside_of_the_space_is_refused_for_a_search_alone() -> None:
+    raw = copy.deepcopy(RAW)
+    raw["variants"]["wgan"]["tiny"]["optimiser"]["lr"] = 1.0e30
+    check_boards(Params.model_validate(raw), "digits")
+
+
+def test_a_number_without_a_point_is_one() -> None:
+    """YAML reads 1e-5 as a text."""
+    raw = copy.deepcopy(RAW)
+    raw["tracks"]["search"]["space"]["lr"]["low"] = "1e-5"
+    params = Params.model_validate(raw)
+    assert settings(params, "search", Search).space["lr"].low == 1e-5

@@ -1,5 +1,6 @@
 """What params.yaml says of searches, under `tracks.search`."""
 
+import math
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -35,14 +36,24 @@ class Hyperparameter(BaseModel):
         """Refuse what is neither a range nor choices, while the sentence can still show all of it."""
         if not isinstance(content, dict):
             return content
-        ends = [content[end] for end in ("low", "high") if content.get(end) is not None]
+        ends = [_number(content[end]) for end in ("low", "high") if content.get(end) is not None]
         if len(ends) != (2 if content.get("choices") is None else 0):
             raise PydanticCustomError("space", "it needs either low and high, or choices")
-        if ends and not (all(type(end) in (int, float) for end in ends) and ends[0] < ends[1]):
+        if ends and not ends[0] < ends[1]:  # nan where it is none
             raise PydanticCustomError("space", "low and high should be numbers, low below high")
         if ends and content.get("log") and ends[0] <= 0:
             raise PydanticCustomError("space", "with log, low should be above 0")
+        if len({isinstance(choice, str) for choice in content.get("choices") or ()}) > 1:
+            raise PydanticCustomError("space", "choices should be all numbers or all words")
         return content
+
+
+def _number(value: Any) -> float:
+    """What YAML reads as a text too, where a number has an exponent and no point: 1e-5."""
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 class Search(BaseModel):

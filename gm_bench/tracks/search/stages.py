@@ -27,15 +27,25 @@ def check(params: Params, board: str) -> None:
         params.entry(dataset)
     for variant in grid.variants:
         look_up(params.variants, variant, "variants")
-        _check_variant(params, board, variant, said)
+        recipe = params.recipe(variant, str(grid.recipe)).model_dump(mode="json")
+        if not searched(_space(said), recipe, variant):
+            raise ConfigError(
+                f"params.yaml: boards.{board}.variants has {variant}, whose recipe has none of the keys of "
+                f"{PLACE}.space: there is nothing to search"
+            )
 
 
 def refuse(params: Params, board: str) -> None:
-    """Refuse, once the datasets are fetched, what does not fit them: all of it in one sentence.
+    """Refuse recipes that cannot be trial 0 and, once the datasets are fetched, what does not fit them.
+
+    A recipe may leave the space for the sake of another board, which must not be refused for that.
 
     Raises:
-        RefusalError: protocol, recipes or variants do not fit the splits.
+        ConfigError: a recipe that is outside of the space, or asks for the best snapshot.
+        RefusalError: protocol, recipes or variants do not fit the splits: all of it in one sentence.
     """
+    for variant in params.board(board).variants:
+        _check_variant(params, board, variant, settings(params, "search", SETTINGS))
     from gm_bench.tracks.generation.refusals import refuse as refuse_images  # late: it imports torch
 
     refuse_images(params, board)
@@ -72,11 +82,6 @@ def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str,
 def _check_variant(params: Params, board: str, variant: str, said: Search) -> None:
     recipe = params.recipe(variant, str(params.board(board).recipe)).model_dump(mode="json")
     space = searched(_space(said), recipe, variant)
-    if not space:
-        raise ConfigError(
-            f"params.yaml: boards.{board}.variants has {variant}, whose recipe has none of the keys of "
-            f"{PLACE}.space: there is nothing to search"
-        )
     if recipe["checkpoint"] != "last":
         raise ConfigError(
             f"params.yaml: boards.{board}.variants has {variant}, whose recipe asks for checkpoint "
