@@ -205,7 +205,9 @@ def test_the_error_of_a_mean_and_of_an_encoder_by_hand() -> None:
 def test_what_lies_on_training_images_is_called_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A generator that draws the 20 images of the smallest set again and again."""
     monkeypatch.setattr(little_data, "draw", lambda model, n, seed, purpose: IMAGES[torch.arange(n) % 20])
-    outcome = little_data.experiment(0, little_data.Budget("digits", "mlp", 8, 20, 40, 1, 8, 1e-3))
+    own = {"dataset": "digits", "n_few": 20, "n_more": 40}
+    budget = little_data.Budget(network="mlp", width=8, n_rounds=1, batch_size=8, lr=1e-3, **own)
+    outcome = little_data.experiment(0, budget)
     assert outcome.values["little_data_distance"] == 0
     assert outcome.curves["share of near duplicates"][0] == (20.0, 1.0)
     assert outcome.curves["samples"][0][1] == pytest.approx(

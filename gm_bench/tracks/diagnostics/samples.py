@@ -1,7 +1,7 @@
 """Variants trained for a claim, and their samples beside held-out images, measured as on the boards."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ from gm_bench.training import sampling
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Sampler, Variant
 
+Kind = TypeVar("Kind", bound=Variant)
+Gan = TypeVar("Gan", bound=Adversarial)
 CPU = torch.device("cpu")
 Z_DIM = 64  # of a GAN's code, as on the board of digits
 BETAS = (0.5, 0.999)  # of Adam for GANs, as there
@@ -79,27 +81,9 @@ def gauge(loader: str, data: Dataset) -> Gauge:
     return Gauge(extractor, held_out, moments(held_out))
 
 
-def trained(
-    model: Variant,
-    images: Tensor,
-    *,
-    seed: int,
-    purpose: str,
-    n_rounds: int,
-    batch_size: int,
-    lr: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-) -> Variant:
-    """The same model, trained in place by `Trainer` and ready to be sampled from."""
-    trainer = Trainer(model, images, seed=seed, purpose=purpose, batch_size=batch_size, lr=lr, betas=betas)
-    trainer.rounds(n_rounds)
-    model.finish({"images": images})
-    return model.eval()
-
-
 @dataclass(frozen=True)
 class Rounds:
-    """How a GAN is trained: rounds of one critic and one generator update each, by Adam at one rate.
+    """How a variant is trained: rounds of one update of each player, by Adam at one rate.
 
     Args:
         network: a module of gm_bench.nets; `width` is that of its layers.
@@ -112,15 +96,49 @@ class Rounds:
     lr: float
 
 
+def trainer_of(
+    model: Variant,
+    images: Tensor,
+    rounds: Rounds,
+    seed: int,
+    purpose: str,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> Trainer:
+    """What trains a model as `rounds` says."""
+    return Trainer(
+        model,
+        images,
+        seed=seed,
+        purpose=purpose,
+        batch_size=rounds.batch_size,
+        lr=rounds.lr,
+        betas=betas,
+    )
+
+
+def trained(
+    model: Kind,
+    images: Tensor,
+    rounds: Rounds,
+    seed: int,
+    purpose: str,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> Kind:
+    """The same model, trained in place and ready to be sampled from."""
+    trainer_of(model, images, rounds, seed, purpose, betas).rounds(rounds.n_rounds)
+    model.finish({"images": images})
+    return model.eval()
+
+
 def new_gan(
-    kind: type[Adversarial],
+    kind: type[Gan],
     images: Tensor,
     rounds: Rounds,
     norm: Norm,
     seed: int,
     purpose: str,
     **options: Any,
-) -> Adversarial:
+) -> Gan:
     """An untrained GAN, its weights drawn from (seed, purpose).
 
     Args:
@@ -132,19 +150,9 @@ def new_gan(
     return kind(network, z_dim=Z_DIM, prior="normal", **options)
 
 
-def trained_gan(model: Adversarial, images: Tensor, rounds: Rounds, seed: int, purpose: str) -> Adversarial:
+def trained_gan(model: Gan, images: Tensor, rounds: Rounds, seed: int, purpose: str) -> Gan:
     """The same GAN, trained in place."""
-    trained(
-        model,
-        images,
-        seed=seed,
-        purpose=purpose,
-        n_rounds=rounds.n_rounds,
-        batch_size=rounds.batch_size,
-        lr=rounds.lr,
-        betas=BETAS,
-    )
-    return model
+    return trained(model, images, rounds, seed, purpose, BETAS)
 
 
 def draw(model: Sampler, n: int, seed: int, purpose: str) -> Tensor:

@@ -21,7 +21,7 @@ and 0.956).
 """
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,16 +47,11 @@ TRAINED, UNTRAINED, PIXELS = "critic", "untrained critic", "pixels"
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(Rounds):
     """`hidden` are units of the BiGAN's critic, `z_dim` the dimensions of the VAE's code."""
 
     dataset: str
-    network: str
-    width: int
-    n_rounds: int
     n_updates: int
-    batch_size: int
-    lr: float
     hidden: int
     z_dim: int
 
@@ -116,16 +111,14 @@ def experiment(seed: int, budget: Budget) -> Outcome:
     """A GAN before and after training, a BiGAN and a VAE; a probe on each, by the number of labels."""
     data = splits(budget.dataset)
     images = data.train_images
-    rounds = Rounds(budget.network, budget.width, budget.n_rounds, budget.batch_size, budget.lr)
     parts = [from_uint8(part) for part in (images, data.test_images)]
-    gan = new_gan(NSGAN, images, rounds, "batch", seed, "critic_features")
+    gan = new_gan(NSGAN, images, budget, "batch", seed, "critic_features")
     seen = {PIXELS: [x.flatten(1) for x in parts]}
-    seen[UNTRAINED] = [critic_features(_calm(gan), x) for x in parts]
-    trained_gan(gan, images, rounds, seed, "critic_features")
+    seen[UNTRAINED] = [critic_features(gan.eval(), x) for x in parts]
+    trained_gan(gan, images, budget, seed, "critic_features")
     seen[TRAINED] = [critic_features(gan, x) for x in parts]
-    bigan = new_gan(BiGAN, images, rounds, "batch", seed, "critic_features/bigan", hidden=budget.hidden)
-    trained_gan(bigan, images, rounds, seed, "critic_features/bigan")
-    assert isinstance(bigan, BiGAN)
+    bigan = new_gan(BiGAN, images, budget, "batch", seed, "critic_features/bigan", hidden=budget.hidden)
+    trained_gan(bigan, images, budget, seed, "critic_features/bigan")
     vae = _vae(seed, images, budget)
     with torch.no_grad():
         seen["BiGAN's codes"] = [bigan.encode(x) for x in parts]
@@ -144,24 +137,11 @@ def experiment(seed: int, budget: Budget) -> Outcome:
     )
 
 
-def _calm(model: Adversarial) -> Adversarial:
-    model.eval()
-    return model
-
-
 def _vae(seed: int, images: Tensor, budget: Budget) -> VAE:
     torch.manual_seed(derive(seed, "critic_features/vae"))
     model = VAE(network_for(images, budget.network, budget.width), z_dim=budget.z_dim, sigma=SIGMA)
-    trained(
-        model,
-        images,
-        seed=seed,
-        purpose="critic_features/vae",
-        n_rounds=budget.n_updates,
-        batch_size=budget.batch_size,
-        lr=VAE_LR,
-    )
-    return model
+    rounds = replace(budget, n_rounds=budget.n_updates, lr=VAE_LR)
+    return trained(model, images, rounds, seed, "critic_features/vae")
 
 
 def _by_labels(

@@ -38,15 +38,10 @@ FOUND = 0.01  # of what the mean image leaves
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(Rounds):
     """`n_images` are looked for, with `search_lr` and `n_steps`; `hidden` are units of the BiGAN's critic."""
 
     dataset: str
-    network: str
-    width: int
-    n_rounds: int
-    batch_size: int
-    lr: float
     hidden: int
     n_images: int
     search_lr: float
@@ -76,13 +71,11 @@ def encoded(model: BiGAN, x: Tensor) -> Tensor:
 def experiment(seed: int, budget: Budget) -> Outcome:
     """A GAN and a BiGAN: searches for images of their own and for held-out ones, and the encoder."""
     data = splits(budget.dataset)
-    rounds = Rounds(budget.network, budget.width, budget.n_rounds, budget.batch_size, budget.lr)
     images, real = data.train_images, from_uint8(data.test_images[: budget.n_images])
-    gan = new_gan(NSGAN, images, rounds, "batch", seed, "inversion")
-    trained_gan(gan, images, rounds, seed, "inversion")
-    bigan = new_gan(BiGAN, images, rounds, "batch", seed, "inversion/bigan", hidden=budget.hidden)
-    trained_gan(bigan, images, rounds, seed, "inversion/bigan")
-    assert isinstance(bigan, BiGAN)
+    gan = new_gan(NSGAN, images, budget, "batch", seed, "inversion")
+    trained_gan(gan, images, budget, seed, "inversion")
+    bigan = new_gan(BiGAN, images, budget, "batch", seed, "inversion/bigan", hidden=budget.hidden)
+    trained_gan(bigan, images, budget, seed, "inversion/bigan")
     own, bigans_own = (_drawn(model, seed, budget.n_images) for model in (gan, bigan))
 
     steps = [0, *(budget.n_steps // part for part in (30, 10, 3, 1))]

@@ -33,7 +33,7 @@ from gm_bench.data.scale import from_uint8, to_uint8
 from gm_bench.reproducibility import derive
 from gm_bench.tracks.diagnostics.claim import Claim, Curve, Outcome, Panel, at_least, at_most
 from gm_bench.tracks.diagnostics.images import network_for, splits
-from gm_bench.tracks.diagnostics.samples import draw, gauge, trained
+from gm_bench.tracks.diagnostics.samples import Rounds, draw, gauge, trained
 from gm_bench.variants.autoencoder import Autoencoder
 from gm_bench.variants.vae import VAE
 
@@ -113,16 +113,9 @@ def models(seed: int, images: Tensor, budget: Budget) -> tuple[Autoencoder, VAE]
     plain = Autoencoder(network, z_dim=budget.z_dim)
     torch.manual_seed(derive(seed, "latent_gaps/weights"))
     variational = VAE(network, z_dim=budget.z_dim, sigma=SIGMA)
+    rounds = Rounds(budget.network, budget.width, budget.n_updates, budget.batch_size, budget.lr)
     for model in (plain, variational):
-        trained(
-            model,
-            images,
-            seed=seed,
-            purpose="latent_gaps",
-            n_rounds=budget.n_updates,
-            batch_size=budget.batch_size,
-            lr=budget.lr,
-        )
+        trained(model, images, rounds, seed, "latent_gaps")
     return plain, variational
 
 

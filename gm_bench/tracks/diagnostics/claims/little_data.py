@@ -30,29 +30,23 @@ QUANTILE = 0.01  # of held-out images: what lies nearer is a near duplicate, as 
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(Rounds):
     """`n_few` and `n_more` images are trained on, besides all there are."""
 
     dataset: str
-    network: str
-    width: int
     n_few: int
     n_more: int
-    n_rounds: int
-    batch_size: int
-    lr: float
 
 
 def experiment(seed: int, budget: Budget) -> Outcome:
     """The same GAN on three numbers of training images."""
     data = splits(budget.dataset)
     known = gauge(budget.dataset, data)
-    rounds = Rounds(budget.network, budget.width, budget.n_rounds, budget.batch_size, budget.lr)
     fids, ratios, duplicates, perfect = [], [], [], []
     for n in (budget.n_few, budget.n_more, len(data.train_images)):
         images = data.train_images[:n]
-        model = new_gan(NSGAN, images, rounds, "batch", seed, "little_data")
-        trained_gan(model, images, rounds, seed, "little_data")
+        model = new_gan(NSGAN, images, budget, "batch", seed, "little_data")
+        trained_gan(model, images, budget, seed, "little_data")
         samples = draw(model, len(data.test_images), seed, "little_data")
         seen, of_training = known.features(samples), known.features(images)
         copied = memorisation(

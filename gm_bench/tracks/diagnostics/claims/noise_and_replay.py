@@ -17,8 +17,8 @@ about speed. MNIST on the board claims_long is the longer run.
 from dataclasses import dataclass
 
 from gm_bench.tracks.diagnostics.claim import Claim, Curve, Outcome, Panel, at_most
-from gm_bench.tracks.diagnostics.images import Trainer, splits
-from gm_bench.tracks.diagnostics.samples import BETAS, Rounds, draw, gauge, new_gan
+from gm_bench.tracks.diagnostics.images import splits
+from gm_bench.tracks.diagnostics.samples import BETAS, Rounds, draw, gauge, new_gan, trainer_of
 from gm_bench.variants.gan_noisy_labels import GANNoisyLabels
 from gm_bench.variants.gan_replay import GANReplay
 from gm_bench.variants.ns_gan import NSGAN
@@ -28,15 +28,10 @@ PLAIN, NOISY, REPLAY = "neither", "noisy labels", "buffer of past fakes"
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(Rounds):
     """`real_label`, `flip` and `capacity` are the options of the two variants."""
 
     dataset: str
-    network: str
-    width: int
-    n_rounds: int
-    batch_size: int
-    lr: float
     real_label: float
     flip: float
     capacity: int
@@ -47,28 +42,19 @@ def experiment(seed: int, budget: Budget) -> Outcome:
     data = splits(budget.dataset)
     known = gauge(budget.dataset, data)
     images, n = data.train_images, len(data.test_images)
-    rounds = Rounds(budget.network, budget.width, budget.n_rounds, budget.batch_size, budget.lr)
     curves: dict[str, Curve] = {}
     for name, kind, options in (
         (PLAIN, NSGAN, {}),
         (NOISY, GANNoisyLabels, {"real_label": budget.real_label, "flip": budget.flip}),
         (REPLAY, GANReplay, {"capacity": budget.capacity}),
     ):
-        model = new_gan(kind, images, rounds, "batch", seed, "noise_and_replay", **options)
-        trainer = Trainer(
-            model,
-            images,
-            seed=seed,
-            purpose="noise_and_replay",
-            batch_size=rounds.batch_size,
-            lr=rounds.lr,
-            betas=BETAS,
-        )
+        model = new_gan(kind, images, budget, "batch", seed, "noise_and_replay", **options)
+        trainer = trainer_of(model, images, budget, seed, "noise_and_replay", BETAS)
         curves[name] = []
         for look in range(1, N_LOOKS + 1):
-            trainer.rounds(rounds.n_rounds // N_LOOKS)
+            trainer.rounds(budget.n_rounds // N_LOOKS)
             samples = draw(model.eval(), n, seed, "noise_and_replay")
-            curves[name].append((float(look * (rounds.n_rounds // N_LOOKS)), known.fid(samples)))
+            curves[name].append((float(look * (budget.n_rounds // N_LOOKS)), known.fid(samples)))
     final = {name: curve[-1][1] for name, curve in curves.items()}
     return Outcome(
         {

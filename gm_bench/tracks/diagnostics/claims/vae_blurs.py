@@ -20,7 +20,7 @@ numbers hold less than 64 pixels and images that share a code are averaged witho
 samples have 0.82 and 0.86 after 1,200 rounds, where the board's, after 6,250, have 0.90.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -69,24 +69,28 @@ def experiment(seed: int, budget: Budget) -> Outcome:
     images, n = data.train_images, len(data.test_images)
     real = laplacian_variance(data.test_images)
     network = network_for(images, budget.network, budget.width)
+    rounds = Rounds(budget.network, budget.width, budget.n_updates, budget.batch_size, budget.lr)
     soft, vaes = {}, {}
     for sigma in SIGMAS:
         torch.manual_seed(derive(seed, "vae_blurs/weights"))
-        vaes[sigma] = _trained(VAE(network, z_dim=budget.z_dim, sigma=sigma), images, seed, budget)
+        vae = VAE(network, z_dim=budget.z_dim, sigma=sigma)
+        vaes[sigma] = trained(vae, images, rounds, seed, "vae_blurs")
         soft[sigma] = laplacian_variance(draw(vaes[sigma], n, seed, "vae_blurs")) / real
     torch.manual_seed(derive(seed, "vae_blurs/weights"))
-    plain = _trained(Autoencoder(network, z_dim=budget.z_dim), images, seed, budget)
-    rounds = Rounds(budget.network, budget.width, budget.n_rounds, budget.batch_size, budget.gan_lr)
-    gan = trained_gan(
-        new_gan(NSGAN, images, rounds, "batch", seed, "vae_blurs/gan"), images, rounds, seed, "vae_blurs/gan"
-    )
+    plain = trained(Autoencoder(network, z_dim=budget.z_dim), images, rounds, seed, "vae_blurs")
+    of_gan = replace(rounds, n_rounds=budget.n_rounds, lr=budget.gan_lr)
+    gan = new_gan(NSGAN, images, of_gan, "batch", seed, "vae_blurs/gan")
+    trained_gan(gan, images, of_gan, seed, "vae_blurs/gan")
     vae, x = vaes[0.5], from_uint8(images)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(derive(seed, "vae_blurs/pairs")))
     first, last = x, x[order]
     with torch.no_grad():
         half_way = vae.decode((vae.encode(first) + vae.encode(last)) / 2)
         of_mean = vae.decode(vae.encode((first + last) / 2))
-        exact = {"VAE, reconstructions": vae, "autoencoder, reconstructions": plain}
+        exact: dict[str, VAE | Autoencoder] = {
+            "VAE, reconstructions": vae,
+            "autoencoder, reconstructions": plain,
+        }
         remade = {
             name: laplacian_variance(to_uint8(model.decode(model.encode(x)))) / laplacian_variance(images)
             for name, model in exact.items()
@@ -108,19 +112,6 @@ def experiment(seed: int, budget: Budget) -> Outcome:
             "real images": [(sigma, 1.0) for sigma in SIGMAS],
         },
     )
-
-
-def _trained(model: VAE | Autoencoder, images: Tensor, seed: int, budget: Budget) -> VAE | Autoencoder:
-    trained(
-        model,
-        images,
-        seed=seed,
-        purpose="vae_blurs",
-        n_rounds=budget.n_updates,
-        batch_size=budget.batch_size,
-        lr=budget.lr,
-    )
-    return model
 
 
 CLAIM = Claim(
