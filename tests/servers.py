@@ -1,4 +1,4 @@
-"""Servers for tests: MLflow's, and a PostgreSQL cluster of its own, on free ports of this machine."""
+"""Servers for tests, on free ports of this machine: MLflow's, a PostgreSQL cluster, an S3 store."""
 
 import importlib.util
 import os
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+S3_KEY = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
 PATIENCE = 300.0  # seconds, for a machine that is busy
 SERVER_ACCOUNT = "postgres"  # PostgreSQL does not run as root
 
@@ -29,14 +30,25 @@ def free_port() -> int:
 def serving(database: str, folder: Path) -> Iterator[str]:
     """`mlflow server` as the README starts it, on a free port."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
-    command += ["--artifacts-destination", str(folder / "artifacts"), "--port", str(port), "--workers", "1"]
-    environ = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = ["mlflow", "server", "--backend-store-uri", database]
+    command += ["--artifacts-destination", str(folder / "artifacts"), "--port", str(port)]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with running(command, quiet, folder, f"http://127.0.0.1:{port}") as address:
+        yield address
+
+
+@contextmanager
+def running(command: list[str], environ: dict[str, str], folder: Path, address: str) -> Iterator[str]:
+    """`python -m COMMAND` with one worker, from when it answers until the block ends."""
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=folder, env=environ, start_new_session=True
+            [sys.executable, "-m", *command, "--workers", "1"],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env=os.environ | environ,
+            start_new_session=True,
         )
-    address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + PATIENCE
         while not answers(address):
@@ -47,6 +59,23 @@ def serving(database: str, folder: Path) -> Iterator[str]:
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+@contextmanager
+def bucket(name: str) -> Iterator[str]:
+    """An S3 server (Moto) of this process with one empty bucket; its address."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    urllib.request.urlopen(f"{address}/moto-api/reset", data=b"").close()  # it begins with the last one's
+    boto3.client("s3", endpoint_url=address, **S3_KEY).create_bucket(Bucket=name)
+    try:
+        yield address
+    finally:
+        server.stop()
 
 
 def answers(address: str) -> bool:

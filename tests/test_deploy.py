@@ -4,11 +4,6 @@ PostgreSQL and MLflow are the ones that the file names; in place of the S3 store
 pip install 'moto[server]' boto3 Flask-WTF.
 """
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,7 +13,7 @@ from string import Template
 import pytest
 import yaml
 from fake_cells import record_of, write_cell, write_dataset
-from servers import PATIENCE, answers, free_port, postgresql
+from servers import S3_KEY, bucket, free_port, postgresql, running
 
 from gm_bench.tracking.database import TrackingError
 from gm_bench.tracking.store import Store
@@ -29,7 +24,6 @@ SECRETS = {
     name: f"secret-of-{name.lower()}"
     for name in ("DATABASE_PASSWORD", "STORE_KEY", "STORE_SECRET", "SERVER_SECRET", "ADMIN_PASSWORD")
 }
-KEY = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
 N_SNAPSHOTS = 2
 pytestmark = [
     pytest.mark.xdist_group("server"),
@@ -52,15 +46,8 @@ def test_every_secret_is_asked_for_and_none_is_given() -> None:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Addresses of MLflow and of its S3 store: what the service `mlflow` says, on other ports and places."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
     folder, port = tmp_path_factory.mktemp("deploy"), free_port()
-    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    store.start()
-    of_store = "http://{}:{}".format(*store.get_host_and_port())
-    boto3.client("s3", endpoint_url=of_store, **KEY).create_bucket(Bucket="mlflow")
-    with postgresql(tmp_path_factory.mktemp("postgresql")) as database:
+    with bucket("mlflow") as of_store, postgresql(tmp_path_factory.mktemp("postgresql")) as database:
         service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["mlflow"]
         auth = (DEPLOY / "auth.ini").read_text().replace("/users/", f"{folder}/")
         (folder / "auth.ini").write_text(auth)
@@ -80,21 +67,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
             return Template(text).substitute(values)
 
         environ = {name: moved(str(value)) for name, value in service["environment"].items()}
-        command = [sys.executable, "-m", *map(moved, service["command"]), "--workers=1"]
-        with (folder / "server.log").open("wb") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=folder, env=os.environ | environ, start_new_session=True
-            )
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + PATIENCE
-        while not answers(address):
-            assert process.poll() is None, (folder / "server.log").read_text()
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.2)
-        yield address, of_store
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    store.stop()
+        command = [moved(word) for word in service["command"]]
+        with running(command, environ, folder, f"http://127.0.0.1:{port}") as address:
+            yield address, of_store
 
 
 def sign_in(monkeypatch: pytest.MonkeyPatch, name: str, password: str) -> None:
@@ -129,7 +104,7 @@ def test_a_group_publishes_and_nobody_changes_what_is_anothers(
     write_cell(tmp_path, "gan", 0, (7.0,), n_snapshots=N_SNAPSHOTS)
     with pytest.raises(TrackingError, match="Permission denied"):
         Store(server).publish(record_of("gan", 0))
-    listed = boto3.client("s3", endpoint_url=of_store, **KEY).list_objects_v2(Bucket="mlflow")["Contents"]
+    listed = boto3.client("s3", endpoint_url=of_store, **S3_KEY).list_objects_v2(Bucket="mlflow")["Contents"]
     pictures = [each["Key"].split("/") for each in listed if "/samples+" in each["Key"]]
     of_owner = Counter(experiment for experiment, *_, name in pictures if name.endswith(".png"))
     assert of_owner == {

@@ -5,12 +5,12 @@ Needs pip install 'moto[server]' dvc-s3.
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-from urllib.request import urlopen
 
 import pytest
+from servers import bucket
 from test_node import given, order_for
 
 from gm_bench.running.cluster import places, record, task
@@ -21,32 +21,21 @@ pytestmark = pytest.mark.skipif(
     reason="needs an S3 server and DVC's client: pip install 'moto[server]' dvc-s3",
 )
 SECRET = "a-key-that-stays-here"
-KEYS = {"AWS_ACCESS_KEY_ID": "gm", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "eu-central-1"}
+KEYS = {"AWS_ACCESS_KEY_ID": "gm", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    from moto.server import ThreadedMotoServer
-
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
+    """Stops the S3 server when it is closed."""
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-    started = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    started.start()
-    yield started
-    started.stop()
+    with ExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture
-def place(server: Any) -> Place:
-    import boto3
-
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    urlopen(
-        f"{address}/moto-api/reset", data=b""
-    ).close()  # a server of this process begins with the last one's
-    where = {"LocationConstraint": KEYS["AWS_DEFAULT_REGION"]}
-    boto3.client("s3", endpoint_url=address).create_bucket(Bucket="group", CreateBucketConfiguration=where)
+def place(server: ExitStack) -> Place:
+    address = server.enter_context(bucket("group"))
     return Place({"url": "s3://group/board", "endpointurl": address}, "s3://group/board/gm-bench")
 
 
@@ -67,10 +56,12 @@ def test_small_files_lie_in_a_bucket(place: Place) -> None:
     assert Store(place).names("records") == ["records/b"]
 
 
-def test_a_bucket_that_cannot_be_reached_is_an_error_that_is_waited_for(place: Place, server: Any) -> None:
+def test_a_bucket_that_cannot_be_reached_is_an_error_that_is_waited_for(
+    place: Place, server: ExitStack
+) -> None:
     store = Store(place)
     store.write("a", b"1")
-    server.stop()
+    server.close()
     with pytest.raises(OSError, match=r"127\.0\.0\.1"):
         store.read("a")
 
