@@ -74,19 +74,12 @@ class RunDisplay:
             if chain.state in (*FINISHED, "waiting"):
                 continue
             when, before = self.said.setdefault(chain.name, (time.monotonic(), ""))
-            now = f"{chain.name}: {chain.state} {self._said_of(chain)}".rstrip()
-            if now != before and time.monotonic() - when >= SECONDS_BETWEEN_WORDS:
+            if time.monotonic() - when < SECONDS_BETWEEN_WORDS:
+                continue
+            now = f"{chain.name}: {chain.state} {_in_words(chain)}".rstrip()
+            if now != before:
                 self.said[chain.name] = (time.monotonic(), now)
                 self.say(now)
-
-    def _said_of(self, chain: Chain) -> str:
-        """How far a chain's stage is: a cell's training by its own count, else the last line it printed."""
-        progress = progress_of(chain) if chain.state == "train" else None
-        if progress is None:
-            line = chain.output[-1] if chain.output else ""
-            return "" if line.startswith(LINES_OF_DVC) else line
-        share, speed = progress["images"] / progress["n_images"], progress["images_per_second"]
-        return f"{share:.0%}, {speed:,.0f} images/s, {progress['seconds_left']:.0f} s left"
 
     def say(self, text: str) -> None:
         self.console.print(text, soft_wrap=True)
@@ -98,21 +91,31 @@ class RunDisplay:
         for chain in self.chains:
             if chain.state in (*FINISHED, "waiting"):
                 continue
-            progress = progress_of(chain) if chain.state == "train" else None
-            if progress is None:
-                table.add_row(chain.name, chain.place, chain.state, self._said_of(chain), "", "")
-                continue
-            table.add_row(
-                chain.name,
-                chain.place,
-                chain.state,
-                f"{progress['images'] / progress['n_images']:.0%}",
-                f"{progress['images_per_second']:,.0f}",
-                f"{progress['seconds_left']:.0f} s",
-            )
+            how_far = _counted(chain) or (_last_line(chain), "", "")
+            table.add_row(chain.name, chain.place, chain.state, *how_far)
         done = sum(chain.state in FINISHED for chain in self.chains)
         table.caption = f"{done} of {len(self.chains)} finished · {time.monotonic() - self.began:.0f} s"
         return table
+
+
+def _last_line(chain: Chain) -> str:
+    """What a chain's stage printed last; empty where that was DVC."""
+    line = chain.output[-1] if chain.output else ""
+    return "" if line.startswith(LINES_OF_DVC) else line
+
+
+def _counted(chain: Chain) -> tuple[str, str, str] | None:
+    """Share, images a second and seconds left, as a cell's training counts them; None where nothing does."""
+    progress = progress_of(chain) if chain.state == "train" else None
+    if progress is None:
+        return None
+    share, speed = progress["images"] / progress["n_images"], progress["images_per_second"]
+    return f"{share:.0%}", f"{speed:,.0f}", f"{progress['seconds_left']:.0f} s"
+
+
+def _in_words(chain: Chain) -> str:
+    counted = _counted(chain)
+    return "{}, {} images/s, {} left".format(*counted) if counted else _last_line(chain)
 
 
 def _protocol(params: Params, dataset: str) -> tuple[str, str]:
