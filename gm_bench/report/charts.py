@@ -275,6 +275,7 @@ def colours_of_variants(board: Leaderboard, dataset: str) -> dict[str, str]:
 
 
 def csv_of(header: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
+    """Numbers of a chart or a table, with a header."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)

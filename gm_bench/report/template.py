@@ -1,14 +1,19 @@
 """The pages' templates."""
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from gm_bench.report.drawing import COLOURS, FAMILY_INKS
 
 
-def templates() -> Environment:
-    """Templates in which everything is text unless a template says otherwise."""
+def templates(track: str | None = None) -> Environment:
+    """Templates in which everything is text unless a template says otherwise.
+
+    Args:
+        track: a package that has templates of its own beside these.
+    """
+    packages = ["gm_bench.report", *([track] if track else [])]
     made = Environment(
-        loader=PackageLoader("gm_bench.report"),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

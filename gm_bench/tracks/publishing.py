@@ -4,17 +4,16 @@ reports/BOARD/leaderboard.{md,csv,json,html}, figures/ (charts with their number
 metrics.json (means, for `dvc metrics`) and curves.csv (while training, for `dvc plots`).
 """
 
-import csv
-import io as text
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gm_bench import io
 from gm_bench.cell import Cell, reports_of
 from gm_bench.report import cell_page, page, tables
-from gm_bench.report.charts import Chart
+from gm_bench.report.charts import Chart, csv_of
 from gm_bench.report.display import Samples
 from gm_bench.report.drawing import standalone
 from gm_bench.results import aggregation, leaderboard_file
@@ -134,9 +133,7 @@ def _pages(
 def curves_csv(results: Sequence[CellResult]) -> str:
     """Metrics while training: a line for each time of each cell, a column for each metric."""
     metrics = sorted({metric for result in results for metric in result.curves})
-    buffer = text.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["dataset", "variant", "seed", "images", *metrics])
+    lines: list[list[Any]] = []
     for result in results:
         at: dict[int, dict[str, float]] = {}
         for metric, curve in result.curves.items():
@@ -144,8 +141,8 @@ def curves_csv(results: Sequence[CellResult]) -> str:
                 at.setdefault(images, {})[metric] = value
         for images, values in sorted(at.items()):
             line = [result.dataset, result.variant, result.seed, images]
-            writer.writerow([*line, *(values.get(metric, "") for metric in metrics)])
-    return buffer.getvalue()
+            lines.append([*line, *(values.get(metric, "") for metric in metrics)])
+    return csv_of(["dataset", "variant", "seed", "images", *metrics], lines)
 
 
 def _write_chart(folder: Path, chart: Chart) -> None:

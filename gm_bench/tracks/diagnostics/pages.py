@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jinja2 import ChoiceLoader, PackageLoader
-
 from gm_bench.cell import in_file_name
 from gm_bench.report.charts import Chart
 from gm_bench.report.template import templates
@@ -30,9 +28,7 @@ def pages(
     """The table as Markdown and as a page, and a page for each claim, by file name."""
     rows = {group: [_row(board, entry, results, drawn[group]) for entry in _in_order(board, group, results)]
             for group in board.datasets}  # fmt: skip
-    made = templates()
-    assert made.loader is not None
-    made.loader = ChoiceLoader([made.loader, PackageLoader("gm_bench.tracks.diagnostics")])
+    made = templates("gm_bench.tracks.diagnostics")
     common = {"name": board.name, "how": HOW_TO_READ}
     files = {
         "leaderboard.md": _markdown(board.name, rows),

@@ -1,13 +1,11 @@
 """The pictures of claims: curves of the seeds with their band, closed forms dashed beside them."""
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Sequence
 
 from gm_bench.cell import in_file_name
-from gm_bench.report.charts import Chart
+from gm_bench.report.charts import Chart, csv_of
 from gm_bench.report.charts import Panel as Picture
 from gm_bench.report.drawing import (
     FAMILY_INKS,
@@ -79,9 +77,9 @@ def _chart(name: str, panel: Panel, seeds: Sequence[CellResult]) -> Chart:
     axes.set_xlabel(panel.x + (", log scale" if panel.log_x else ""))
     axes.set_ylabel(panel.y + (", log scale" if panel.log_y else ""))
     axes.legend(frameon=False, labelcolor=SOFT, fontsize=10)
-    return Chart(
-        name, panel.title, CAPTION, _alt(panel, bands), (Picture("", to_svg(figure, name)),), _csv(bands)
-    )
+    lines = [(curve, *point) for curve, band in bands.items() for point in band]
+    table = csv_of(("curve", "x", "mean", "low", "high"), lines)
+    return Chart(name, panel.title, CAPTION, _alt(panel, bands), (Picture("", to_svg(figure, name)),), table)
 
 
 def _alt(panel: Panel, bands: dict[str, Band]) -> str:
@@ -92,11 +90,3 @@ def _alt(panel: Panel, bands: dict[str, Band]) -> str:
         if band
     ]
     return f"{panel.y} against {panel.x}: {'; '.join(said)}."
-
-
-def _csv(bands: dict[str, Band]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("curve", "x", "mean", "low", "high"))
-    writer.writerows((curve, *point) for curve, band in bands.items() for point in band)
-    return buffer.getvalue()

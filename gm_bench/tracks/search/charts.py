@@ -1,7 +1,5 @@
 """Charts of searches: the best of k trials, and FID against each hyper-parameter."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from gm_bench.cell import in_file_name
-from gm_bench.report.charts import Chart, Panel, chart_name, family_colours, ranking
+from gm_bench.report.charts import Chart, Panel, chart_name, csv_of, family_colours, ranking
 from gm_bench.report.drawing import FLOOR_INK, PANEL, SOFT, WIDTH, figure_of, logarithmic, to_svg
 from gm_bench.reproducibility import derive
 from gm_bench.results.leaderboard import Leaderboard
@@ -111,7 +109,7 @@ def best_of_k(board: Leaderboard, dataset: str, trials: Mapping[str, Trials]) ->
         "run. Diamonds at 0: the recipe without a search. A diverged trial counts as the worst of all.",
         f"Expected best FID of k trials on {dataset}: {'; '.join(said)}.",
         (Panel("", to_svg(figure, name)),),
-        _table(("variant", "k", "fid"), lines),
+        csv_of(("variant", "k", "fid"), lines),
     )
 
 
@@ -147,15 +145,8 @@ def against(board: Leaderboard, dataset: str, trials: Mapping[str, Trials], name
         "there are.",
         f"FID of trials against {name} on {dataset}: {'; '.join(said)}.",
         tuple(panels),
-        _table(("variant", "trial", name, "fid", "rank_correlation", "p"), lines),
+        csv_of(("variant", "trial", name, "fid", "rank_correlation", "p"), lines),
     )
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
-    """The numbers of a chart as csv."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([header, *lines])
-    return buffer.getvalue()
 
 
 def _seed(*of: str) -> int:

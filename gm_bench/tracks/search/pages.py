@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from jinja2 import ChoiceLoader, PackageLoader
 
 from gm_bench.report import page, tables
 from gm_bench.report.charts import Chart
@@ -59,9 +58,7 @@ def pages(
         "leaderboard.md": tables.to_markdown(board, TRACK),
         "leaderboard.html": page.render(board, results, TRACK, drawn),
     }
-    made = templates()
-    assert made.loader is not None
-    made.loader = ChoiceLoader([made.loader, PackageLoader("gm_bench.tracks.search")])
+    made = templates("gm_bench.tracks.search")
     template = made.get_template("trials.html")
     for result in results:
         files[f"cells/{result.cell.page}"] = template.render(**_of_cell(result))
