@@ -16,6 +16,8 @@ REFERENCE_WIDTH = 1024  # width × side of the scaled recipe: every size costs a
 WIDTHS = (16, 64)
 LEAST_BUDGET, MOST_BUDGET, EPOCHS = 100_000, 1_000_000, 50
 N_SNAPSHOTS = 5
+FID_SUBSETS = 5
+LEAST_SPLIT = 2 * FID_SUBSETS  # images of the test split, and of those that are shown
 TINY, SCALED = "tiny", "scaled"
 Json = Mapping[str, Any]
 
@@ -107,7 +109,7 @@ def protocol(facts: Facts, n_held_back: int, given: Json) -> dict[str, Value]:
         "score_splits": Value(max(1, min(10, n // 1000)), "one for each 1,000 of N, 1 to 10"),
         "kid_subsets": Value(100, "always"),
         "kid_subset_size": Value(max(2, min(1000, n // 2)), "half of N, at most 1,000"),
-        "fid_subsets": Value(5, "always"),
+        "fid_subsets": Value(FID_SUBSETS, "always"),
         "neighbours": Value(3, "always"),
         "duplicate_quantile": Value(0.01, "always"),
         "bound_images": Value(min(1000, facts.n_test), f"all of {facts.n_test:,} test images, at most 1,000"),

@@ -117,7 +117,9 @@ def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path: Path) -> None
     assert "Own Signs" in add("bad", "--name", "Own Signs", code=1)
     assert "1 files cannot be used: bad/000.png" in add("bad", "--name", "signs", code=1)
     assert "--variants names vea; known: kde" in add("bad", "--name", "s", "--variants", "vea", code=1)
-    assert "too few for any metric" in add("few", "--name", "signs", code=1)
+    said = add("few", "--name", "signs", code=1)
+    assert "signs has 2 test images, and 4 training images beside the 2 that are held back: at least 10" in said
+    assert "(2)" not in said, "of numbers that were derived nothing is said"
     assert "nowhere is no folder" in add("nowhere", "--name", "signs", code=1)
     assert Path("params.yaml").read_bytes() == before
     assert not Path("reports/signs/images.png").exists()

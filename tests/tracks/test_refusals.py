@@ -64,6 +64,16 @@ def test_fewer_training_than_held_out_images_are_refused() -> None:
     assert found == "datasets.own.protocol.n_train is 150, fewer than n_samples: at least 200"
 
 
+@pytest.mark.parametrize(("n_train", "n_test", "fits"), [(12, 10, True), (11, 10, False), (12, 9, False)])
+def test_too_few_images_are_one_fault_with_how_many_are_needed(n_train: int, n_test: int, fits: bool) -> None:
+    found = faults(params_of(facts=Facts(n_train, n_test, (1, 16, 16), ())), "own")
+    expected = (
+        f"own has {n_test} test images, and {n_train - 2} training images beside the 2 that are held back: "
+        "at least 10 of each are needed, so add images"
+    )
+    assert found == ([] if fits else [expected])
+
+
 def test_all_faults_are_in_one_sentence() -> None:
     params = params_of(
         facts=Facts(800, 200, (1, 28, 28), ()),

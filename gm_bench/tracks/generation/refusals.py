@@ -7,7 +7,7 @@ import torch
 from gm_bench.cell import EXTRACTORS
 from gm_bench.config import ConfigError, DatasetConfig, Params
 from gm_bench.data.split import hold_out
-from gm_bench.derived import Facts
+from gm_bench.derived import LEAST_SPLIT, Facts, n_validation
 from gm_bench.metrics.extractors.features import WeightsError
 from gm_bench.metrics.extractors.loading import find as find_extractor
 from gm_bench.nets.network import build as build_network
@@ -41,11 +41,27 @@ def faults(params: Params, board: str) -> list[str]:
         if facts is None:
             continue
         config = params.dataset(dataset)
+        too_few = of_sizes(facts, dataset)
+        if too_few:
+            found.append(too_few)
+            continue
         found += of_protocol(config, facts, f"datasets.{dataset}")
         found += of_extractor(config, facts, dataset)
         for variant in grid.variants:
             found += of_variant(params, board, dataset, variant, facts)
     return list(dict.fromkeys(found))
+
+
+def of_sizes(facts: Facts, dataset: str) -> str | None:
+    """What is wrong where there are too few images for any board: no number of params.yaml can mend it."""
+    held_back = n_validation(facts).value
+    seen = max(facts.n_train - held_back, 0)
+    if min(facts.n_test, seen) >= LEAST_SPLIT:
+        return None
+    return (
+        f"{dataset} has {facts.n_test:,} test images, and {seen:,} training images beside the {held_back:,} "
+        f"that are held back: at least {LEAST_SPLIT:,} of each are needed, so add images"
+    )
 
 
 def of_protocol(config: DatasetConfig, facts: Facts, place: str) -> Iterator[str]:
@@ -62,9 +78,9 @@ def of_protocol(config: DatasetConfig, facts: Facts, place: str) -> Iterator[str
         yield from _lost_class(config, facts, place)
     if n > n_test:
         yield f"{at}.n_samples is {n:,} but the test split has {n_test:,} images: at most {n_test:,}"
-    least = max(protocol.neighbours + 1, 2 * protocol.fid_subsets, protocol.score_splits, 4)
     if n < 4:
-        yield f"{at}.n_samples is {n:,}, too few for any metric: at least {least:,}, so add images"
+        least = max(protocol.neighbours + 1, 2 * protocol.fid_subsets, protocol.score_splits, 4)
+        yield f"{at}.n_samples is {n:,}, too few for any metric: at least {least:,}"
     if protocol.n_train > seen:
         yield (
             f"{at}.n_train is {protocol.n_train:,} but {max(seen, 0):,} training images are left beside "
