@@ -26,8 +26,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
@@ -42,6 +40,7 @@ from gm_bench.running.cluster.parcels import Parcel  # noqa: E402
 from gm_bench.running.cluster.places import of_machine  # noqa: E402
 from gm_bench.running.cluster.store import Store  # noqa: E402
 from gm_bench.running.runner import Chain  # noqa: E402
+from gm_bench.yaml_text import load_yaml  # noqa: E402
 
 SPREAD = 0.5  # standard deviation of the logarithm of a cell's length, about that of the board digits
 
@@ -128,7 +127,7 @@ def simulate(params: Params, n_workers: int, seconds: float, stop: int) -> None:
     """Run dummy cells of a board on so many workers, and print how long it took beside the ideal."""
     cells = params.cells("digits")[:stop]
     chains = [runner.cell_chain(params, cell) for cell in cells]
-    stages = yaml.safe_load(boards.MAIN.read_text(encoding="utf-8"))["stages"]
+    stages = load_yaml(boards.MAIN.read_text(encoding="utf-8"))["stages"]
     place = of_machine()
     draws = random.Random(0)
     raw = [draws.lognormvariate(0, SPREAD) for _ in chains]

@@ -22,7 +22,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-import yaml
 from torch import Tensor
 
 from gm_bench.cell import Cell
@@ -41,6 +40,7 @@ from gm_bench.training.job import Job
 from gm_bench.training.loop import train
 from gm_bench.training.sampling import draw_snapshot
 from gm_bench.training.state import start
+from gm_bench.yaml_text import load_yaml
 
 CPU = torch.device("cpu")
 COLUMNS = (
@@ -120,7 +120,7 @@ def main(
 ) -> None:
     """Run the trials that have no row yet, one after the other."""
     make_deterministic()
-    asked, params = yaml.safe_load(trials.read_text()), load_params()
+    asked, params = load_yaml(trials.read_text()), load_params()
     board = asked["board"]
     table = out / f"{board}.csv"
     out.mkdir(parents=True, exist_ok=True)

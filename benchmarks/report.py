@@ -17,7 +17,8 @@ from time import process_time
 from typing import Annotated
 
 import typer
-import yaml
+
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 DATASETS = ("digits", "mnist")
@@ -34,7 +35,7 @@ def main(
 
     from pipelines.leaderboard import main as leaderboard
 
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
     known = list(params["variants"])[:variants]
     if len(known) < variants:
         raise typer.BadParameter(f"params.yaml has only {len(known)} variants")
@@ -42,7 +43,7 @@ def main(
     params["boards"]["digits"].update(grid)
     with TemporaryDirectory() as name:
         root = Path(name)
-        (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        (root / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
         for dataset in DATASETS:
             write_dataset(root, dataset, shape=SHAPE)
             for i, variant in enumerate(known):

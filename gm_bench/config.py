@@ -21,6 +21,7 @@ from gm_bench.derived import Facts, Value
 from gm_bench.options import Name, PositiveInt, Seed
 from gm_bench.results.protocol import Protocol
 from gm_bench.training.recipe import Frozen, Recipe
+from gm_bench.yaml_text import load_yaml
 
 PARAMS_FILE = Path("params.yaml")
 TrackName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")]
@@ -286,7 +287,7 @@ def parse_params(text: str, facts: Mapping[str, Facts], path: Path = PARAMS_FILE
         ConfigError: it is no YAML, or holds a wrong key or value.
     """
     try:
-        raw = yaml.safe_load(text)
+        raw = load_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):

@@ -1,35 +1,57 @@
 """literature (no stage of dvc.yaml): our boards beside published tables → docs/literature.md."""
 
 from pathlib import Path
+from typing import Annotated
 
+import torch
 import typer
 
 from gm_bench import io
-from gm_bench.cell import reports_of
-from gm_bench.config import Params, load_params
-from gm_bench.report.literature import page
-from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.cell import Cell, reports_of
+from gm_bench.config import Board, load_params
+from gm_bench.report.literature import Section, page
+from gm_bench.reproducibility import resolve
 from gm_bench.results.leaderboard_file import from_json
 from gm_bench.results.literature import published
-from gm_bench.running.stage import run
+from gm_bench.running.stage import Device, run
+from gm_bench.tracks.generation.published_features import inception_fid
 from gm_bench.tracks.track import find
 
-PAGE, TABLE = Path("docs/literature.md"), "lucic_2018"
+PAGE, TABLE, KEPT = Path("docs/literature.md"), "lucic_2018", "inception.json"
 
 
-def main() -> None:
-    """Write the page from every board that was run on a dataset of the published table."""
+def main(
+    inception: Annotated[
+        bool, typer.Option("--inception", help="measure samples that are here in Inception's features too")
+    ] = False,
+    device: Device = "auto",
+) -> None:
+    """Write the page from every board that was run on a dataset of the published table.
+
+    Raises:
+        WeightsError: Inception's features are asked for and its weights cannot be had.
+        FileError: a report or samples are damaged.
+    """
     params, table = load_params(), published(TABLE)
-    boards = {name: board for name in params.boards if (board := _read(params, name, set(table["fid"])))}
-    io.write_text(PAGE, page(boards, table))
+    sections = []
+    for name, grid in params.boards.items():
+        report = reports_of(name) / "leaderboard.json"
+        datasets = [dataset for dataset in grid.datasets if dataset in table["fid"]]
+        if grid.track == "generation" and datasets and report.exists():
+            board = from_json(io.read_json(report), str(report), find(grid.track).catalogue)
+            if inception:
+                _measure(name, grid, datasets, resolve(device))
+            kept = reports_of(name) / KEPT
+            measured = io.read_json(kept) if kept.exists() else {}
+            sections += [Section(name, dataset, board, measured.get(dataset, {})) for dataset in datasets]
+    io.write_text(PAGE, page(sections, table))
     typer.echo(f"written: {PAGE}")
 
 
-def _read(params: Params, name: str, datasets: set[str]) -> Leaderboard | None:
-    grid, file = params.board(name), reports_of(name) / "leaderboard.json"
-    if grid.track != "generation" or not set(grid.datasets) & datasets or not file.exists():
-        return None
-    return from_json(io.read_json(file), str(file), find(grid.track).catalogue)
+def _measure(name: str, grid: Board, datasets: list[str], device: torch.device) -> None:
+    """Keep FID in Inception's features beside a board's report: dataset → variant → a value for each seed."""
+    cells = {d: [Cell(name, d, v, s) for v in grid.variants for s in grid.seeds] for d in datasets}
+    io.write_json(reports_of(name) / KEPT, {d: inception_fid(of, device) for d, of in cells.items()})
 
 
 if __name__ == "__main__":

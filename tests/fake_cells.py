@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from gm_bench import io
 from gm_bench.cell import Cell
@@ -17,6 +16,7 @@ from gm_bench.results.schema import CellResult, Origin, read_cell
 from gm_bench.tracking.record import Record
 from gm_bench.tracks.track import find as find_track
 from gm_bench.variants.base.contract import find as find_variant
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 PROTOCOL = {
@@ -205,10 +205,10 @@ def record_of(variant: str, seed: int, dataset: str = "digits", board: str = "di
 
 def write_params(root: Path, variants: Iterable[str]) -> None:
     """The repository's params.yaml with a grid of these variants under two seeds."""
-    content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    content = load_yaml(PARAMS.read_text(encoding="utf-8"))
     grid = {"datasets": ["digits"], "variants": list(variants), "seeds": [0, 1]}
     content["boards"]["digits"] |= grid
-    (root / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (root / "params.yaml").write_text(dump_yaml(content), encoding="utf-8")
 
 
 def publish(root: Path, migrated: Path) -> None:

@@ -8,10 +8,10 @@ from types import ModuleType
 
 import ci
 import pytest
-import yaml
 
 from gm_bench.config import load_params
 from gm_bench.results.comparing import Comparison, Verdict
+from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -70,7 +70,7 @@ def test_evidence_is_what_got_worse() -> None:
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
 def test_workflows_call_what_there_is(file: Path) -> None:
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content = load_yaml(file.read_text(encoding="utf-8"))
     assert content["permissions"] == {"contents": "read"}
     steps = [step for job in content["jobs"].values() for step in job["steps"]]
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -85,5 +85,5 @@ def test_workflows_call_what_there_is(file: Path) -> None:
 
 def test_there_is_a_workflow_for_pushes_pull_requests_and_the_calendar() -> None:
     # YAML 1.1 reads the key `on` as true.
-    events = [set(yaml.safe_load(file.read_text(encoding="utf-8"))[True]) for file in WORKFLOWS]
+    events = [set(load_yaml(file.read_text(encoding="utf-8"))[True]) for file in WORKFLOWS]
     assert {"push", "pull_request", "schedule"} <= set().union(*events)

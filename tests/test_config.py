@@ -5,20 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from gm_bench.cell import Cell
 from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.tracks.settings import check_boards
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
-RAW = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+RAW = load_yaml(Path("params.yaml").read_text(encoding="utf-8"))
 
 
 def load(tmp_path: Path, change) -> Params:
     raw = copy.deepcopy(RAW)
     change(raw)
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    path.write_text(dump_yaml(raw), encoding="utf-8")
     return load_params(path)
 
 
@@ -82,7 +82,7 @@ WRONG = {
     ),
     "a recipe like none": (
         lambda p: p["bases"]["scaled"].update(like="huge"),
-        "bases.scaled.like leads to 'huge', which is none of colour, grey",
+        "bases.scaled.like leads to 'huge', which is none of tiny, grey, grey_cpu",
     ),
     "a recipe like itself": (
         lambda p: p["bases"]["grey_cpu"].update(like="scaled"),

@@ -11,13 +11,13 @@ from pathlib import Path
 from string import Template
 
 import pytest
-import yaml
 from fake_cells import record_of, write_cell, write_dataset
 from servers import S3_KEY, bucket, free_port, postgresql, running
 
 from gm_bench.tracking.database import TrackingError
 from gm_bench.tracking.store import Store
 from gm_bench.tracks.publishing import floor_record
+from gm_bench.yaml_text import load_yaml
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 SECRETS = {
@@ -35,7 +35,7 @@ pytestmark = [
 
 
 def test_every_secret_is_asked_for_and_none_is_given() -> None:
-    service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["mlflow"]
+    service = load_yaml((DEPLOY / "compose.yaml").read_text())["services"]["mlflow"]
     assert service["ports"] == ["${ADDRESS:-127.0.0.1}:5000:5000"]
     example = dict(
         line.split("=", 1) for line in (DEPLOY / "example.env").read_text().splitlines() if line[:1] != "#"
@@ -48,7 +48,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     """Addresses of MLflow and of its S3 store: what the service `mlflow` says, on other ports and places."""
     folder, port = tmp_path_factory.mktemp("deploy"), free_port()
     with bucket("mlflow") as of_store, postgresql(tmp_path_factory.mktemp("postgresql")) as database:
-        service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["mlflow"]
+        service = load_yaml((DEPLOY / "compose.yaml").read_text())["services"]["mlflow"]
         auth = (DEPLOY / "auth.ini").read_text().replace("/users/", f"{folder}/")
         (folder / "auth.ini").write_text(auth)
         here = {

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from gm_bench import derived
 from gm_bench.config import ConfigError, NotFetchedError, Params, parse_params
@@ -13,8 +12,9 @@ from gm_bench.derived import Facts
 from gm_bench.metrics import extractors
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation.stages import of_cell, of_dataset
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
-RAW = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+RAW = load_yaml(Path("params.yaml").read_text(encoding="utf-8"))
 SIGNS = Facts(3000, 1000, (3, 32, 32), (1500, 1000, 500))
 
 
@@ -26,7 +26,7 @@ def with_signs(board: dict[str, Any] | None = None, **entry: Any) -> str:
     raw["boards"]["signs"] = {"datasets": ["signs"], "variants": ["vae", "wgan_gp"], "seeds": [0]} | (
         board or {}
     )
-    return yaml.safe_dump(raw, sort_keys=False)
+    return dump_yaml(raw)
 
 
 @pytest.fixture

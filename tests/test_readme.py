@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import typer
-import yaml
 
 from gm_bench import cli
 from gm_bench.config import load_params
 from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.yaml_text import load_yaml
 from pipelines.readme import BEGIN, between_markers, main_tables
 
 PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").glob("*.md"))]
@@ -50,7 +50,7 @@ def test_the_variant_that_is_shown_is_one_that_runs() -> None:
 
 def test_the_entry_that_is_shown_is_the_one_that_runs() -> None:
     assert added("params.yaml") in Path("params.yaml").read_text(encoding="utf-8")
-    shown = yaml.safe_load(added("params.yaml"))["lsgan_pearson"]
+    shown = load_yaml(added("params.yaml"))["lsgan_pearson"]
     assert shown == load_params().variants["lsgan_pearson"], "and it is all of it"
 
 
@@ -113,7 +113,7 @@ def test_commands_and_options_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", [*PAGES, *REPORTS], ids=str)
 def test_boards_scripts_and_paths_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    shown = [load_yaml(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     added = {board for block in shown for board in block.get("boards", {})}
     boards = {*load_params().boards, *added, "BOARD", "NAME"}
     assert {*re.findall(r"--board (\w+)", text)} <= boards

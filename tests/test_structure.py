@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 from dvc.fs import localfs
 from dvc.ignore import DvcIgnoreFilter
 
 from gm_bench.running.code import closure
+from gm_bench.yaml_text import load_yaml
 
 MODULES = sorted([*Path("gm_bench").rglob("*.py"), *Path("pipelines").rglob("*.py")])
 STAGE_FILES = [Path("dvc.yaml"), *sorted(Path("pipelines").rglob("stages.yaml"))]
@@ -92,14 +92,14 @@ def room(module: str) -> str:
 
 @pytest.mark.parametrize("file", STAGE_FILES, ids=str)
 def test_no_module_is_listed_by_hand_in_a_pipeline(file: Path) -> None:
-    for name, stage in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].items():
+    for name, stage in load_yaml(file.read_text(encoding="utf-8"))["stages"].items():
         listed = [dep for dep in stage.get("deps", []) if dep.startswith(("gm_bench", "pipelines"))]
         assert not listed, name
 
 
 @pytest.mark.parametrize("file", STAGE_FILES, ids=str)
 def test_every_stage_calls_a_script_and_depends_on_what_was_resolved_for_it(file: Path) -> None:
-    for name, stage in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].items():
+    for name, stage in load_yaml(file.read_text(encoding="utf-8"))["stages"].items():
         script = stage["cmd"].split()[2].replace(".", "/") + ".py"
         assert Path(script).exists(), name
         resolved = [dep for dep in stage.get("deps", []) if dep.startswith("resolved/")]

@@ -33,6 +33,7 @@ from gm_bench.training.state import Interrupted, Progress, State, build, start
 from gm_bench.variants.base import contract as variants
 from gm_bench.variants.base.contract import Batch, Variant
 from gm_bench.variants.ns_gan import NSGAN
+from gm_bench.yaml_text import load_yaml
 
 CPU = torch.device("cpu")
 
@@ -524,9 +525,8 @@ def workspace(tmp_path: Path, blobs: Tensor) -> Path:
 
 
 def load_raw() -> dict:
-    import yaml
 
-    return yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    return load_yaml(Path("params.yaml").read_text(encoding="utf-8"))
 
 
 def train_command(workspace: Path) -> subprocess.Popen:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 GRID = {"datasets": ["digits"], "variants": ["vae", "wgan"], "seeds": [0, 1]}
@@ -35,9 +35,9 @@ def make(folder: Path, **grid: Any) -> Path:
 def change(folder: Path, edit: Any) -> None:
     """Edit a copy's params.yaml."""
     path = folder / "params.yaml"
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params = load_yaml(path.read_text(encoding="utf-8"))
     edit(params)
-    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    path.write_text(dump_yaml(params), encoding="utf-8")
 
 
 if __name__ == "__main__":

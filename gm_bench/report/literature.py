@@ -1,9 +1,11 @@
 """The page that holds our order of variants against a published one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
-from gm_bench.report.formatting import number, score_text
+from gm_bench.report.formatting import NOT_AVAILABLE, number, score_text
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.literature import Agreement, agreement
 
@@ -13,54 +15,80 @@ Written by `python -m pipelines.literature` from the boards in `reports/`. Publi
 {protocol}.
 
 Their FID and ours are not the same number: the extractor differs, and so do recipe, budget and the choice
-of the checkpoint. What can be compared is the order of the variants.
+of the checkpoint. What can be compared is the order of the variants. `python -m pipelines.literature
+--inception` adds a column in the features that theirs is in, where Inception's weights and the samples are.
 """
 
 
-def page(boards: Mapping[str, Leaderboard], table: Mapping[str, Any]) -> str:
-    """Markdown: per board and dataset both columns, side by side, and how far the orders agree.
+@dataclass(frozen=True)
+class Section:
+    """A dataset of a board.
 
     Args:
-        boards: those that were run, by name.
+        inception: FID of each seed by variant in Inception's features; empty where it was not measured.
+    """
+
+    name: str
+    dataset: str
+    board: Leaderboard
+    inception: Mapping[str, Sequence[float]]
+
+
+def page(sections: Sequence[Section], table: Mapping[str, Any]) -> str:
+    """Markdown: of each section both columns, side by side, and how far the orders agree.
+
+    Args:
+        sections: of boards that were run, on datasets of the table.
         table: of `results.literature.published`.
     """
-    parts = [HEAD.format(**table)]
-    for name, board in boards.items():
-        for dataset in board.datasets:
-            if dataset in table["fid"]:
-                parts.append(_section(name, board, dataset, table))
-    return "\n".join(parts)
+    return "\n".join([HEAD.format(**table), *filter(None, (_section(each, table) for each in sections))])
 
 
-def _section(name: str, board: Leaderboard, dataset: str, table: Mapping[str, Any]) -> str:
-    theirs = {variant: mean for variant, (mean, _) in table["fid"][dataset].items()}
-    entries = {entry.variant: entry for entry in board.with_metric(dataset, "fid")}
+def _section(of: Section, table: Mapping[str, Any]) -> str:
+    published = table["fid"][of.dataset]
+    theirs = {variant: mean for variant, (mean, _) in published.items()}
+    entries = {entry.variant: entry for entry in of.board.with_metric(of.dataset, "fid")}
     scores = {variant: entry.metrics["fid"] for variant, entry in entries.items()}
     ours = {variant: score.mean for variant, score in scores.items()}
-    shared = [variant for variant in theirs if variant in ours]
+    shared = sorted((variant for variant in theirs if variant in ours), key=ours.__getitem__)
     if len(shared) < 3:
         return ""
-    rows = [
-        f"| {variant} | {score_text(scores[variant], 1)} | {_place(ours, shared, variant)} | "
-        f"{table['names'][variant]} | {theirs[variant]} ± {table['fid'][dataset][variant][1]} | "
-        f"{_place(theirs, shared, variant)} |"
-        for variant in sorted(shared, key=ours.__getitem__)
-    ]
-    protocol, cost = board.protocols[dataset], entries[shared[0]].cost
+    columns: dict[str, list[str]] = {
+        "variant |": shared,
+        "FID here |:": [score_text(scores[v], 1) for v in shared],
+        "place |:": [_place(ours, shared, v) for v in shared],
+        "FID here, Inception |:": [_mean_text(of.inception.get(v)) for v in shared],
+        "published as |": [table["names"][v] for v in shared],
+        "FID there |:": [f"{mean} ± {sd}" for mean, sd in (published[v] for v in shared)],
+        "place there |:": [_place(theirs, shared, v) for v in shared],
+    }
+    if not of.inception:
+        del columns["FID here, Inception |:"]
+    protocol, cost = of.board.protocols[of.dataset], entries[shared[0]].cost
+    n_seeds = max(len(entry.seeds) for entry in entries.values())
     said = (
-        f"Network `{cost['network']}`, {cost['budget']:,} images shown, last checkpoint; features of "
-        f"{protocol['extractor']['name']}, N = {protocol['n_samples']:,}. "
-        f"{_in_words(agreement(ours, theirs))}"
+        f"Network `{cost['network']}`, {cost['budget']:,} images shown, last checkpoint, {n_seeds} "
+        f"{'seed' if n_seeds == 1 else 'seeds'}; features of {protocol['extractor']['name']}, "
+        f"N = {protocol['n_samples']:,}. {_in_words(agreement(ours, theirs))}"
     )
-    head = [
-        "| variant | FID here | place | published as | FID there | place |",
-        "| --- | ---: | ---: | --- | ---: | ---: |",
-    ]
-    return f"## {dataset}: board `{name}`\n\n" + "\n".join([*head, *rows]) + f"\n\n{said}\n"
+    return f"## {of.dataset}: board `{of.name}`\n\n{_markdown(columns)}\n\n{said}\n"
 
 
-def _place(values: Mapping[str, float], shared: list[str], variant: str) -> int:
-    return 1 + sum(values[other] < values[variant] for other in shared)
+def _markdown(columns: Mapping[str, Sequence[str]]) -> str:
+    titles, rules = zip(*(key.split(" |") for key in columns), strict=True)
+    rows = [titles, [f"---{rule}" for rule in rules], *zip(*columns.values(), strict=True)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _mean_text(values: Sequence[float] | None) -> str:
+    if not values:
+        return NOT_AVAILABLE
+    spread = f" ± {number(stdev(values), 1)}" if len(values) > 1 else ""
+    return f"{number(fmean(values), 1)}{spread}"
+
+
+def _place(values: Mapping[str, float], shared: list[str], variant: str) -> str:
+    return str(1 + sum(values[other] < values[variant] for other in shared))
 
 
 def _in_words(found: Agreement) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-import yaml
 from scipy import stats
+
+from gm_bench.yaml_text import load_yaml
 
 CONFIDENCE = 0.95
 
@@ -31,7 +32,7 @@ class Agreement:
 def published(name: str) -> dict[str, Any]:
     """A published table: `title`, `protocol`, `names` and `fid` by dataset and variant as (mean, sd)."""
     text = files("gm_bench.results").joinpath("published", f"{name}.yaml").read_text(encoding="utf-8")
-    table: dict[str, Any] = yaml.safe_load(text)
+    table: dict[str, Any] = load_yaml(text)
     return table
 
 

@@ -10,11 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gm_bench.config import ConfigError, Params
 from gm_bench.running.code import find
 from gm_bench.tracks.audit.stages import audit_settings
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 MAIN = Path("dvc.yaml")
 FOLDER = Path("boards")
@@ -86,7 +85,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 @cache
 def _parsed(file: Path, mtime_ns: int) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content: dict[str, Any] = load_yaml(file.read_text(encoding="utf-8"))
     return content
 
 
@@ -192,7 +191,7 @@ def _write(file: Path, stages: Mapping[str, Any], variables: list[dict[str, str]
         "vars": [f"{up}/params.yaml", *variables],
         "stages": {name: {"wdir": up, **stage} for name, stage in stages.items()},
     }
-    text = HEAD + yaml.safe_dump(content, sort_keys=False, width=110)
+    text = HEAD + dump_yaml(content, width=110)
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

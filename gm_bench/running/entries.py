@@ -7,6 +7,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from gm_bench.config import ConfigError
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 
 def with_entries(text: str, name: str, source: Mapping[str, Any], board: Mapping[str, Any]) -> str:
@@ -44,11 +45,11 @@ def with_additions(text: str, additions: Mapping[tuple[str, ...], Mapping[str, A
             lines[end - 1] += "\n"
         lines[end:end] = [f"{' ' * indent}{line}\n" for line in _block(additions[path])]
     changed = "".join(lines)
-    expected = yaml.safe_load(text)
+    expected = load_yaml(text)
     for path, entries in additions.items():
         _at(expected, path).update(entries)
     try:
-        after = yaml.safe_load(changed)
+        after = load_yaml(changed)
     except yaml.YAMLError:
         after = None
     if after != expected:
@@ -107,5 +108,5 @@ def _block(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _flow(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
+    text = dump_yaml(value, default_flow_style=True, width=10_000, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from processes import processes_in
 
 from gm_bench.running.cluster import identity, parcels, record, task
 from gm_bench.running.cluster.store import Place, Store
+from gm_bench.yaml_text import dump_yaml
 
 slow = pytest.mark.skipif("GM_BENCH_TEST_CLUSTER" not in os.environ, reason="takes a minute")
 MODULES = ["gm_bench.running.cluster.store"]
@@ -51,7 +51,7 @@ def order_for(place: Place) -> dict[str, Any]:
         name: {**stage, "matrix": {"dataset": ["d"]}, "outs": stage["outs"]} for name, stage in STAGES.items()
     }
     common = {
-        "dvc.yaml": yaml.safe_dump({"stages": stages}),
+        "dvc.yaml": dump_yaml({"stages": stages}),
         "pipelines/__init__.py": "",
         "pipelines/train.py": SCRIPT,
         "params.yaml": "{}",

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 import tiny
-import yaml
 from processes import processes_in
+
+from gm_bench.yaml_text import load_yaml
 
 pytestmark = [
     pytest.mark.cluster,
@@ -150,7 +151,7 @@ def assert_as_local(folder: Path, local: Path) -> None:
 
 def without_times(folder: Path) -> dict[str, Any]:
     """dvc.lock less the hashes of files that say how long things took, and of the reports that repeat it."""
-    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    stages = load_yaml((folder / "dvc.lock").read_text())["stages"]
     for entry in stages.values():
         for out in [*entry.get("outs", []), *entry.get("deps", [])]:
             if (

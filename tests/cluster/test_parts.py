@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from gm_bench.cell import Cell
 from gm_bench.config import Params
@@ -15,6 +14,7 @@ from gm_bench.running.cluster import collecting, identity, places, pool, record,
 from gm_bench.running.cluster.checkpoints import Copies
 from gm_bench.running.cluster.store import Place, Store
 from gm_bench.running.runner import Chain
+from gm_bench.yaml_text import load_yaml
 
 PACKAGES = {"torch": "2.15.0", "dvc": "3.67.1", "scipy": None}
 OWN = {"python": "3.11.2", "packages": PACKAGES, "code": "aa", "commit": "one"}
@@ -139,7 +139,7 @@ def test_a_lock_gets_the_stages_of_cells_in_the_order_of_the_board(
         assert not cell.checkpoints.exists()
         with dvc.modify("dvc.lock") as written:
             written["stages"]["leaderboard"] = {"cmd": "l"}
-    stages = yaml.safe_load(lock.read_text())["stages"]
+    stages = load_yaml(lock.read_text())["stages"]
     assert list(stages) == [
         "fetch@d",
         *(f"{s}@d-{n}-0" for n in "xz" for s in ("train", "sample")),

@@ -14,6 +14,7 @@ from gm_bench.data.dataset import load, save
 from gm_bench.derived import Facts
 from gm_bench.io import read_json
 from gm_bench.tracks.generation.refusals import faults
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
@@ -57,10 +58,10 @@ def test_an_example_is_fetched_and_nothing_is_refused(
     source = dict(example["datasets"][name]["source"])
     save(load(source.pop("loader"), **source), Path("data", name))
     facts = Facts.of_card(read_json(Path("data", name, "card.json")))
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
     raw["boards"] |= example["boards"]
     raw["datasets"] |= example["datasets"]
-    params = parse_params(yaml.safe_dump(raw, sort_keys=False), {name: facts})
+    params = parse_params(dump_yaml(raw), {name: facts})
     assert faults(params, name) == []
     shape, n_test, n_classes = {
         "signs": ((3, 32, 32), 30, 2), "faces": ((3, 64, 64), 24, 0), "scans": ((1, 28, 28), 40, 0),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from gm_bench.data.dataset import read_split
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 ROOT = Path(__file__).parents[2]
 PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -74,10 +74,10 @@ def test_what_cannot_be_fetched_is_one_line_and_leaves_nothing(
 
 
 def test_files_that_are_not_read_are_printed(repository: Path) -> None:
-    params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    params = load_yaml((repository / "params.yaml").read_text(encoding="utf-8"))
     source = {"loader": "folder", "path": "data/pets", "n_test": 2, "split_seed": 0}
     params["datasets"]["pets"] = params["datasets"]["small_digits"] | {"source": source}
-    (repository / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (repository / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
     (repository / "data/pets").mkdir(parents=True)
     for i in range(4):
         pixels = np.random.default_rng(i).integers(0, 256, (8, 8), dtype=np.uint8)

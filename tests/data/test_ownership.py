@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 
 from gm_bench.data import originals
 from gm_bench.data.dataset import Card, DataError, Dataset, load, save
 from gm_bench.data.ownership import OWNED, check_source
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = sorted([ROOT / "dvc.yaml", *(ROOT / "pipelines").rglob("stages.yaml")])
@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize("file", PIPELINES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_folder_that_a_stage_writes_is_owned(file: Path) -> None:
-    stages = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].values()
+    stages = load_yaml(file.read_text(encoding="utf-8"))["stages"].values()
     outs = [out for stage in stages for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
     firsts = {Path(next(iter(out)) if isinstance(out, dict) else out).parts[0] for out in outs}
     assert firsts
@@ -194,10 +194,10 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
 @pytest.fixture
 def pets(tmp_path: Path) -> Path:
     """A repository of DVC's whose fetch stage writes three files beside the originals of `pets`."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
     source = {"loader": "folder", "path": "data/pets", "n_test": 10, "split_seed": 0}
     params["datasets"]["pets"] = params["datasets"]["digits"] | {"source": source}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
     names = ("train.safetensors", "test.safetensors", "card.json")
     stage = {
         "cmd": [
@@ -206,7 +206,7 @@ def pets(tmp_path: Path) -> Path:
         ],
         "outs": [{f"data/pets/{name}": {"persist": True}} for name in names],
     }
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"fetch": stage}}), encoding="utf-8")
+    (tmp_path / "dvc.yaml").write_text(dump_yaml({"stages": {"fetch": stage}}), encoding="utf-8")
     photograph(tmp_path / "data/pets")
     dvc(tmp_path, "init", "--no-scm", "--quiet")
     return tmp_path

@@ -7,7 +7,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-import yaml
 from refused import refused
 
 from gm_bench.cell import Cell
@@ -18,9 +17,10 @@ from gm_bench.tracks.diagnostics.claim import about, at_least, at_most, find, na
 from gm_bench.tracks.diagnostics.stages import budget, of_cell
 from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_interval, of_claim
 from gm_bench.tracks.settings import check_board
+from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).parents[2]
-RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+RAW = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
 PARAMS = load_params(ROOT / "params.yaml")
 NEAR_ONE = about("a", "a", 1.0, 0.1, "")
 

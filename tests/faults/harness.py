@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import tiny
-import yaml
+
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 HERE = Path(__file__).resolve().parent
 CELLS = ("kde", "vae")
@@ -80,10 +81,10 @@ class Site:
         """Take away what DVC knows of some stages, so that the next run really runs them."""
         shutil.rmtree(self.folder / ".dvc/cache/runs", ignore_errors=True)
         lock = self.folder / "dvc.lock"
-        content = yaml.safe_load(lock.read_text(encoding="utf-8"))
+        content = load_yaml(lock.read_text(encoding="utf-8"))
         for name in [name for name in content["stages"] if name.partition("@")[0] in stages]:
             del content["stages"][name]
-        lock.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        lock.write_text(dump_yaml(content), encoding="utf-8")
 
     def start(self, *command: str, **environ: str) -> subprocess.Popen[str]:
         """A command, `gm-bench run` if none is given, as a shell starts it: in a process group of its own."""

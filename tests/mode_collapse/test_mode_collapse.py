@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from refused import refused
 
 from gm_bench.cell import DATA, Cell
@@ -24,9 +23,10 @@ from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stages import mixture_of, of_cell, recipe_of
 from gm_bench.tracks.settings import check_board
 from gm_bench.variants.pac_gan import PacGAN, packed
+from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).parents[2]
-RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+RAW = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
 PARAMS = load_params(ROOT / "params.yaml")
 CPU = torch.device("cpu")
 LINE = Mixture(torch.tensor([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0], [30.0, 0.0]]), 1.0)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -15,6 +14,7 @@ from gm_bench.running import adding
 from gm_bench.running.adding import fit_side, parts_of
 from gm_bench.running.budget import budget
 from gm_bench.running.entries import with_entries
+from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -60,7 +60,7 @@ def test_only_lines_are_added_and_they_say_what_was_given() -> None:
     ]
     rest = iter(after)
     assert all(line in rest for line in before), "the lines that were there are there in their order"
-    content = yaml.safe_load(changed)
+    content = load_yaml(changed)
     assert content["datasets"]["signs"] == {"source": SOURCE}
     assert list(content["boards"])[-1] == "signs"
 
@@ -118,7 +118,9 @@ def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path: Path) -> None
     assert "1 files cannot be used: bad/000.png" in add("bad", "--name", "signs", code=1)
     assert "--variants names vea; known: kde" in add("bad", "--name", "s", "--variants", "vea", code=1)
     said = add("few", "--name", "signs", code=1)
-    assert "signs has 2 test images, and 4 training images beside the 2 that are held back: at least 10" in said
+    assert (
+        "signs has 2 test images, and 4 training images beside the 2 that are held back: at least 10" in said
+    )
     assert "(2)" not in said, "of numbers that were derived nothing is said"
     assert "nowhere is no folder" in add("nowhere", "--name", "signs", code=1)
     assert Path("params.yaml").read_bytes() == before

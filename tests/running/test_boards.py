@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from gm_bench.cell import Cell
 from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.running import boards, runner
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +26,7 @@ def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def content(file: str) -> dict[str, Any]:
-    return yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    return load_yaml(Path(file).read_text(encoding="utf-8"))
 
 
 def test_a_board_has_the_stages_of_its_cells_under_its_own_axes(params: Params) -> None:
@@ -80,7 +80,7 @@ def test_what_is_as_it_should_be_is_not_written_again(params: Params) -> None:
 def test_a_board_cannot_take_a_folder_that_means_something_else(name: str) -> None:
     edited = content("params.yaml")
     edited["boards"][name] = edited["boards"]["quick"]
-    Path("params.yaml").write_text(yaml.safe_dump(edited, sort_keys=False), encoding="utf-8")
+    Path("params.yaml").write_text(dump_yaml(edited), encoding="utf-8")
     with pytest.raises(ConfigError, match=f"a board cannot be called {name}: choose another name"):
         boards.write(load_params(), name)
 
@@ -88,7 +88,7 @@ def test_a_board_cannot_take_a_folder_that_means_something_else(name: str) -> No
 def test_the_first_board_is_the_one_whose_stages_dvc_yaml_holds() -> None:
     edited = content("params.yaml")
     edited["boards"] = {"quick": edited["boards"].pop("quick"), **edited["boards"]}
-    Path("params.yaml").write_text(yaml.safe_dump(edited, sort_keys=False), encoding="utf-8")
+    Path("params.yaml").write_text(dump_yaml(edited), encoding="utf-8")
     with pytest.raises(
         ConfigError,
         match=r"quick stands first in boards, but dvc\.yaml holds the stages of digits: move digits",

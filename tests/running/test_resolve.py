@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from gm_bench.config import Params, load_params
 from gm_bench.running import code, resolve
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARDS = ("all", "mnist")
@@ -177,9 +177,9 @@ def test_loaders_and_extractors_concern_their_datasets(package: Copy, params: Pa
 
 
 def edited(change: Callable[[dict[str, Any]], object]) -> Params:
-    content = copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+    content = copy.deepcopy(load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8")))
     change(content)
-    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    Path("params.yaml").write_text(dump_yaml(content), encoding="utf-8")
     return load_params()
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from refused import refused
 
 from gm_bench import io
@@ -18,8 +17,9 @@ from gm_bench.tracks.search.searching import recipe_of
 from gm_bench.tracks.search.settings import Search
 from gm_bench.tracks.search.stages import of_cell
 from gm_bench.tracks.settings import check_board, check_boards, refuse_board, settings
+from gm_bench.yaml_text import load_yaml
 
-RAW = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+RAW = load_yaml(Path("params.yaml").read_text(encoding="utf-8"))
 VALUES = {
     "wgan": {"lr": 0.004, "critic_updates": 1, "critic_norm": "none", "clip": 0.25},
     "ns_gan": {"lr": 0.001, "beta1": 0.125, "critic_updates": 1, "critic_norm": "batch"},

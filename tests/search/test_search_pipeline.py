@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import tiny
-import yaml
+
+from gm_bench.yaml_text import load_yaml
 
 
 def cut(params: dict[str, Any]) -> None:
@@ -60,8 +61,8 @@ def test_a_board_of_searches_runs(tmp_path: Path) -> None:
     found = [variant for variant in rows if trials[variant]["best"]]
     assert found, "the fixture finds something better for one variant at least"
     assert "tiny_searched" in bench("adopt", f"digits/{found[0]}/0")
-    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    params = load_yaml((tmp_path / "params.yaml").read_text())
     assert "tiny_searched" in params["variants"][found[0]]
     assert (tmp_path / "boards/search/dvc.lock").exists()
-    lock = yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]
+    lock = load_yaml((tmp_path / "dvc.lock").read_text())["stages"]
     assert not [stage for stage in lock if "train" in stage], "of the first board's stages only the dataset's"

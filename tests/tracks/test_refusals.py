@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from gm_bench.config import Params, parse_params
 from gm_bench.derived import Facts
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation.refusals import RefusalError, faults, refuse
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
-RAW = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+RAW = load_yaml(Path("params.yaml").read_text(encoding="utf-8"))
 FACTS = Facts(800, 200, (1, 16, 16), (400, 300, 100))
 
 
@@ -24,7 +24,7 @@ def params_of(
     raw = {key: dict(value) if isinstance(value, dict) else value for key, value in RAW.items()}
     raw["datasets"]["own"] = {"source": {"loader": "folder", "path": "own"}, **entry}
     raw["boards"]["own"] = {"datasets": ["own"], "variants": list(variants), "seeds": [0]} | (board or {})
-    return parse_params(yaml.safe_dump(raw, sort_keys=False), {"own": facts})
+    return parse_params(dump_yaml(raw), {"own": facts})
 
 
 # A value of each number of the protocol that does not fit, and the clause that refuses it.

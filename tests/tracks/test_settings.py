@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from refused import refused
 from typer.testing import CliRunner
 
@@ -17,8 +16,9 @@ from gm_bench.running import boards, driver, resolve, runner
 from gm_bench.tracks.audit.settings import Audit
 from gm_bench.tracks.audit.stages import audit_settings
 from gm_bench.tracks.settings import check_board, check_boards, settings
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
-RAW = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+RAW = load_yaml(Path("params.yaml").read_text(encoding="utf-8"))
 OUTSIDE = {"track": "lab.ring", "datasets": ["ring"], "variants": ["hop"], "seeds": [0]}
 STAGES = """
 from gm_bench.checking import ConfigError
@@ -35,7 +35,7 @@ def check(params, board):
 def changed(change: Callable[[dict[str, Any]], object]) -> Params:
     raw = copy.deepcopy(RAW)
     change(raw)
-    return parse_params(yaml.safe_dump(raw, sort_keys=False), {})
+    return parse_params(dump_yaml(raw), {})
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_wrong_names_on_a_board_are_one_sentence_wherever_it_is_used(
     change, sentence = WRONG_BOARDS[case]
     params = changed(change)
     monkeypatch.chdir(tmp_path)
-    text = yaml.safe_dump(params.model_dump(exclude_none=True), sort_keys=False)
+    text = dump_yaml(params.model_dump(exclude_none=True))
     Path("params.yaml").write_text(text, encoding="utf-8")
     uses: list[Callable[[], object]] = [
         lambda: driver.run("quick", 1, None, datasets=None, variants=None, seeds=None),
@@ -166,7 +166,7 @@ def test_a_user_sees_the_sentence_alone(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     raw = copy.deepcopy(RAW)
     raw["tracks"]["audit"]["sizes"] = "many"
-    Path("params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    Path("params.yaml").write_text(dump_yaml(raw), encoding="utf-8")
     for words in (["list"], ["show", "digits"], ["run"]):
         told = CliRunner().invoke(cli.app, words)
         assert told.exit_code == 1
@@ -207,6 +207,6 @@ def test_the_stages_of_the_audit_are_written_for_its_datasets(
     with pytest.raises(ConfigError, match=r"'tracks\.audit\.datasets' is 'mnist'"):
         boards.write_audit(changed(lambda p: p["tracks"]["audit"].update(datasets="mnist")))
     assert not Path("boards").exists()
-    written = yaml.safe_load(boards.write_audit(params).read_text(encoding="utf-8"))
+    written = load_yaml(boards.write_audit(params).read_text(encoding="utf-8"))
     assert written["stages"]["measure"]["matrix"] == {"dataset": "${tracks.audit.datasets}"}
     assert Path("boards/datasets/mnist/dvc.yaml").exists()

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gm_bench.config import Params
 from gm_bench.running import boards, runner
 from gm_bench.running.cluster.store import Place
 from gm_bench.running.runner import Chain
+from gm_bench.yaml_text import dump_yaml
 
 DVC_LOCK = "dvc.lock"
 
@@ -85,8 +84,8 @@ def _parcel(params: Params, chain: Chain, reader: "_Reader", determines: Mapping
             lock[name] = reader.lock(file).get(name)
     content = {"vars": [{"board": cell.board}], "stages": stages}
     files = {
-        boards.MAIN.as_posix(): yaml.safe_dump(content, sort_keys=False, width=110),
-        DVC_LOCK: yaml.safe_dump({"schema": "2.0", "stages": lock}, sort_keys=False, allow_unicode=True),
+        boards.MAIN.as_posix(): dump_yaml(content, width=110),
+        DVC_LOCK: dump_yaml({"schema": "2.0", "stages": lock}, allow_unicode=True),
     }
     for stage_name in boards.cell_stages(params, cell.board):
         path = cell.resolved(stage_name)

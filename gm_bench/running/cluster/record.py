@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gm_bench.replacing import replacing
 from gm_bench.running.cluster.parcels import DVC_LOCK
+from gm_bench.yaml_text import load_yaml
 
 FOLDER = "records"
 RUNS = Path(".dvc/cache/runs")
@@ -23,7 +22,7 @@ def name_of(key: str) -> str:
 
 def of_folder(stages: Sequence[str], seconds: float) -> Record:
     """The record of a cell whose stages ran in the current folder."""
-    lock = yaml.safe_load(Path(DVC_LOCK).read_text(encoding="utf-8"))["stages"]
+    lock = load_yaml(Path(DVC_LOCK).read_text(encoding="utf-8"))["stages"]
     runs = {path.relative_to(RUNS).as_posix(): path for path in RUNS.rglob("*") if path.is_file()}
     return {
         "lock": {name: lock[name] for name in stages},

@@ -4,8 +4,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from gm_bench.report import page, tables
 from gm_bench.report.charts import Chart
 from gm_bench.report.formatting import count, duration
@@ -16,6 +14,7 @@ from gm_bench.tracks.search.draws import DEFAULT
 from gm_bench.tracks.search.evaluating import BEST, DEFAULT_FID, WITHOUT
 from gm_bench.tracks.search.searching import recipe_of, shown
 from gm_bench.tracks.search.space import difference
+from gm_bench.yaml_text import dump_yaml
 
 Json = Mapping[str, Any]
 
@@ -125,9 +124,7 @@ def _of_cell(result: CellResult) -> dict[str, Any]:
             for words, metric in (("the best recipe", "fid"), ("without a search", DEFAULT_FID))
             if result.status == OK
         ],
-        "overlay": yaml.safe_dump(layer, sort_keys=False, default_flow_style=None, width=100)
-        if layer
-        else "",
+        "overlay": dump_yaml(layer, default_flow_style=None, width=100) if layer else "",
         "command": adopting(result),
         "names": names,
         "space": [(name, _range(details["space"][name])) for name in names],

@@ -1,0 +1,96 @@
+"""The page beside published numbers: columns and places worked by hand; FID in Inception's features."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from fake_cells import noise, protocol
+
+from gm_bench import io
+from gm_bench.cell import DATA, Cell
+from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.metrics.extractors.features import extract
+from gm_bench.metrics.extractors.inception import InceptionExtractor
+from gm_bench.metrics.extractors.lenet import LeNetExtractor
+from gm_bench.metrics.frechet import fid
+from gm_bench.nets.lenet import LeNet
+from gm_bench.report.literature import Section, page
+from gm_bench.results.aggregation import build
+from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.tracks.generation import published_features
+
+CPU = torch.device("cpu")
+TABLE = {
+    "title": "Somebody 2018",
+    "protocol": "the best of many",
+    "names": {"gan": "MM GAN", "ns_gan": "NS GAN", "vae": "VAE", "wgan": "WGAN"},
+    "fid": {"digits": {"gan": [9.8, 0.9], "ns_gan": [6.8, 0.5], "vae": [16.6, 0.4], "wgan": [6.7, 0.4]}},
+}
+
+
+def board(**fids: list[float]) -> Leaderboard:
+    rows = [{"kind": "floor", "dataset": "digits", "status": "ok", "protocol": protocol("digits")}]
+    rows[0] |= {"eval/fid": 0.5, "eval_draw_sd/fid": 0.1}
+    cells = []
+    for variant, values in fids.items():
+        for seed, value in enumerate(values):
+            cells.append(Cell("digits", "digits", variant, seed))
+            rows.append(
+                {"kind": "cell", "dataset": "digits", "variant": variant, "seed": seed, "family": "GAN"}
+                | {"source": "", "status": "ok", "divergence": None, "details": {}, "device": "cpu"}
+                | {"protocol": protocol("digits"), "network": "mlp", "budget": 6400, "run_id": "0"}
+                | {"cost/seconds": 1.0, "cost/images": 6400.0, "eval/fid": value}
+            )
+    return build(pd.DataFrame(rows), cells, IMAGES)
+
+
+def test_rows_are_in_our_order_with_both_places() -> None:
+    found = board(gan=[5.0, 7.0], ns_gan=[4.0, 4.0], vae=[30.0, 34.0], lsgan=[1.0, 1.0])
+    text = page([Section("digits", "digits", found, {})], TABLE)
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert rows == [
+        "| variant | FID here | place | published as | FID there | place there |",
+        "| --- | ---: | ---: | --- | ---: | ---: |",
+        "| ns_gan | 4.0 ±\u00a00.0 | 1 | NS GAN | 6.8 ± 0.5 | 1 |",
+        "| gan | 6.0 ±\u00a01.4 | 2 | MM GAN | 9.8 ± 0.9 | 2 |",
+        "| vae | 32.0 ±\u00a02.8 | 3 | VAE | 16.6 ± 0.4 | 3 |",
+    ]
+    assert (
+        "6,400 images shown, last checkpoint, 2 seeds; features of lenet, N = 800. Spearman's ρ over 3"
+        in text
+    )
+
+
+def test_what_was_measured_in_their_features_is_a_column() -> None:
+    found = board(gan=[5.0], ns_gan=[4.0], vae=[30.0])
+    measured = {"ns_gan": [7.0, 8.0], "gan": [11.0]}
+    text = page([Section("digits", "digits", found, measured)], TABLE)
+    assert "| variant | FID here | place | FID here, Inception | published as | FID there |" in text
+    assert "| ns_gan | 4.0 | 1 | 7.5 ± 0.7 | NS GAN |" in text
+    assert "| gan | 5.0 | 2 | 11.0 | MM GAN |" in text
+    assert "| vae | 30.0 | 3 | – | VAE |" in text
+
+
+def test_two_variants_are_no_section() -> None:
+    assert "##" not in page([Section("digits", "digits", board(gan=[1.0], vae=[2.0]), {})], TABLE)
+
+
+def test_fid_in_inceptions_features_is_the_mean_over_draws_against_as_many_test_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    extractor = LeNetExtractor.of_weights(LeNet((1, 8, 8), 10).state_dict(), (1, 8, 8))  # in its place
+    monkeypatch.setattr(published_features, "find_weights", Path)
+    monkeypatch.setattr(InceptionExtractor, "of_weights", lambda path, image_shape: extractor)
+    test, draws = noise(0, 6, 1, 8, 8), noise(1, 2, 4, 1, 8, 8)
+    cells = [Cell("digits", "digits", *of) for of in (("gan", 0), ("gan", 1), ("vae", 0))]
+    io.write_tensors(DATA / "digits/test.safetensors", {"images": test, "labels": torch.zeros(6).long()})
+    for cell, images in zip(cells, (draws, test[:4][None]), strict=False):
+        io.write_tensors(cell.folder / "samples.safetensors", {"images": images})
+    found = published_features.inception_fid(cells, CPU)
+    real = extract(extractor, test[:4], CPU).features
+    each = [fid(extract(extractor, draw, CPU).features, real) for draw in draws]
+    assert each[0] != pytest.approx(each[1], rel=1e-3)
+    assert set(found) == {"gan"}, "a cell without samples is passed over"
+    assert found["gan"] == pytest.approx([sum(each) / 2, 0.0], rel=1e-9, abs=1e-6 * each[0])
