@@ -26,7 +26,7 @@ def code_hash(modules: Iterable[str]) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(closure(modules)):
-        digest.update(f"{name} {_fingerprint(_path(name))}\n".encode())
+        digest.update(f"{name} {_fingerprint(_text(name))}\n".encode())
     return digest.hexdigest()
 
 
@@ -70,30 +70,44 @@ def _path(module: str) -> Path:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _text(module: str) -> str:
+    return _path(module).read_text(encoding="utf-8")
+
+
+@cache
+def _tree(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 @cache
 def _imports(module: str, packages: frozenset[str]) -> frozenset[str]:
     """Modules of the packages that a module imports, late ones too, but none that only types need."""
     found: set[str] = set()
-    waiting: list[ast.AST] = [_tree(_path(module))]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            waiting += node.orelse
-            continue
-        waiting += ast.iter_child_nodes(node)
-        names: list[str] = []
+    for node in _statements(_text(module)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             source = _source(node, module)
             inside = [f"{source}.{alias.name}" for alias in node.names]
             names = [name if find(name) else source for name in inside]
         found |= {name for name in names if name.partition(".")[0] in packages and find(name)}
     return frozenset(found)
+
+
+@cache
+def _statements(text: str) -> list[ast.Import | ast.ImportFrom]:
+    """The import statements of a source, less those for types alone."""
+    found = []
+    waiting: list[ast.AST] = [_tree(text)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append(node)
+        waiting += ast.iter_child_nodes(node)
+    return found
 
 
 def _source(node: ast.ImportFrom, module: str) -> str:
@@ -108,9 +122,9 @@ def _source(node: ast.ImportFrom, module: str) -> str:
 
 
 @cache
-def _fingerprint(path: Path) -> str:
+def _fingerprint(text: str) -> str:
     digest = hashlib.sha256()
-    _feed(_tree(path), digest)
+    _feed(_tree(text), digest)
     return digest.hexdigest()
 
 

@@ -61,7 +61,7 @@ class House:
 
 def forget() -> None:
     """A process of its own reads each file once."""
-    for cached in (code.find, code._tree, code._imports, code._fingerprint):
+    for cached in (code.find, code._text, code._imports):
         cached.cache_clear()
 
 
