@@ -1,4 +1,4 @@
-"""readme (make readme, no stage of dvc.yaml): the last leaderboard's table and samples → README.md."""
+"""readme (make readme, no stage of dvc.yaml): tables of leaderboards and pictures of samples → README.md."""
 
 import re
 from pathlib import Path
@@ -8,35 +8,41 @@ import typer
 
 from gm_bench import io
 from gm_bench.cell import DATA, Cell, reports_of
-from gm_bench.config import load_params
+from gm_bench.config import Board, load_params
 from gm_bench.report.figures import image_grid, labelled, png_bytes
 from gm_bench.running.stage import run
 
-README, SHOWN = Path("README.md"), "digits"
+README, SHOWN = Path("README.md"), ("mnist_cpu", "digits")  # boards, in the order of README
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
 PROTOCOL = (("N = ",), ("±: ",), ("Extractor: ", "Budget: "))  # how the lines that README repeats begin
 N_ROWS = N_COLUMNS = 8
 
 
-def main(board: Annotated[str, typer.Argument(help="an entry of boards in params.yaml")] = SHOWN) -> None:
-    """Write the pictures of a board's samples; of the board digits also the table of README.md.
+def main(board: Annotated[str, typer.Argument(help="an entry of boards in params.yaml")] = "digits") -> None:
+    """Write the pictures of a board's samples, and README.md anew from the boards that it shows.
 
     Raises:
-        ValueError: README.md lacks the two markers, or the leaderboard is of another form.
-        FileError: the board was not run.
+        ValueError: README.md lacks the two markers, or a leaderboard is of another form.
+        FileError: the board was not run, or a shown one is not among the reports.
     """
-    grid = load_params().board(board)
-    pictures = [reports_of(board) / f"samples-{dataset}.png" for dataset in grid.datasets]
-    for dataset, picture in zip(grid.datasets, pictures, strict=True):
+    params = load_params()
+    grid = params.board(board)
+    for dataset in grid.datasets:
+        picture = _picture(board, dataset)
         io.write_bytes(picture, _sheet(board, dataset, grid.variants, grid.seeds[0]))
         typer.echo(f"written: {picture}")
-    if board == SHOWN:
-        table = reports_of(board) / "leaderboard.md"
-        text = f"of {', '.join(grid.variants)}, seed {grid.seeds[0]}, unselected"
-        shown = [f"![Real images and samples {text}]({picture})" for picture in pictures]
-        parts = [main_tables(io.read_text(table), table), *shown]
-        io.write_text(README, between_markers(io.read_text(README), "\n\n".join(parts)))
+    if board in SHOWN:
+        content = "\n\n".join(shown(name, params.board(name)) for name in SHOWN)
+        io.write_text(README, between_markers(io.read_text(README), content))
         typer.echo(f"written: {README}")
+
+
+def shown(board: str, grid: Board) -> str:
+    """What README.md shows of a board: the main tables of its report, and its pictures."""
+    table = reports_of(board) / "leaderboard.md"
+    text = f"Real images and samples of {', '.join(grid.variants)}, seed {grid.seeds[0]}, unselected"
+    pictures = [f"![{text}]({_picture(board, dataset)})" for dataset in grid.datasets]
+    return "\n\n".join([main_tables(io.read_text(table), table), *pictures])
 
 
 def main_tables(markdown: str, source: Path) -> str:
@@ -63,6 +69,10 @@ def between_markers(readme: str, content: str) -> str:
     if not (begin and end):
         raise ValueError(f"{README} lacks the lines '{BEGIN}' and '{END}' between which the table is written")
     return "".join([before, BEGIN, "\n\n", content, "\n\n", END, after])
+
+
+def _picture(board: str, dataset: str) -> Path:
+    return reports_of(board) / f"samples-{dataset}.png"
 
 
 def _section(section: str, source: Path) -> str:
