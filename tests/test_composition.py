@@ -6,7 +6,7 @@ from gm_bench.config import Params
 
 def test_every_variant_has_every_recipe(params: Params) -> None:
     for variant in params.variants:
-        assert params.recipes_of(variant) == ["tiny", "grey", "grey_cpu", "scaled", "colour"]
+        assert params.recipes_of(variant) == ["tiny", "grey", "grey_cpu", "scaled", "colour_cpu", "colour"]
         for recipe in params.recipes_of(variant):
             assert params.recipe(variant, recipe).batch_size > 1
 
