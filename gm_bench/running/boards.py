@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gm_bench.cell import Cell
 from gm_bench.config import ConfigError, Params
 from gm_bench.running.code import find
 from gm_bench.tracks.audit.stages import audit_settings
@@ -40,6 +41,27 @@ def cell_stages(params: Params, board: str) -> tuple[str, ...]:
     """Names of the stages that each cell of a board goes through, in order."""
     stages = _template(params, board)["stages"]
     return tuple(name for name, stage in stages.items() if "seed" in stage.get("matrix", {}))
+
+
+def commands_of(params: Params, cell: Cell) -> dict[str, str]:
+    """Stage → the command that it runs for a cell, in order."""
+    stages = _template(params, cell.board)["stages"]
+    return {name: _filled(stages[name]["cmd"], cell) for name in cell_stages(params, cell.board)}
+
+
+def outs_of(params: Params, cell: Cell) -> list[Path]:
+    """The files that the stages of a cell leave, in order."""
+    stages = _template(params, cell.board)["stages"]
+    outs = [out for name in cell_stages(params, cell.board) for out in stages[name]["outs"]]
+    return [Path(_filled(next(iter(out)) if isinstance(out, dict) else out, cell)) for out in outs]
+
+
+def _filled(text: str, cell: Cell) -> str:
+    """A text of a template for a cell."""
+    text = text.replace("${board}", cell.board)
+    for axis in ("dataset", "variant", "seed"):
+        text = text.replace(f"${{item.{axis}}}", str(getattr(cell, axis)))
+    return text
 
 
 def dataset_stages(params: Params, board: str, dataset: str) -> list[str]:

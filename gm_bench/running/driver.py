@@ -140,8 +140,9 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
         state = runner.cell_states(params, name, runner.stale_stages(params, name))[cell]
     else:
         state = f"not on the board {name}"
-    file, stages = boards.file_of(params, name), boards.cell_stages(params, name)
-    screen().print(inspection.describe(cell, state, settings, origins, file, stages))
+    file, commands = boards.file_of(params, name), boards.commands_of(params, cell)
+    files = boards.outs_of(params, cell)
+    screen().print(inspection.describe(cell, state, settings, origins, file, commands, files))
 
 
 def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]]:

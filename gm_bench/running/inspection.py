@@ -21,7 +21,6 @@ from gm_bench.results.schema import divergence_place
 from gm_bench.running.boards import address
 from gm_bench.tracks.settings import explained_dataset
 
-FILES = ("model.safetensors", "samples.safetensors", "grid.png", "history.csv", "cost.json", "metrics.json")
 Json = Mapping[str, Any]
 
 
@@ -31,7 +30,8 @@ def describe(
     settings: Json,
     origins: Mapping[str, str],
     file: Path,
-    stages: Sequence[str],
+    commands: Mapping[str, str],
+    files: Sequence[Path],
 ) -> Group:
     """State, parameters, metrics draw by draw, cost, files and commands of a cell.
 
@@ -39,9 +39,11 @@ def describe(
         cell: which.
         state: fresh, stale, missing, or that it is not on the board.
         settings: what params.yaml says now; what the cell was trained with is marked where it differs.
-        origins: where each of these values stands in params.yaml or comes from, by dotted key.
+        origins: where each of these values stands in params.yaml or comes from, by dotted key; empty where
+            the track does not say.
         file: the dvc.yaml of the cell's stages.
-        stages: their names, in order.
+        commands: of these stages, in order.
+        files: that they leave.
     """
     folder = cell.folder
     metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
@@ -51,8 +53,8 @@ def describe(
         parts.append(_metrics(metrics["values"]))
     if cost:
         parts.append(_costs(cost))
-    parts.append(_files(folder))
-    parts.append(_commands(cell, file, stages))
+    parts.append(_files(files))
+    parts.append(_commands(cell, file, commands))
     return Group(*parts)
 
 
@@ -91,13 +93,18 @@ def _state(state: str, metrics: Json | None, cost: Json | None) -> str:
 
 def _parameters(now: Json, origins: Mapping[str, str], cost: Json | None) -> Table:
     table = _table("parameter", "value", "trained with", "from")
-    is_training = bool(cost and cost["budget"])  # the experiment of a claim is none
+    is_training = bool(cost and cost["budget"] and origins)  # of a recipe: an experiment has none
     then = dict(_flat({"n_images": cost["budget"], **cost["recipe"]})) if cost and is_training else {}
     values = dict(_flat(now))
     for key in dict.fromkeys([*values, *then]):
         value = values.get(key, "absent")
         other = "" if not then or then.get(key) == value else then.get(key, "absent")
-        table.add_row(key, escape(value), Text(other, style="yellow"), origins.get(key, "a default"))
+        table.add_row(
+            key,
+            escape(value),
+            Text(other, style="yellow"),
+            origins.get(key, "a default" if origins else "the track"),
+        )
     return table
 
 
@@ -135,23 +142,21 @@ def _costs(cost: Json) -> Table:
     return table
 
 
-def _files(folder: Path) -> Table:
+def _files(paths: Sequence[Path]) -> Table:
     table = _table("file", "bytes")
-    for name in FILES:
-        path = folder / name
+    for path in paths:
         table.add_row(str(path), number(path.stat().st_size, 0) if path.exists() else "not there")
     return table
 
 
-def _commands(cell: Cell, file: Path, names: Sequence[str]) -> Table:
+def _commands(cell: Cell, file: Path, commands: Mapping[str, str]) -> Table:
     """What makes the cell again: with what it depends on, and stage by stage from scratch."""
-    stages = [shlex.quote(address(file, cell.stage(stage))) for stage in names]
-    arguments = shlex.join([cell.board, cell.dataset, cell.variant, str(cell.seed)])
+    stages = [shlex.quote(address(file, cell.stage(stage))) for stage in commands]
     table = _table("to reproduce", "")
     table.add_row("up to date, with all it depends on", f"dvc repro {stages[-1]}")
     table.add_row("from scratch", f"dvc repro --single-item --force {' '.join(stages)}")
-    for stage in names:
-        table.add_row(f"{stage} alone, without DVC", f"python -m pipelines.{stage} {arguments}")
+    for stage, command in commands.items():
+        table.add_row(f"{stage} alone, without DVC", Text(command))
     return table
 
 

@@ -20,4 +20,7 @@ def module_of(track: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
-        raise TrackError(f"there is no track '{track}': no module {module}") from None
+        where = ""
+        if "." in track:
+            where = "; where it lies in the working folder, put PYTHONPATH=. in front of the command"
+        raise TrackError(f"there is no track '{track}': no module {module}{where}") from None

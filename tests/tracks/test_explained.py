@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gm_bench.cell import Cell
-from gm_bench.config import Params, load_params
+from gm_bench.config import Board, Params, load_params
 from gm_bench.running import driver, runner
 from gm_bench.tracks.settings import explained_cell, explained_dataset
 
@@ -51,7 +51,31 @@ def test_show_prints_a_claim(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "theory/saturation/77: not on the board claims" in lines
     assert "clip 0.1 tracks.diagnostics.claims.saturation.minutes.clip" in lines
+    command = "python -m pipelines.diagnostics.run claims theory saturation 77"
+    assert f"run alone, without DVC {command}" in lines
+    assert "runs/claims/theory/saturation/77/cost.json not there" in lines
+    assert not any("grid.png" in line for line in lines), "no stage of the track leaves it"
     driver.show_cell(["mode_collapse"], None)
     assert "n_points 100,000 tracks.mode_collapse.mixtures.ring.n_points" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+def test_a_track_that_explains_nothing_is_shown_with_its_own_settings_files_and_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = load_params(PARAMS)
+    outside = Board(track="toys.rings", datasets=["ring"], variants=["spread"], seeds=[0])
+    monkeypatch.chdir(PARAMS.parent)
+    monkeypatch.setattr(driver, "load_params", lambda: params)
+    monkeypatch.setitem(params.boards, "rings", outside)
+    monkeypatch.setattr(runner, "prepare", lambda *_: None)
+    monkeypatch.setattr(runner, "stale_stages", lambda *_: {})
+    driver.show_cell(["ring/spread/3"], "rings")
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "n_samples 500 the track" in lines
+    assert "train alone, without DVC python -m toys.rings.measuring train rings ring spread 3" in lines
+    assert [line for line in lines if line.endswith("not there")] == [
+        f"runs/rings/ring/spread/3/{name} not there"
+        for name in ("model.safetensors", "history.csv", "cost.json", "metrics.json")
+    ]

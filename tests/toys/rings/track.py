@@ -9,7 +9,15 @@ from gm_bench.results.schema import CellResult, Origin
 from gm_bench.tracks.track import Track
 
 COVERED = Metric(
-    "modes_covered", "Modes covered", "", "↑", "main", 0.05, False, False, "Share of modes found."
+    key="modes_covered",
+    title="Modes covered",
+    unit="",
+    direction="↑",
+    group="main",
+    gate_margin=0.05,
+    relative=False,
+    fixed_at_floor=False,
+    sentence="Share of modes found.",
 )
 POINTS = Catalogue([COVERED], order_by="modes_covered")
 
