@@ -110,6 +110,17 @@ def test_one_seed_has_no_spread():
     assert row["rank"] is None, "nothing is known of the noise"
 
 
+def test_without_a_second_seed_no_rank_and_no_spread_is_explained() -> None:
+    one, two = (cell("gan", 0, 2.5), cell("vae", 0, 9.0)), cell("gan", 1, 3.5)
+    alone, (first, second, *_) = (
+        tables.in_words(board_of(floor(), *rows), "digits", TRACK) for rows in (one, (*one, two))
+    )
+    assert alone[0].startswith("±: not known, since no variant has a second seed")
+    assert not any(line.startswith("Rank: ") for line in alone)
+    assert first.startswith("±: standard deviation between seeds (n = 1, 2)")
+    assert second.startswith("Rank: by FID")
+
+
 def test_spread_between_draws_is_pooled_over_seeds():
     """Root mean square of 3 and 4: √12.5."""
     rows = [cell("gan", seed, 9.0 + seed) | {"eval_draw_sd/fid": sd} for seed, sd in ((0, 3.0), (1, 4.0))]

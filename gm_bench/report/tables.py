@@ -129,10 +129,26 @@ def in_words(board: Leaderboard, dataset: str, display: Display) -> list[str]:
     entries, catalogue = board.entries[dataset], board.catalogue
     order = catalogue.name(board.order_by)
     log = "log " if catalogue.is_relative(board.order_by) else ""
-    seeds = _list({len(entry.seeds) for entry in entries})
     budgets = _list({f"{entry.cost['budget']:,}" for entry in entries})
     devices = _list({entry.cost["device"] for entry in entries})
     names = board.metrics(dataset)
+    return [
+        *_of_noise(entries, order, log),
+        *display.protocol_in_words(board, dataset),
+        f"Better: {', '.join(catalogue.title(name) for name in names)} "
+        "(↓ lower, ↑ higher, → nearer to that number).",
+        f"Budget: {budgets} real images shown to each model. Time and parameters: of one seed, on {devices}.",
+    ]
+
+
+def _of_noise(entries: Sequence[Entry], order: str, log: str) -> list[str]:
+    """What is known of the noise between seeds."""
+    if all(entry.rank is None for entry in entries):
+        return [
+            "±: not known, since no variant has a second seed that finished; so there are no ranks and no "
+            "intervals, and small differences may be chance."
+        ]
+    seeds = _list({len(entry.seeds) for entry in entries})
     return [
         f"±: standard deviation between seeds (n = {seeds}); without ± there is one seed. 95 %: "
         f"interval of the mean {order}, from Student's t with variances moderated over the variants (Smyth "
@@ -140,10 +156,6 @@ def in_words(board: Leaderboard, dataset: str, display: Display) -> list[str]:
         f"Rank: by {order}, 1 + how many variants are better beyond noise (moderated t-tests of "
         f"{log}{order}, 5 % over all pairs together, Bonferroni); variants that cannot be told apart share a "
         "rank.",
-        *display.protocol_in_words(board, dataset),
-        f"Better: {', '.join(catalogue.title(name) for name in names)} "
-        "(↓ lower, ↑ higher, → nearer to that number).",
-        f"Budget: {budgets} real images shown to each model. Time and parameters: of one seed, on {devices}.",
     ]
 
 
