@@ -204,6 +204,7 @@ def main() -> None:
         caught, test = code == REGRESSION, SEEN_BY.get(damage.name)
         n_passed += not caught and test is None
         outcome = "caught" if caught else f"passes; {test or 'no test'} fails"
+        words = words.replace("|", "\\|")
         rows.append(f"| {claim} | {damage.name} | {outcome} | {words} |\n")
         sys.stdout.write(rows[-1])
         sys.stdout.flush()
