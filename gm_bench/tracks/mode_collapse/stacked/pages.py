@@ -42,8 +42,8 @@ def protocol_in_words(told: Json, entries: Sequence[str]) -> list[str]:
         "test images) takes each channel for; reverse KL is against the training stacks, which have equal "
         "modes but for chance; the floor is of stacks of test images.",
         "Published: of 6,400,000 images shown (50 epochs of 128,000) in batches of 64, z of 100, Adam 2e-4 "
-        "with β₁ 0.5, 26,000 samples, with wider networks and another classifier. These numbers compare with one "
-        f"another, not with this table. Modes and reverse KL of methods without a row are {others}.",
+        "with β₁ 0.5, 26,000 samples, with wider networks and another classifier. These numbers compare with "
+        f"one another, not with this table. Modes and reverse KL of methods without a row are {others}.",
     ]
 
 
