@@ -168,6 +168,9 @@ def check(
     ] = False,
     most_seeds: Annotated[int, typer.Option(min=2, help="of a variant, with --resolve")] = 12,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = N_CORES,
+    board: Annotated[
+        str | None, typer.Option(help="of claims: run the cheap ones, hold them against reports/BOARD")
+    ] = None,
 ) -> None:
     """Compare the leaderboard with the baseline: exit 1 where samples got worse, 2 where none can tell.
 
@@ -175,6 +178,13 @@ def check(
     """
     from gm_bench.running import gate
 
+    if board is not None:
+        if update or resolve:
+            raise ValueError(
+                f"check --board takes neither --update nor --resolve: gm-bench run --board {board} makes the "
+                f"reports/{board} that is held against"
+            )
+        sys.exit(gate.check_board(board, summary))
     resolving = gate.Resolving(most_seeds, jobs) if resolve else None
     sys.exit(gate.check(baseline, leaderboard, update, summary, resolving))
 

@@ -11,20 +11,25 @@ import pytest
 
 from gm_bench.config import load_params
 from gm_bench.results.comparing import Comparison, Verdict
+from gm_bench.tracks.diagnostics import gate
 from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
-def planted_damage() -> ModuleType:
-    """tests/faults/planted_damage.py, which is a script and no package's module."""
-    spec = importlib.util.spec_from_file_location("planted_damage", ROOT / "tests/faults/planted_damage.py")
+def script(name: str) -> ModuleType:
+    """tests/faults/NAME.py, which is a script and no package's module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"tests/faults/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def planted_damage() -> ModuleType:
+    return script("planted_damage")
 
 
 def test_the_grid_of_ci_is_one_that_params_allow(tmp_path: Path) -> None:
@@ -55,6 +60,22 @@ def test_planted_damage_finds_the_code_that_it_breaks(damage: object, tmp_path: 
     compile(broken, file, "exec")
     with pytest.raises(ValueError, match="not once: adapt the damage"):
         planted_damage().plant(damage, tmp_path)
+
+
+def test_damage_of_claims_finds_the_code_that_it_breaks(tmp_path: Path) -> None:
+    planted = script("planted_in_claims")
+    claims = load_params().board("claims").variants
+    for i, (claim, damage) in enumerate(planted.DAMAGES):
+        assert claim in claims
+        file = tmp_path / str(i) / damage.file
+        file.parent.mkdir(parents=True)
+        file.write_text((ROOT / damage.file).read_text(encoding="utf-8"), encoding="utf-8")
+        planted.plant(damage, tmp_path / str(i))
+        compile(file.read_text(encoding="utf-8"), damage.file, "exec")
+    assert {claim for claim, _ in planted.DAMAGES} >= set(gate.WATCHED)
+    for name, test in planted.SEEN_BY.items():
+        assert name in {damage.name for _, damage in planted.DAMAGES}
+        assert (ROOT / test).is_file()
 
 
 def test_evidence_is_what_got_worse() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gm_bench import io
+from gm_bench.cell import reports_of
+from gm_bench.config import load_params
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
 from gm_bench.results import regression
@@ -67,14 +69,47 @@ def check(
             run = MoreSeeds(board, resolving.jobs).run
             verdict = regression.judge(accepted, board, run, resolving.most)
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"cannot compare: {' '.join(str(error).split())}\n")
-        if summary:
-            io.write_text(summary, f"## {HEADING}\n\nCannot compare: {error}\n")
-        return CANNOT_COMPARE
+        return _cannot_compare(error, summary)
     if summary:
         io.write_text(summary, to_markdown(verdict, HEADING, board.catalogue))
     _print(verdict, board.catalogue)
     return PASSED if verdict.passed else REGRESSION
+
+
+def check_board(name: str, summary: Path | None) -> int:
+    """Run anew what the track of a board lets the gate watch, and hold it against the committed report.
+
+    Args:
+        summary: Markdown is written there.
+
+    Returns:
+        The exit code.
+    """
+    found: list[str] = []
+    n_watched = 0
+    try:
+        params = load_params()
+        changes = find(params.board(name).track).changes
+        if changes is None:
+            raise NotComparable(
+                f"nothing of the board {name} is watched by itself, its leaderboards are compared: leave "
+                "--board out, and name others by --baseline and --leaderboard"
+            )
+        file = reports_of(name) / "leaderboard.json"
+        for what, sentences in changes(params, name, _read_board(io.read_json(file), str(file))):
+            n_watched += 1
+            found += sentences
+            screen().print("\n".join(sentences) or f"{what}: as accepted", soft_wrap=True)
+    except (ValueError, OSError) as error:
+        return _cannot_compare(error, summary)
+    said = (
+        f"Changed: {len(found)} things" if found else f"Passed: {n_watched} of the board {name} as accepted"
+    )
+    if summary:
+        lines = "".join(f"\n- {sentence}" for sentence in found)
+        io.write_text(summary, f"## {HEADING}: {name}\n\n{said}.\n{lines}\n")
+    screen().print(f"{said}.", style="bold red" if found else "bold green", soft_wrap=True)
+    return REGRESSION if found else PASSED
 
 
 def compare(first: str, second: str, leaderboard: Path) -> None:
@@ -100,6 +135,13 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
         before, after = _board(first), _board(second)
         verdict, catalogue = regression.contrast(before, after), after.catalogue
     _print(verdict, catalogue, gating=False)
+
+
+def _cannot_compare(error: Exception, summary: Path | None) -> int:
+    sys.stderr.write(f"cannot compare: {' '.join(str(error).split())}\n")
+    if summary:
+        io.write_text(summary, f"## {HEADING}\n\nCannot compare: {error}\n")
+    return CANNOT_COMPARE
 
 
 def _update(path: Path, board: Leaderboard, resolving: Resolving | None) -> int:

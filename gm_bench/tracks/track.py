@@ -1,8 +1,9 @@
 """What declares a track, and how it is found by its name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from gm_bench.config import Params
 from gm_bench.report.display import Display
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import Origin
@@ -18,12 +19,15 @@ class Track(Display):
         row_details: keys of the cells' `details` that a row of the leaderboard needs.
         origin: variant → what it says it is; None where variants are those of gm_bench.variants.
         metric_pairs: metrics that say something against each other, for MLflow's scatter charts.
+        changes: (params, board, its accepted leaderboard) → what the gate runs anew, one after another, each
+            with a sentence for whatever is not as accepted; None where the gate compares leaderboards.
     """
 
     name: str
     origin: Callable[[str], Origin] | None = None
     row_details: tuple[str, ...] = ()
     metric_pairs: tuple[tuple[str, str], ...] = ()
+    changes: Callable[[Params, str, Leaderboard], Iterator[tuple[str, list[str]]]] | None = None
 
 
 def with_notes(track: Track, said: Mapping[str, str]) -> Track:

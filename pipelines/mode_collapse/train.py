@@ -1,4 +1,4 @@
-"""Stage train: a cell → what the stage of images writes; snapshots.safetensors has pictures of the plane."""
+"""Stage train: a cell → what the stage of images writes; of points, snapshots are pictures of the plane."""
 
 from functools import partial
 
@@ -6,23 +6,28 @@ from gm_bench.cell import Cell
 from gm_bench.running import resolve as resolved
 from gm_bench.running.stage import Board, Dataset, Device, Seed, Variant, run
 from gm_bench.tracks.mode_collapse import course
-from gm_bench.tracks.mode_collapse.mixtures import mixture as mixture_of
+from gm_bench.tracks.mode_collapse.mixtures import mixture
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
+from gm_bench.training.fit import fit
 from pipelines.train import SaveEvery, train
 
 
 def main(
     board: Board,
-    mixture: Dataset,
+    dataset: Dataset,
     variant: Variant,
     seed: Seed,
     device: Device = "auto",
     save_every: SaveEvery = 30.0,
 ) -> None:
     """Train one cell, going on from its checkpoint if it has one."""
-    cell = Cell(board, mixture, variant, seed)
-    settings = MixtureSettings.model_validate(resolved.read(cell.resolved("train"))["mixture"])
-    train(cell, device, save_every, partial(course.train, mixture_of(settings)))
+    cell = Cell(board, dataset, variant, seed)
+    points = resolved.read(cell.resolved("train")).get("mixture")
+    if points is None:
+        train(cell, device, save_every, fit)
+    else:
+        of = mixture(MixtureSettings.model_validate(points))
+        train(cell, device, save_every, partial(course.train, of))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import json
 import math
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from gm_bench.config import Params, load_params
 from gm_bench.options import check_keywords
 from gm_bench.tracks.diagnostics import measuring
 from gm_bench.tracks.diagnostics.claim import about, at_least, at_most, find, names, run
+from gm_bench.tracks.diagnostics.pages import found
 from gm_bench.tracks.diagnostics.stages import budget, of_cell
 from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_interval, of_claim
 from gm_bench.tracks.settings import check_board
@@ -86,6 +88,15 @@ def test_what_is_no_claim_or_no_budget_is_named() -> None:
         run("optimal_discriminator", 0, {"n_steps": 3})
     with pytest.raises(ValueError, match=r"n_updates is 1\.5; allowed: a whole number"):
         run("optimal_discriminator", 0, {"n_updates": 1.5, "batch_size": 8, "lr": 0.1, "width": 4})
+
+
+def test_the_committed_report_says_what_the_files_say_was_found() -> None:
+    rows = json.loads((ROOT / "reports/claims/leaderboard.json").read_text(encoding="utf-8"))["rows"]
+    markdown = (ROOT / "reports/claims/leaderboard.md").read_text(encoding="utf-8")
+    assert len(rows) == len(PARAMS.board("claims").variants)
+    for row in rows:
+        assert row["found"] == found(row["variant"]), row["variant"]
+        assert row["found"] in markdown
 
 
 WRONG = {
@@ -167,7 +178,6 @@ def test_an_outcome_must_have_what_the_claim_expects(monkeypatch: pytest.MonkeyP
 def test_from_cells_to_pages_and_mlflow(
     tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import json
     import shutil
 
     from gm_bench.tracking.store import Store

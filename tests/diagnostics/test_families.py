@@ -16,7 +16,9 @@ from gm_bench.tracks.diagnostics.claims import (
     inversion,
     latent_gaps,
     little_data,
+    noise_and_replay,
     published_likelihood,
+    sampling_speed,
     steadiness,
     vae_blurs,
 )
@@ -215,6 +217,53 @@ def test_what_lies_on_training_images_is_called_a_copy(monkeypatch: pytest.Monke
     )
 
 
+def test_how_near_is_measured_from_each_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies of 5 of the 20 training images: every sample lies on one, most training images on no sample."""
+    monkeypatch.setattr(little_data, "draw", lambda model, n, seed, purpose: IMAGES[torch.arange(n) % 5])
+    budget = little_data.Budget("mlp", 8, 1, 8, 1e-3, dataset="digits", n_few=20, n_more=40)
+    outcome = little_data.experiment(0, budget)
+    assert outcome.values["little_data_distance"] == 0
+    assert outcome.curves["share of near duplicates"][0] == (20.0, 1.0)
+
+
+def test_a_trick_is_held_against_the_gan_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Final FIDs 4 without, 2 with noisy labels, 12 with a buffer; those on the way count for nothing."""
+    courses = {"NSGAN": [9, 8, 7, 6, 4], "GANNoisyLabels": [90, 1, 1, 1, 2], "GANReplay": [1, 1, 1, 1, 12]}
+    drawn: list[str] = []
+
+    class Fids:
+        def fid(self, samples: Tensor) -> float:
+            return float(courses[drawn[-1]][drawn.count(drawn[-1]) - 1])
+
+    def draw(model: nn.Module, n: int, seed: int, purpose: str) -> Tensor:
+        drawn.append(type(model).__name__)
+        return IMAGES[:n]
+
+    monkeypatch.setattr(noise_and_replay, "gauge", lambda dataset, data: Fids())
+    monkeypatch.setattr(noise_and_replay, "draw", draw)
+    budget = noise_and_replay.Budget("mlp", 8, 5, 8, 1e-3, "digits", real_label=0.9, flip=0.1, capacity=8)
+    outcome = noise_and_replay.experiment(0, budget)
+    assert outcome.values == {"tricks_noisy_labels": 0.5, "tricks_replay": 3.0}
+    assert outcome.curves["neither"] == [(1.0, 9.0), (2.0, 8.0), (3.0, 7.0), (4.0, 6.0), (5.0, 4.0)]
+
+
+def test_speed_is_of_the_images_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that a draw of n images moves on by 3 s for the first call, and by n / 50 s later."""
+    now, drawn = [100.0], []
+
+    def draw(model: nn.Module, n: int, seed: int, purpose: str) -> Tensor:
+        now[0] += n / 50 if drawn else 3.0
+        drawn.append(n)
+        return IMAGES[:n]
+
+    monkeypatch.setattr(sampling_speed, "draw", draw)
+    monkeypatch.setattr(sampling_speed.time, "process_time", lambda: now[0])
+    model = new_gan(NSGAN, IMAGES, TINY, "none", 0, "test")
+    assert sampling_speed.images_per_second(model, 20, 0) == pytest.approx(50)
+    assert drawn == [1, 20]
+    assert not model.training
+
+
 def test_failures_and_spread_by_hand(known: samples.Gauge) -> None:
     fids: dict[steadiness.Run, float] = {(0.1, "none"): 10.0, (0.1, "batch"): 1000.0, (1.0, "none"): 100.0}
     assert steadiness.failures(fids, 50.0) == pytest.approx(2 / 3)
@@ -266,6 +315,22 @@ def test_importance_sampling_is_exact_where_the_code_says_nothing() -> None:
     for n_codes in (1, 7):
         got = published_likelihood.negative_log_p(model.eval(), images, n_codes, torch.Generator())
         assert got == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_estimate_is_the_importance_weighted_bound_and_no_elbo() -> None:
+    """By force from the same weights: log of the mean of w over codes, not the mean of log w."""
+    torch.manual_seed(0)
+    model = BernoulliVAE(TanhMLP((1, 2, 2), 0, 3, "none"), z_dim=2).eval()
+    with torch.no_grad():
+        model.get_parameter("model.decoder.4.weight").mul_(5)  # codes must differ in what they draw
+    images = torch.tensor([[0, 255, 255, 255], [255, 0, 0, 0]]).byte().view(2, 1, 2, 2)
+    with torch.no_grad():
+        codes = torch.Generator().manual_seed(1)
+        log_w = model.log_weights(from_uint8(images), None, 40, codes).double()
+    expected = -float(log_w.exp().mean(dim=0).log().mean())
+    got = published_likelihood.negative_log_p(model, images, 40, torch.Generator().manual_seed(1))
+    assert got == pytest.approx(expected, rel=1e-6)
+    assert -float(log_w.mean()) > expected + 0.1, "the ELBO is another number here"
 
 
 def test_a_vae_of_tanh_units_has_no_norm_and_starts_after_glorot() -> None:

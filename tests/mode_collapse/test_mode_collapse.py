@@ -87,7 +87,7 @@ def test_maxout_is_the_largest_of_its_pieces() -> None:
 def test_every_variant_of_the_board_is_built_by_the_protocol(variant: str) -> None:
     from gm_bench.variants.base import contract
 
-    recipe = recipe_of(PARAMS, variant)
+    recipe = recipe_of(PARAMS, "ring", variant)
     assert recipe.batch_size == 100
     assert {(o.lr, o.betas) for o in recipe.optimisers.values()} == {(1e-4, (0.8, 0.999))}
     network = networks.build(recipe.network.name, recipe.network.options, (2, 1, 1), 0)
@@ -122,7 +122,7 @@ def test_a_tiny_run_from_mixture_to_pages(
     assert floor["values"]["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.005)
     cells = [Cell("mode_collapse", "ring", variant, 0) for variant in ("ns_gan", "pac_gan")]
     for cell in cells:
-        job = Job(cell, recipe_of(PARAMS, cell.variant), n_images=2000)
+        job = Job(cell, recipe_of(PARAMS, "ring", cell.variant), n_images=2000)
         course.train(
             mixture(ring), job, DATA / "ring", cell.folder, cell.checkpoints, device=CPU, save_every=1000
         )
@@ -157,7 +157,7 @@ def test_looks_change_no_weight_and_outlive_a_stop(tmp_path: Path) -> None:
     io.write_tensors(tmp_path / "train.safetensors", {"images": points[:, :, None, None]})
     raw = copy.deepcopy(RAW)
     raw["tracks"]["mode_collapse"]["recipe"]["network"].update(width=8, critic_width=8)
-    recipe = recipe_of(Params.model_validate(raw), "ns_gan")
+    recipe = recipe_of(Params.model_validate(raw), "ring", "ns_gan")
     job = Job(Cell("mode_collapse", "ring", "ns_gan", 0), recipe, n_images=20_000)
     plain = fit(job, tmp_path, tmp_path / "a", tmp_path / "ca", device=CPU, save_every=1000)
 
@@ -208,7 +208,7 @@ def test_looks_follow_one_another() -> None:
 WRONG = {
     "unknown mixture": (
         lambda p: p["boards"]["mode_collapse"].update(datasets=["spiral"]),
-        "tracks.mode_collapse.mixtures has no entry 'spiral'; known: ring, grid",
+        "tracks.mode_collapse: mixtures and stacked has no entry 'spiral'; known: ring, grid, stacked_mnist",
     ),
     "a variant without an entry": (
         lambda p: p["boards"]["mode_collapse"].update(variants=["vae"]),

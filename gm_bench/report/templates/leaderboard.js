@@ -35,7 +35,11 @@ function filter(section, table, rows) {
       const fits = wanted.every((word) => row.dataset.words.includes(word));
       if (fits && (!families.length || chosen.has(row.dataset.family))) shown.add(row.dataset.variant);
     }
-    for (const each of section.querySelectorAll("[data-variant]")) each.hidden = !shown.has(each.dataset.variant);
+    // Figures of something else than a variant, such as real images, stay.
+    const known = new Set(rows.map((row) => row.dataset.variant));
+    for (const each of section.querySelectorAll("[data-variant]")) {
+      each.hidden = known.has(each.dataset.variant) && !shown.has(each.dataset.variant);
+    }
     count.value = `${shown.size} of ${rows.length} variants`;
     table.classList.toggle("by-interval", spread.value === "by-interval");
     table.classList.toggle("by-sd", spread.value === "by-sd");

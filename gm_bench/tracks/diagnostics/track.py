@@ -5,6 +5,7 @@ from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import Origin
 from gm_bench.tracks.diagnostics import pages
 from gm_bench.tracks.diagnostics.claim import find, names
+from gm_bench.tracks.diagnostics.gate import changes
 from gm_bench.tracks.diagnostics.measuring import WITHIN
 from gm_bench.tracks.diagnostics.pictures import charts
 from gm_bench.tracks.track import Track
@@ -57,4 +58,5 @@ TRACK = Track(
     row_facts=pages.row_facts,
     pages=pages.pages,
     origin=_origin,
+    changes=changes,
 )

@@ -8,8 +8,10 @@ from gm_bench.report.charts import Chart, ranking
 from gm_bench.report.charts import Panel as Picture
 from gm_bench.report.display import Samples
 from gm_bench.report.drawing import FAMILY_INKS, PANEL, figure_of, to_svg
+from gm_bench.report.pictures import Gallery
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import OK, CellResult
+from gm_bench.tracks.mode_collapse.stacked import pages as stacked
 from gm_bench.tracks.track import Track
 
 # (mixture, variant) → modes, high-quality share, reverse KL: Lin et al. 2018, ten seeds of 40,000,000
@@ -31,7 +33,7 @@ CATALOGUE = Catalogue(
             0.05,
             False,
             False,
-            "KL divergence of the modes of samples from equal ones; log of their number at one mode.",
+            "KL divergence of the modes of samples from those of the data; log of their number at one mode.",
         ),
         Metric(
             "modes",
@@ -42,7 +44,7 @@ CATALOGUE = Catalogue(
             None,
             False,
             False,
-            "Modes with a sample within three standard deviations.",
+            "Modes with a sample: within three standard deviations, or taken for it by a classifier.",
         ),
         Metric(
             "high_quality",
@@ -62,6 +64,8 @@ CATALOGUE = Catalogue(
 
 def _protocol(board: Leaderboard, dataset: str) -> list[str]:
     told = board.protocols[dataset]
+    if stacked.STACKED in told:
+        return stacked.protocol_in_words(told, [entry.variant for entry in board.entries[dataset]])
     of = told["mixture"]
     return [
         f"Samples: {told['n_samples']:,} points of each cell; {of['n_points']:,} real ones for training.",
@@ -74,6 +78,9 @@ def _notes(board: Leaderboard, dataset: str) -> list[str]:
     """What was published for a variant of the table."""
     said = []
     for entry in board.entries[dataset]:
+        if stacked.STACKED in board.protocols[dataset]:
+            said += stacked.notes(entry.variant, entry.cost["budget"])
+            continue
         published = PUBLISHED.get((dataset, entry.variant))
         if published:
             modes, quality, kl = published
@@ -93,7 +100,7 @@ def _samples(board: Leaderboard, dataset: str, results: Sequence[CellResult]) ->
     """Samples of each variant's first seed in the plane."""
     panels, lines = [], ["variant,seed,x,y"]
     for entry in board.entries[dataset]:
-        own = [r for r in results if r.variant == entry.variant and r.details["points"]]
+        own = [r for r in results if r.variant == entry.variant and r.details.get("points")]
         if not own:
             continue
         points = own[0].details["points"]
@@ -114,8 +121,16 @@ def _samples(board: Leaderboard, dataset: str, results: Sequence[CellResult]) ->
     )
 
 
+def _galleries(results: Sequence[CellResult], n_bytes: int) -> list[Gallery]:
+    """Real stacks of digits; points are seen before the centres of their mixture."""
+    of_stacks = results and stacked.STACKED in results[0].protocol
+    return [stacked.real(results[0].dataset, n_bytes)] if of_stacks else []
+
+
 def _pictures(result: CellResult) -> Samples:
-    """The plane at several times of the training, as course.py leaves it, the last one being the model's own.
+    """What was drawn at several times of the training, the last time by the finished model.
+
+    Of points, pictures of the plane, as course.py leaves them; of stacked digits, the images.
 
     Raises:
         FileError: the file is missing or damaged.
@@ -135,4 +150,5 @@ TRACK = Track(
     notes=_notes,
     metric_pairs=(("modes", "high_quality"),),
     samples=_pictures,
+    galleries=_galleries,
 )

@@ -11,7 +11,8 @@ log p̂ = −½ d log(2π h²) − d / h², which is largest at h² = 2, and the
 
 Found: it fails, but the number expected at d = 64 was too high. The error is 0.17 nats a dimension there, 11
 nats a point; with 1,000 points ½ log 2 is reached only where d is far larger than log n. That more points
-help in one dimension cannot be told: both errors are below a hundredth of a nat, as large as their own noise.
+help in one dimension cannot be told: both errors lie between 0.002 and 0.025 nats, as large as their own
+noise.
 """
 
 import math

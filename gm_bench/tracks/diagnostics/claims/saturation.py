@@ -13,6 +13,7 @@ s W − λ (s − 1)² is largest at s = 1 + W / (2 λ), with W = 1 and λ = 10 
 Found: D saturates and none of the critics does, but WGAN-GP's is at a slope of 1.05 for two seeds of five and
 of −0.95 for three. That is the second optimum, −1 + W / (2 λ): on the line a slope that begins negative would
 have to pass through 0, where the penalty is largest (see penalty_bias). It tells the generator to go away.
+The clipped critic's slope at q is 0.47 to 0.72 of its largest, so that the half cannot be told.
 """
 
 from dataclasses import dataclass
