@@ -1,6 +1,7 @@
 """What the driver of a cluster does of what becomes of cells, with made-up nodes: no Ray, no DVC."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run cells called as the results are; their chains, what was said, the batches that were collected."""
     monkeypatch.chdir(tmp_path)
 
-    def run(nodes: Nodes, gone: tuple[str, ...] = ()) -> tuple[dict[str, Chain], list[str], list[list[str]]]:
+    def run(
+        nodes: Nodes, gone: tuple[str, ...] = (), note: Path | None = None
+    ) -> tuple[dict[str, Chain], list[str], list[list[str]]]:
         said: list[str] = []
         batches: list[list[str]] = []
 
         def collect(batch: Any) -> dict[str, list[str]]:
             batches.append([chain.name for chain, _ in batch])
+            if note is not None:
+                note.touch()
             return {chain.name: ["missing"] for chain, _ in batch if chain.name in gone}
 
         chains = [Chain(name, (f"train@{name}",), Cell("b", "d", name, 0)) for name in nodes.results]
@@ -71,6 +76,33 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         return {chain.name: chain for chain in chains}, said, batches
 
     return run
+
+
+def test_many_cells_come_home_in_few_batches(run: Callable[..., Any]) -> None:
+    """They end one after another; each batch costs work on the lock of the whole board."""
+    names = [f"c{number:02}" for number in range(60)]
+    _, _, batches = run(Nodes(**{name: [DONE] for name in names}))
+    assert [name for batch in batches for name in batch] == names
+    assert min(len(batch) for batch in batches[:-1]) >= 3
+    assert len(batches) <= 20
+
+
+def test_few_cells_come_home_one_by_one(run: Callable[..., Any]) -> None:
+    """The second one never ends while the first is away."""
+    nodes = Nodes(a=[DONE], b=[DONE])
+    seen: list[str] = []
+
+    def wait(seconds: float) -> list[tuple[str, dict[str, Any]]]:
+        if len(nodes.ended) == 1 and not Path("brought").exists():
+            seen.append("waiting")
+            assert len(seen) < 1000, "the first cell is not brought home before the second has ended"
+            time.sleep(0.01)
+            return []
+        return nodes.ended and [nodes.ended.pop(0)]
+
+    nodes.wait = wait  # type: ignore[method-assign]
+    _, _, batches = run(nodes, note=Path("brought"))
+    assert batches == [["a"], ["b"]]
 
 
 def test_a_lost_cell_goes_on_elsewhere(run: Callable[..., Any]) -> None:

@@ -1,6 +1,7 @@
 """The driver of a cluster's cells: gives them out, lost ones again, and brings finished ones home."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,7 @@ from gm_bench.running.cluster.record import Record
 from gm_bench.running.cluster.store import Place, Store
 from gm_bench.running.runner import PROGRESS, Chain
 
+BATCHES = 25  # in which the cells of a run come home at most; each costs work on the whole board's lock
 MOST_LOSSES = 10  # of one cell, each time with its worker or node; after that the cell itself is to blame
 SECONDS_BETWEEN_LOOKS = 1.0
 Say = Callable[[str], None]
@@ -81,6 +83,7 @@ class Driver:
                 self._give(work)
             else:
                 self._finish(work, found)
+        least = math.ceil(len(works) / BATCHES)
         at_work = {work.chain.name for work in works} - {chain.name for chain, _ in self.finished}
         with ThreadPoolExecutor(max_workers=1) as pool:
             collecting: Future[None] | None = None
@@ -92,7 +95,8 @@ class Driver:
                 if collecting and (collecting.done() or not at_work):
                     collecting.result()
                     collecting = None
-                if self.finished and collecting is None:
+                is_due = len(self.finished) >= least or (self.finished and not at_work)
+                if is_due and collecting is None:
                     batch, self.finished = self.finished, []
                     collecting = pool.submit(self._bring, batch)
 

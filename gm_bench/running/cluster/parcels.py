@@ -85,8 +85,8 @@ def _parcel(params: Params, chain: Chain, reader: "_Reader", determines: Mapping
             lock[name] = reader.lock(file).get(name)
     content = {"vars": [{"board": cell.board}], "stages": stages}
     files = {
-        boards.MAIN.as_posix(): yaml.safe_dump(content, sort_keys=False, width=110),
-        DVC_LOCK: yaml.safe_dump({"schema": "2.0", "stages": lock}, sort_keys=False, allow_unicode=True),
+        boards.MAIN.as_posix(): _yaml(content),
+        DVC_LOCK: _yaml({"schema": "2.0", "stages": lock}),
     }
     for stage_name in boards.cell_stages(params, cell.board):
         path = cell.resolved(stage_name)
@@ -100,6 +100,11 @@ def _parcel(params: Params, chain: Chain, reader: "_Reader", determines: Mapping
         cell.checkpoints.as_posix(),
         files,
     )
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    text: str = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=110)
+    return text
 
 
 def _file_and_name(address: str) -> tuple[Path, str]:
