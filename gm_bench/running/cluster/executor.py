@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from gm_bench.config import Params
 from gm_bench.replacing import replacing
 from gm_bench.running import boards, runner
-from gm_bench.running.cluster import identity, parcels, places, record
+from gm_bench.running.cluster import checkpoints, identity, parcels, places, record
 from gm_bench.running.cluster.collecting import Collector, order_of
 from gm_bench.running.cluster.parcels import Parcel
 from gm_bench.running.cluster.record import Record
@@ -232,7 +232,7 @@ def _push_datasets(params: Params, chains: Sequence[Chain], place: Place, enviro
 def _offer_checkpoints(works: Sequence[Work], store: Store) -> None:
     """Give the store what cells have left in the working folder, when they were trained here and stopped."""
     for work in works:
-        for path in Path(work.parcel.checkpoints).glob("*.safetensors"):
+        for path in checkpoints.files(Path(work.parcel.checkpoints)):
             name = path.as_posix()
             if not store.has(name):
                 store.write(name, path.read_bytes())
