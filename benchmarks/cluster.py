@@ -2,7 +2,7 @@
 
     bookkeeping   DVC's own work on boards of 100 to 1,000 cells: to parse, to say what is stale, to check out
     simulation    1,000 dummy cells on 8, 64 and 512 workers through the real driver: how far from ideal
-    cell          one cell through a node's process and through the local executor: CPU seconds of both
+    prediction    the same without bringing every batch home: what one costs is fitted to six that are
     ray           dummy cells through a Ray of this machine: seconds of CPU and of the clock that a cell costs
 
 Dummy cells have small files and last what cells of the boards `RECORDED` were recorded to take. Nodes of the
@@ -14,6 +14,7 @@ cold, where those of a real run are forked warm. What is not in it: the network,
 import argparse
 import hashlib
 import heapq
+import itertools
 import json
 import os
 import resource
@@ -22,11 +23,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,12 +41,13 @@ from gm_bench.config import Params, load_params  # noqa: E402
 from gm_bench.running import boards, runner  # noqa: E402
 from gm_bench.running.cluster import record  # noqa: E402
 from gm_bench.running.cluster.collecting import Collector, order_of  # noqa: E402
-from gm_bench.running.cluster.executor import Driver, Work  # noqa: E402
+from gm_bench.running.cluster.executor import BATCHES, Driver, Work  # noqa: E402
 from gm_bench.running.cluster.node import SECONDS_BETWEEN_WORDS  # noqa: E402
 from gm_bench.running.cluster.parcels import Parcel  # noqa: E402
 from gm_bench.running.cluster.store import Place, Store  # noqa: E402
 from gm_bench.running.runner import Chain  # noqa: E402
 
+Collect = Callable[[Any], float]  # brings a batch of cells home; CPU seconds that this took
 RECORDED = ("mnist_cpu", "fashion_mnist_cpu")
 
 
@@ -162,15 +165,13 @@ class Simulated:
     def exclude(self, node: str) -> None:
         raise AssertionError
 
-    def timed(self, collect: Any) -> Any:
+    def timed(self, collect: Collect) -> Any:
         """A collector whose batches end on this clock."""
 
         def bring(batch: Any) -> dict[str, list[str]]:
             self.is_measuring.clear()
             self.released.clear()
-            before = time.thread_time() + of_children()
-            lost: dict[str, list[str]] = collect(batch)
-            self.batches.append(time.thread_time() + of_children() - before)
+            self.batches.append(collect(batch))
             if self.ends:
                 self.batch_ends = self.now + self.batches[-1]
                 self.is_measuring.set()
@@ -178,7 +179,7 @@ class Simulated:
             else:
                 self.now += self.batches[-1]
                 self.is_measuring.set()
-            return lost
+            return {}
 
         return bring
 
@@ -191,7 +192,7 @@ class Simulated:
         self.mark = time.thread_time()
 
 
-def recorded(params: Params, cells: list[Cell]) -> dict[str, float]:
+def recorded(cells: list[Cell]) -> dict[str, float]:
     """Seconds of so many cells as they were recorded: images a second of a board, at its budget of today."""
     found = []
     for name in RECORDED:
@@ -201,31 +202,80 @@ def recorded(params: Params, cells: list[Cell]) -> dict[str, float]:
     return {cell.name: found[i % len(found)] for i, cell in enumerate(cells)}
 
 
-def simulate(params: Params, n_workers: int, stop: int) -> None:
+class Bench:
+    """A board of dummy cells whose files lie in a remote, and a driver's collector of them."""
+
+    def __init__(self, params: Params) -> None:
+        self.cells = params.cells("digits")
+        self.chains = [runner.cell_chain(params, cell) for cell in self.cells]
+        stages = yaml.safe_load(boards.MAIN.read_text(encoding="utf-8"))["stages"]
+        remote = Path("remote").resolve()
+        config = f"[core]\n    remote = r\n['remote \"r\"']\n    url = {remote}\n"
+        Path(".dvc/config").write_text(config, encoding="utf-8")
+        runner.TEMPORARY.mkdir(exist_ok=True)
+        self.place = Place({"url": str(remote)}, str(remote / "gm-bench"))
+        self.records = {chain.name: made_up(chain, stages, remote) for chain in self.chains}
+        order = order_of(self.cells, boards.cell_stages(params, "digits"))
+        self.collector = Collector(Path("dvc.lock"), order, self.place, runner.environment())
+
+    def collect(self, batch: Any) -> float:
+        """Bring cells home for good."""
+        before = time.thread_time() + of_children()
+        lost = self.collector.collect(batch)
+        assert not lost, lost
+        assert all((chain.cell.folder / "metrics.json").exists() for chain, _ in batch)
+        return time.thread_time() + of_children() - before
+
+    def costs(self) -> numpy.ndarray:
+        """CPU seconds of any batch, for each cell in the lock before, and for each cell of the batch.
+
+        Fitted to batches of two sizes at three sizes of the lock.
+        """
+        many = max(2, len(self.chains) // BATCHES)
+        known, rows = 0, []
+        for size in (1, many, len(self.chains) // 2, 1, many, len(self.chains) // 4, 1, many):
+            batch = [(chain, self.records[chain.name]) for chain in self.chains[known : known + size]]
+            if size <= many:
+                rows.append((1.0, known, size, self.collect(batch)))
+            else:
+                entries = {name: entry for _, content in batch for name, entry in content["lock"].items()}
+                self.collector._merge(entries)
+            known += size
+        measured = numpy.array(rows)
+        found, *_ = numpy.linalg.lstsq(measured[:, :3], measured[:, 3], rcond=None)
+        show(any_batch=found[0], cell_in_the_lock=found[1], cell_of_the_batch=found[2])
+        return found
+
+
+def predicted(costs: numpy.ndarray) -> Collect:
+    """What batches cost that come after one another, without bringing them."""
+    known = 0
+
+    def predict(batch: Any) -> float:
+        nonlocal known
+        known += len(batch)
+        return float(costs @ (1.0, known - len(batch), len(batch)))
+
+    return predict
+
+
+def simulate(bench: Bench, collect: Collect, n_workers: int) -> None:
     """Run dummy cells of a board on so many workers, and print how long it took beside the ideal."""
-    cells = params.cells("digits")[:stop]
-    chains = [runner.cell_chain(params, cell) for cell in cells]
-    stages = yaml.safe_load(boards.MAIN.read_text(encoding="utf-8"))["stages"]
-    remote = Path("remote").resolve()
-    place = Place({"url": str(remote)}, str(remote / "gm-bench"))
-    Path(".dvc/config").write_text(f"[core]\n    remote = r\n['remote \"r\"']\n    url = {remote}\n")
-    runner.TEMPORARY.mkdir(exist_ok=True)
-    lengths = recorded(params, cells)
-    records = {chain.name: made_up(chain, stages, remote) for chain in chains}
-    store = Store(place)
+    chains = bench.chains
+    for chain in chains:
+        chain.state = "waiting"
+    lengths = recorded(bench.cells)
+    store = Store(bench.place)
     store.open()
-    order = order_of(cells, boards.cell_stages(params, "digits"))
-    nodes = Simulated(n_workers, lengths, records)
+    nodes = Simulated(n_workers, lengths, bench.records)
     ideal = Simulated(n_workers, lengths, {})
     for chain in chains:
         ideal.submit({"parcel": {"name": chain.name}})
     shortest = max(ideal.free)
     works = [Work(chain, Parcel(chain.name, "k" + chain.name, chain.stages, (), "", {})) for chain in chains]
-    collector = Collector(Path("dvc.lock"), order, place, runner.environment())
     nodes.mark = time.thread_time()
-    Driver(nodes, {}, store, nodes.timed(collector.collect), lambda text: None).run(works)
-    assert all(chain.state == "done" for chain in chains), [c.output for c in chains if c.state != "done"][:1]
-    assert all((chain.cell.folder / "metrics.json").exists() for chain in chains if chain.cell)
+    Driver(nodes, {}, store, nodes.timed(collect), lambda text: None).run(works)
+    assert all(chain.state == "done" for chain in chains)
     show(
         workers=n_workers,
         cells=len(chains),
@@ -295,7 +345,7 @@ def show(**found: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("part", choices=("bookkeeping", "simulation", "ray"))
+    parser.add_argument("part", choices=("bookkeeping", "simulation", "prediction", "ray"))
     parser.add_argument("--cells", type=int, nargs="+", default=[1000])
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 64, 512])
     parser.add_argument("--length", type=float, default=2.0, help="of a cell that sleeps, with ray")
@@ -305,11 +355,18 @@ def main() -> None:
     elif options.part == "ray":
         for jobs in options.workers:
             on_ray(options.cells[0], jobs, options.length)
-    else:
+    elif options.part == "prediction":
         for n_cells in options.cells:
-            for n_workers in options.workers:
-                with board(n_cells) as params:
-                    simulate(params, n_workers, n_cells)
+            with board(n_cells) as params:
+                bench = Bench(params)
+                costs = bench.costs()
+                for n_workers in options.workers:
+                    simulate(bench, predicted(costs), n_workers)
+    else:
+        for n_cells, n_workers in itertools.product(options.cells, options.workers):
+            with board(n_cells) as params:
+                bench = Bench(params)
+                simulate(bench, bench.collect, n_workers)
 
 
 if __name__ == "__main__":

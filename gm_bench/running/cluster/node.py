@@ -74,6 +74,9 @@ def run(order: dict[str, Any], node: Path, tell: Tell) -> dict[str, Any]:
             _link(OBJECTS, node / "objects")
         copies.fetch()
         chain = Chain(parcel["name"], tuple(parcel["stages"]))
+        if parcel["part"]:  # what it leaves goes to the store as checkpoints do
+            code = runner.run_part(chain, tuple(parcel["part"]), environ)
+            return {"state": "failed" if code else "done", "output": chain.output[-LINES_KEPT:]}
         chain_ended = threading.Event()
         watcher = threading.Thread(target=_report, args=(chain, copies, tell, chain_ended))
         watcher.start()

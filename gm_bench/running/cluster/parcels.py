@@ -12,7 +12,7 @@ import yaml
 from gm_bench.config import Params
 from gm_bench.running import boards, runner
 from gm_bench.running.cluster.store import Place
-from gm_bench.running.runner import Chain
+from gm_bench.running.runner import Chain, Command
 
 DVC_LOCK = "dvc.lock"
 
@@ -28,6 +28,7 @@ class Parcel:
         data: stages whose files the node pulls.
         checkpoints: folder of its checkpoints, the same in the node's folder and on the store.
         files: path → text, of this cell alone.
+        part: the command of one part of the cell's work, where that is all that is to be done.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Parcel:
     data: tuple[str, ...]
     checkpoints: str
     files: dict[str, str]
+    part: Command = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
