@@ -96,13 +96,14 @@ def test_chains_run_side_by_side_and_tell_what_became_of_them(
 def test_parts_of_a_chain_run_side_by_side_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two parts wait for each other, and the chain ends well only where both were there before it began."""
     dvc = tmp_path / "dvc.sh"
-    dvc.write_text("[ -e left ] && [ -e right ]\n")
+    dvc.write_text("[ -e left.done ] && [ -e right.done ]\n")
     part = tmp_path / "part.py"
     part.write_text(
         "import sys, time, pathlib\npathlib.Path(sys.argv[1]).touch()\nprint('at work on', sys.argv[1])\n"
         "other = pathlib.Path({'left': 'right', 'right': 'left'}[sys.argv[1]])\n"
         "end = time.monotonic() + 60\nwhile not other.exists():\n"
         "    time.sleep(0.02)\n    assert time.monotonic() < end\n"
+        "time.sleep(0.5 * (sys.argv[1] == 'right'))\npathlib.Path(sys.argv[1] + '.done').touch()\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runner, "DVC", ("bash", str(dvc)))
@@ -111,7 +112,7 @@ def test_parts_of_a_chain_run_side_by_side_before_it(tmp_path: Path, monkeypatch
     assert chain.state == "done"
     assert sorted(chain.output) == ["at work on left", "at work on right"]
     for name in ("left", "right"):
-        (tmp_path / name).unlink()
+        (tmp_path / f"{name}.done").unlink()
     chain.output.clear()
     runner.run_layer([chain], 1, os.environ | {"PYTHONPATH": str(tmp_path)})
     assert (chain.state, chain.output) == ("failed", []), "one after another the stage itself does them"
