@@ -2,7 +2,8 @@
 
     bookkeeping   DVC's own work on boards of 100 to 1,000 cells: to parse, to say what is stale, to check out
     simulation    1,000 dummy cells on 8, 64 and 512 workers through the real driver: how far from ideal
-    prediction    the same without bringing every batch home: what one costs is fitted to six that are
+    prediction    the same without bringing every batch home: what one costs is fitted to six that are, and a
+                  word of a cell to a hundred
     ray           dummy cells through a Ray of this machine: seconds of CPU and of the clock that a cell costs
 
 Dummy cells have small files and last what cells of the boards `RECORDED` were recorded to take. Nodes of the
@@ -48,6 +49,7 @@ from gm_bench.running.cluster.store import Place, Store  # noqa: E402
 from gm_bench.running.runner import Chain  # noqa: E402
 
 Collect = Callable[[Any], float]  # brings a batch of cells home; CPU seconds that this took
+WORD = {"state": "train", "place": "n", "progress": {"key": "k", "images": 1, "n_images": 2, "seconds": 1.0}}
 RECORDED = ("mnist_cpu", "fashion_mnist_cpu")
 
 
@@ -109,8 +111,15 @@ class Simulated:
     driver's loop, and beside it of a batch that it brings home, with the processes of DVC.
     """
 
-    def __init__(self, n_workers: int, lengths: dict[str, float], records: dict[str, record.Record]) -> None:
+    def __init__(
+        self,
+        n_workers: int,
+        lengths: dict[str, float],
+        records: dict[str, record.Record],
+        word: float | None = None,
+    ) -> None:
         self.free = [0.0] * n_workers
+        self.word = word  # CPU seconds of the driver for one word of a cell; None to say it
         self.lengths = lengths
         self.records = records
         self.now = 0.0
@@ -159,8 +168,10 @@ class Simulated:
                 self.at_work[heapq.heappop(self.starts)[1]] = 0.0
             said = [name for name, when in self.at_work.items() if self.now - when >= SECONDS_BETWEEN_WORDS]
             self.at_work |= dict.fromkeys(said, self.now)
-            progress = {"key": "k", "images": self.now, "n_images": 1, "seconds": 1.0, "losses": {}}
-            return {name: {"state": "train", "place": "n", "progress": progress} for name in said}
+            if self.word is not None:
+                self.now, self.used = self.now + len(said) * self.word, self.used + len(said) * self.word
+                return {}
+            return dict.fromkeys(said, WORD)
 
     def exclude(self, node: str) -> None:
         raise AssertionError
@@ -259,7 +270,20 @@ def predicted(costs: numpy.ndarray) -> Collect:
     return predict
 
 
-def simulate(bench: Bench, collect: Collect, n_workers: int) -> None:
+def word_of_a_cell(bench: Bench) -> float:
+    """CPU seconds of the driver for one word of a cell that trains."""
+    nodes = Simulated(1, {}, {})
+    driver = Driver(nodes, {}, Store(bench.place), lambda batch: {}, lambda text: None)
+    parcel = Parcel("", "", (), (), "", {})
+    driver.works = {chain.name: Work(chain, parcel) for chain in bench.chains[:100]}
+    nodes.at_work = dict.fromkeys(driver.works, 0.0)
+    nodes.now = SECONDS_BETWEEN_WORDS
+    before = time.thread_time()
+    driver._hear()
+    return (time.thread_time() - before) / len(driver.works)
+
+
+def simulate(bench: Bench, collect: Collect, n_workers: int, word: float | None = None) -> None:
     """Run dummy cells of a board on so many workers, and print how long it took beside the ideal."""
     chains = bench.chains
     for chain in chains:
@@ -267,7 +291,7 @@ def simulate(bench: Bench, collect: Collect, n_workers: int) -> None:
     lengths = recorded(bench.cells)
     store = Store(bench.place)
     store.open()
-    nodes = Simulated(n_workers, lengths, bench.records)
+    nodes = Simulated(n_workers, lengths, bench.records, word)
     ideal = Simulated(n_workers, lengths, {})
     for chain in chains:
         ideal.submit({"parcel": {"name": chain.name}})
@@ -348,6 +372,7 @@ def main() -> None:
     parser.add_argument("part", choices=("bookkeeping", "simulation", "prediction", "ray"))
     parser.add_argument("--cells", type=int, nargs="+", default=[1000])
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 64, 512])
+    parser.add_argument("--costs", type=float, nargs=3, help="as a prediction printed them, not to fit again")
     parser.add_argument("--length", type=float, default=2.0, help="of a cell that sleeps, with ray")
     options = parser.parse_args()
     if options.part == "bookkeeping":
@@ -359,9 +384,10 @@ def main() -> None:
         for n_cells in options.cells:
             with board(n_cells) as params:
                 bench = Bench(params)
-                costs = bench.costs()
+                costs = bench.costs() if options.costs is None else numpy.array(options.costs)
+                word = word_of_a_cell(bench)
                 for n_workers in options.workers:
-                    simulate(bench, predicted(costs), n_workers)
+                    simulate(bench, predicted(costs), n_workers, word)
     else:
         for n_cells, n_workers in itertools.product(options.cells, options.workers):
             with board(n_cells) as params:
