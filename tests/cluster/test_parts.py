@@ -78,6 +78,22 @@ def test_a_share_of_a_gpu_is_a_share_of_its_memory() -> None:
     assert task.stage_environ(environ, "cuda", 0.25)["PYTORCH_ALLOC_CONF"] == f"backend:native,{asked}"
 
 
+def test_a_ray_that_does_not_start_in_time_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy:
+        def init(self, **options: object) -> None:
+            raise Exception("The current node timed out during startup.")
+
+        def shutdown(self) -> None: ...
+
+    monkeypatch.delenv(pool.ADDRESS, raising=False)
+    monkeypatch.setattr(pool, "_imported", lambda on: Busy())
+    with (
+        pytest.raises(ValueError, match=r"^Ray cannot be used at ray: The current node timed out"),
+        pool.connected("ray", 1, None, "cpu"),
+    ):
+        pass
+
+
 def test_a_full_gpu_is_explained() -> None:
     from gm_bench.running.cluster.node import _explained
 
