@@ -1,48 +1,56 @@
 """What a cluster costs the driver and each cell: python benchmarks/cluster.py PART [...]
 
-    bookkeeping   DVC's own work on boards of 100 to 1,000 cells: to parse, to say what is stale, to check out
+    bookkeeping   DVC's own work on boards of 100 to 1,000 cells: to say what is stale
     simulation    1,000 dummy cells on 8, 64 and 512 workers through the real driver: how far from ideal
+    prediction    the same without bringing every batch home: what one costs is fitted to six that are, and a
+                  word of a cell to a hundred
     ray           dummy cells through a Ray of this machine: seconds of CPU and of the clock that a cell costs
 
-Dummy cells have small files and lengths drawn with the spread of recorded ones, scaled so that an ideal run
-lasts `--seconds`. Nodes of the simulation are a queue in this process, whose clock is the real one. Records
-and DVC's files are real, and so is what the driver does with them. On a machine that does other work too,
-seconds of the clock say little; those of the CPU are the driver's.
+Dummy cells have small files and last what cells of the boards `RECORDED` were recorded to take. Nodes of the
+simulation are a queue in this process with a clock of its own, to which the driver's CPU seconds are added.
+Records, the remote and DVC's files are real, and so is what the driver does with them; DVC's processes start
+cold, where those of a real run are forked warm. What is not in it: the network, and files of a real size.
 """
 
 import argparse
 import hashlib
 import heapq
+import itertools
 import json
 import os
-import random
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import tiny  # noqa: E402
 
+from gm_bench.cell import Cell  # noqa: E402
 from gm_bench.config import Params, load_params  # noqa: E402
 from gm_bench.running import boards, runner  # noqa: E402
 from gm_bench.running.cluster import record  # noqa: E402
 from gm_bench.running.cluster.collecting import Collector, order_of  # noqa: E402
-from gm_bench.running.cluster.executor import Driver, Work  # noqa: E402
+from gm_bench.running.cluster.executor import BATCHES, Driver, Work  # noqa: E402
+from gm_bench.running.cluster.node import SECONDS_BETWEEN_WORDS  # noqa: E402
 from gm_bench.running.cluster.parcels import Parcel  # noqa: E402
-from gm_bench.running.cluster.places import of_machine  # noqa: E402
-from gm_bench.running.cluster.store import Store  # noqa: E402
+from gm_bench.running.cluster.store import Place, Store  # noqa: E402
 from gm_bench.running.runner import Chain  # noqa: E402
 from gm_bench.yaml_text import load_yaml  # noqa: E402
 
-SPREAD = 0.5  # standard deviation of the logarithm of a cell's length, about that of the board digits
+Collect = Callable[[Any], float]  # brings a batch of cells home; CPU seconds that this took
+WORD = {"state": "train", "place": "n", "progress": {"key": "k", "images": 1, "n_images": 2, "seconds": 1.0}}
+RECORDED = ("mnist_cpu", "fashion_mnist_cpu")
 
 
 @contextmanager
@@ -60,7 +68,12 @@ def board(n_cells: int) -> Iterator[Params]:
 
 def cpu() -> float:
     """CPU seconds of this process and of those that it has waited for."""
-    return sum(r.ru_utime + r.ru_stime for r in map(resource.getrusage, (0, resource.RUSAGE_CHILDREN)))
+    return time.process_time() + of_children()
+
+
+def of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def made_up(chain: Chain, stages: dict[str, Any], cache: Path) -> record.Record:
@@ -92,99 +105,222 @@ def made_up(chain: Chain, stages: dict[str, Any], cache: Path) -> record.Record:
 
 
 class Simulated:
-    """Workers in a queue: a cell that is given out ends its length after a worker is free."""
+    """Workers in a queue, and a clock on which cells last as long as they are said to.
 
-    def __init__(self, n_workers: int, lengths: dict[str, float], records: dict[str, record.Record]) -> None:
-        self.free = [time.monotonic()] * n_workers
+    The clock stands while the driver computes; what that took is then added, in seconds of the CPU: of the
+    driver's loop, and beside it of a batch that it brings home, with the processes of DVC.
+    """
+
+    def __init__(
+        self,
+        n_workers: int,
+        lengths: dict[str, float],
+        records: dict[str, record.Record],
+        word: float | None = None,
+    ) -> None:
+        self.free = [0.0] * n_workers
+        self.word = word  # CPU seconds of the driver for one word of a cell; None to say it
         self.lengths = lengths
         self.records = records
+        self.now = 0.0
+        self.used = 0.0
+        self.starts: list[tuple[float, str]] = []
         self.ends: list[tuple[float, str]] = []
-        self.began: float | None = None
+        self.at_work: dict[str, float] = {}  # when each said something
+        self.batches: list[float] = []  # what each took
+        self.batch_ends: float | None = None
+        self.is_measuring = threading.Event()  # clear while a batch is at work, of which it is not known
+        self.is_measuring.set()
+        self.released = threading.Event()
+        self.mark = time.thread_time()
 
     def submit(self, order: dict[str, Any]) -> None:
-        name = order["parcel"]["name"]
-        self.began = self.began or time.monotonic()
-        end = max(heapq.heappop(self.free), time.monotonic()) + self.lengths[name]
-        heapq.heappush(self.free, end)
-        heapq.heappush(self.ends, (end, name))
+        with self._beside():
+            name = order["parcel"]["name"]
+            start = max(heapq.heappop(self.free), self.now)
+            heapq.heappush(self.free, start + self.lengths[name])
+            heapq.heappush(self.starts, (start, name))
+            heapq.heappush(self.ends, (start + self.lengths[name], name))
 
     def wait(self, seconds: float) -> list[tuple[str, dict[str, Any]]]:
-        if self.ends:
-            time.sleep(min(seconds, max(0.0, self.ends[0][0] - time.monotonic())))
-        ready = []
-        while self.ends and self.ends[0][0] <= time.monotonic():
-            ready.append(heapq.heappop(self.ends)[1])
-        return [(name, {"state": "done", "record": self.records[name]}) for name in ready]
+        with self._beside():
+            self.is_measuring.wait()
+            events = [self.now + seconds, *(end for end, _ in self.ends[:1])]
+            if self.batch_ends is not None:
+                events.append(self.batch_ends)
+            self.now = max(self.now, min(events))
+            ready = []
+            while self.ends and self.ends[0][0] <= self.now:
+                ready.append(heapq.heappop(self.ends)[1])
+            for name in ready:
+                self.at_work.pop(name, None)
+            if self.batch_ends is not None and (self.batch_ends <= self.now or not self.ends):
+                self.now = max(self.now, self.batch_ends)
+                self.batch_ends = None
+                self.released.set()
+                time.sleep(0.05)  # in which its thread ends
+            return [(name, {"state": "done", "record": self.records[name]}) for name in ready]
 
     def news(self) -> dict[str, dict[str, Any]]:
-        return {}
+        """Every cell that is at work says how far it is, as often as it does on a node."""
+        with self._beside():
+            while self.starts and self.starts[0][0] <= self.now:
+                self.at_work[heapq.heappop(self.starts)[1]] = 0.0
+            said = [name for name, when in self.at_work.items() if self.now - when >= SECONDS_BETWEEN_WORDS]
+            self.at_work |= dict.fromkeys(said, self.now)
+            if self.word is not None:
+                self.now, self.used = self.now + len(said) * self.word, self.used + len(said) * self.word
+                return {}
+            return dict.fromkeys(said, WORD)
 
     def exclude(self, node: str) -> None:
         raise AssertionError
 
+    def timed(self, collect: Collect) -> Any:
+        """A collector whose batches end on this clock."""
 
-def simulate(params: Params, n_workers: int, seconds: float, stop: int) -> None:
+        def bring(batch: Any) -> dict[str, list[str]]:
+            self.is_measuring.clear()
+            self.released.clear()
+            self.batches.append(collect(batch))
+            if self.ends:
+                self.batch_ends = self.now + self.batches[-1]
+                self.is_measuring.set()
+                self.released.wait()
+            else:
+                self.now += self.batches[-1]
+                self.is_measuring.set()
+            return {}
+
+        return bring
+
+    @contextmanager
+    def _beside(self) -> Iterator[None]:
+        """Count what the driver's loop has used until here, and leave out what the block uses."""
+        spent = time.thread_time() - self.mark
+        self.now, self.used = self.now + spent, self.used + spent
+        yield
+        self.mark = time.thread_time()
+
+
+def recorded(cells: list[Cell]) -> dict[str, float]:
+    """Seconds of so many cells as they were recorded: images a second of a board, at its budget of today."""
+    found = []
+    for name in RECORDED:
+        rows = json.loads((ROOT / "reports" / name / "leaderboard.json").read_text(encoding="utf-8"))["rows"]
+        budget = load_params(ROOT / "params.yaml").board(name).n_images
+        found += [budget / row["cost"]["images_per_second"] for row in rows]
+    return {cell.name: found[i % len(found)] for i, cell in enumerate(cells)}
+
+
+class Bench:
+    """A board of dummy cells whose files lie in a remote, and a driver's collector of them."""
+
+    def __init__(self, params: Params) -> None:
+        self.cells = params.cells("digits")
+        self.chains = [runner.cell_chain(params, cell) for cell in self.cells]
+        stages = load_yaml(boards.MAIN.read_text(encoding="utf-8"))["stages"]
+        remote = Path("remote").resolve()
+        config = f"[core]\n    remote = r\n['remote \"r\"']\n    url = {remote}\n"
+        Path(".dvc/config").write_text(config, encoding="utf-8")
+        runner.TEMPORARY.mkdir(exist_ok=True)
+        self.place = Place({"url": str(remote)}, str(remote / "gm-bench"))
+        self.records = {chain.name: made_up(chain, stages, remote) for chain in self.chains}
+        order = order_of(self.cells, boards.cell_stages(params, "digits"))
+        self.collector = Collector(Path("dvc.lock"), order, self.place, runner.environment())
+
+    def collect(self, batch: Any) -> float:
+        """Bring cells home for good."""
+        before = time.thread_time() + of_children()
+        lost = self.collector.collect(batch)
+        assert not lost, lost
+        assert all((chain.cell.folder / "metrics.json").exists() for chain, _ in batch)
+        return time.thread_time() + of_children() - before
+
+    def costs(self) -> numpy.ndarray:
+        """CPU seconds of any batch, for each cell in the lock before, and for each cell of the batch.
+
+        Fitted to batches of two sizes at three sizes of the lock.
+        """
+        many = max(2, len(self.chains) // BATCHES)
+        known, rows = 0, []
+        for size in (1, many, len(self.chains) // 2, 1, many, len(self.chains) // 4, 1, many):
+            batch = [(chain, self.records[chain.name]) for chain in self.chains[known : known + size]]
+            if size <= many:
+                rows.append((1.0, known, size, self.collect(batch)))
+            else:
+                entries = {name: entry for _, content in batch for name, entry in content["lock"].items()}
+                self.collector._merge(entries)
+            known += size
+        measured = numpy.array(rows)
+        found, *_ = numpy.linalg.lstsq(measured[:, :3], measured[:, 3], rcond=None)
+        show(any_batch=found[0], cell_in_the_lock=found[1], cell_of_the_batch=found[2])
+        return found
+
+
+def predicted(costs: numpy.ndarray) -> Collect:
+    """What batches cost that come after one another, without bringing them."""
+    known = 0
+
+    def predict(batch: Any) -> float:
+        nonlocal known
+        known += len(batch)
+        return float(costs @ (1.0, known - len(batch), len(batch)))
+
+    return predict
+
+
+def word_of_a_cell(bench: Bench) -> float:
+    """CPU seconds of the driver for one word of a cell that trains."""
+    nodes = Simulated(1, {}, {})
+    driver = Driver(nodes, {}, Store(bench.place), lambda batch: {}, lambda text: None)
+    parcel = Parcel("", "", (), (), "", {})
+    driver.works = {chain.name: Work(chain, parcel) for chain in bench.chains[:100]}
+    nodes.at_work = dict.fromkeys(driver.works, 0.0)
+    nodes.now = SECONDS_BETWEEN_WORDS
+    before = time.thread_time()
+    driver._hear()
+    return (time.thread_time() - before) / len(driver.works)
+
+
+def simulate(bench: Bench, collect: Collect, n_workers: int, word: float | None = None) -> None:
     """Run dummy cells of a board on so many workers, and print how long it took beside the ideal."""
-    cells = params.cells("digits")[:stop]
-    chains = [runner.cell_chain(params, cell) for cell in cells]
-    stages = load_yaml(boards.MAIN.read_text(encoding="utf-8"))["stages"]
-    place = of_machine()
-    draws = random.Random(0)
-    raw = [draws.lognormvariate(0, SPREAD) for _ in chains]
-    scale = seconds * n_workers / sum(raw)
-    lengths = {chain.name: length * scale for chain, length in zip(chains, raw, strict=True)}
-    records = {chain.name: made_up(chain, stages, Path(place.remote["url"])) for chain in chains}
-    store = Store(place)
+    chains = bench.chains
+    for chain in chains:
+        chain.state = "waiting"
+    lengths = recorded(bench.cells)
+    store = Store(bench.place)
     store.open()
-    order = order_of(cells, boards.cell_stages(params, "digits"))
-    lock = Path("dvc.lock")
-    lock.unlink(missing_ok=True)
-    collector = Collector(lock, order, place, runner.environment())
-    batches: list[int] = []
-
-    def collect(batch: Any) -> dict[str, list[str]]:
-        batches.append(len(batch))
-        return collector.collect(batch)
-
-    nodes = Simulated(n_workers, lengths, records)
-    works = [Work(chain, Parcel(chain.name, "k" + chain.name, chain.stages, (), "", {})) for chain in chains]
+    nodes = Simulated(n_workers, lengths, bench.records, word)
     ideal = Simulated(n_workers, lengths, {})
     for chain in chains:
         ideal.submit({"parcel": {"name": chain.name}})
-    shortest = max(ideal.free) - (ideal.began or 0)
-    used, began = cpu(), time.monotonic()
-    Driver(nodes, {}, store, collect, lambda text: None).run(works)
-    took, used = time.monotonic() - began, cpu() - used
-    assert all(chain.state == "done" for chain in chains), [c.output for c in chains if c.state != "done"][:1]
-    assert all((chain.cell.folder / "metrics.json").exists() for chain in chains if chain.cell)
+    shortest = max(ideal.free)
+    works = [Work(chain, Parcel(chain.name, "k" + chain.name, chain.stages, (), "", {})) for chain in chains]
+    nodes.mark = time.thread_time()
+    Driver(nodes, {}, store, nodes.timed(collect), lambda text: None).run(works)
+    assert all(chain.state == "done" for chain in chains)
     show(
         workers=n_workers,
         cells=len(chains),
-        mean_length=sum(raw) * scale / len(raw),
+        mean_length=sum(lengths.values()) / len(lengths),
         ideal=shortest,
-        took=took,
-        ratio=took / shortest,
-        driver_cpu_a_cell=used / len(chains),
-        batches=len(batches),
+        took=nodes.now,
+        ratio=nodes.now / shortest,
+        driver_cpu_a_cell=(nodes.used + sum(nodes.batches)) / len(chains),
+        of_loop=nodes.used / len(chains),
+        batches=len(nodes.batches),
     )
 
 
 def bookkeeping(sizes: list[int]) -> None:
-    """What DVC itself takes on boards of several sizes, in CPU seconds."""
+    """What DVC itself takes to say what is stale on boards of several sizes, in CPU seconds."""
     for size in sizes:
-        with board(size) as params:
-            stages = runner.cell_chain(params, params.cells("digits")[0]).stages
-            found = {"cells": size}
-            for name, command in {
-                "status": ["status", "--json", "dvc.yaml"],
-                "checkout_of_one": ["checkout", "--force", *stages],
-            }.items():
-                before = cpu()
-                subprocess.run(
-                    [*runner.DVC, *command], env=runner.environment(), capture_output=True, check=False
-                )
-                found[name] = cpu() - before
-            show(**found)
+        with board(size):
+            before = cpu()
+            command = [*runner.DVC, "status", "--json", "dvc.yaml"]
+            subprocess.run(command, env=runner.environment(), capture_output=True, check=True)
+            show(cells=size, status=cpu() - before)
 
 
 def on_ray(n_cells: int, jobs: int, length: float) -> None:
@@ -225,10 +361,10 @@ def show(**found: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("part", choices=("bookkeeping", "simulation", "ray"))
+    parser.add_argument("part", choices=("bookkeeping", "simulation", "prediction", "ray"))
     parser.add_argument("--cells", type=int, nargs="+", default=[1000])
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 64, 512])
-    parser.add_argument("--seconds", type=float, default=120.0, help="that an ideal run lasts")
+    parser.add_argument("--costs", type=float, nargs=3, help="as a prediction printed them, not to fit again")
     parser.add_argument("--length", type=float, default=2.0, help="of a cell that sleeps, with ray")
     options = parser.parse_args()
     if options.part == "bookkeeping":
@@ -236,11 +372,19 @@ def main() -> None:
     elif options.part == "ray":
         for jobs in options.workers:
             on_ray(options.cells[0], jobs, options.length)
-    else:
+    elif options.part == "prediction":
         for n_cells in options.cells:
-            for n_workers in options.workers:
-                with board(n_cells) as params:
-                    simulate(params, n_workers, options.seconds, n_cells)
+            with board(n_cells) as params:
+                bench = Bench(params)
+                costs = bench.costs() if options.costs is None else numpy.array(options.costs)
+                word = word_of_a_cell(bench)
+                for n_workers in options.workers:
+                    simulate(bench, predicted(costs), n_workers, word)
+    else:
+        for n_cells, n_workers in itertools.product(options.cells, options.workers):
+            with board(n_cells) as params:
+                bench = Bench(params)
+                simulate(bench, bench.collect, n_workers)
 
 
 if __name__ == "__main__":

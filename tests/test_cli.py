@@ -93,6 +93,43 @@ def test_chains_run_side_by_side_and_tell_what_became_of_them(
     assert chains[2].output[-1] == "reason"
 
 
+def test_parts_of_a_chain_run_side_by_side_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two parts wait for each other, and the chain ends well only where both were there before it began."""
+    dvc = tmp_path / "dvc.sh"
+    dvc.write_text("[ -e left.done ] && [ -e right.done ]\n")
+    part = tmp_path / "part.py"
+    part.write_text(
+        "import sys, time, pathlib\npathlib.Path(sys.argv[1]).touch()\nprint('at work on', sys.argv[1])\n"
+        "other = pathlib.Path({'left': 'right', 'right': 'left'}[sys.argv[1]])\n"
+        "end = time.monotonic() + 60\nwhile not other.exists():\n"
+        "    time.sleep(0.02)\n    assert time.monotonic() < end\n"
+        "time.sleep(0.5 * (sys.argv[1] == 'right'))\npathlib.Path(sys.argv[1] + '.done').touch()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "DVC", ("bash", str(dvc)))
+    chain = Chain("cell", ("stage",), parts=(("part", "left"), ("part", "right")))
+    runner.run_layer([chain], 2, os.environ | {"PYTHONPATH": str(tmp_path)})
+    assert chain.state == "done"
+    assert sorted(chain.output) == ["at work on left", "at work on right"]
+    for name in ("left", "right"):
+        (tmp_path / f"{name}.done").unlink()
+    chain.output.clear()
+    runner.run_layer([chain], 1, os.environ | {"PYTHONPATH": str(tmp_path)})
+    assert (chain.state, chain.output) == ("failed", []), "one after another the stage itself does them"
+
+
+def test_a_searchs_parts_are_its_trials_where_the_search_is_stale(params: Params) -> None:
+    cell = Cell("search", "digits", "vae", 0)
+    chain = runner.cell_chain(params, cell)
+    stale = [stage for stage in chain.stages if "search@" in stage]
+    parts = runner.parts_of(params, chain, stale)
+    assert len(parts) == 50
+    assert parts[7] == ("pipelines.search.trial", "search", "digits", "vae", "0", "7")
+    assert runner.parts_of(params, chain, [stage for stage in chain.stages if stage not in stale]) == ()
+    other = runner.cell_chain(params, Cell("digits", "digits", "vae", 0))
+    assert runner.parts_of(params, other, other.stages) == ()
+
+
 def test_a_stage_that_was_stopped_stops_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage ends with 130 after Ctrl-C; DVC passes that on as a failure with these words."""
     script = tmp_path / "dvc.sh"

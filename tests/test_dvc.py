@@ -5,7 +5,11 @@ from collections import OrderedDict
 from pathlib import Path
 
 import pytest
+import yaml
+from dvc import dvcfile
+from dvc.repo import Repo
 from dvc.utils import serialize
+from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
 from gm_bench.running import dvc
 
@@ -81,3 +85,88 @@ def test_a_word_stays_a_word_for_both_parsers(tmp_path: Path, word: str) -> None
             assert reader(str(lock))["stages"]["one"] == {"md5": word, "size": 12, "lr": 5e-05, word: True}
     with dvc.modify(str(lock)) as content:
         assert content["stages"]["one"] == {"md5": word, "size": 12, "lr": 5e-05, word: True}
+
+
+MD5 = "0" * 32
+PIPELINE = """vars:
+  - names: [a, b]
+stages:
+  train:
+    matrix:
+      name: ${names}
+    cmd: echo ${item.name} ${width}
+    outs:
+      - out/${item.name}
+"""
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    """Two stages of a template, of which one has run."""
+    monkeypatch.chdir(tmp_path)
+    repo = Repo.init(no_scm=True)
+    Path("params.yaml").write_text("width: 1\n")
+    Path("dvc.yaml").write_text(PIPELINE)
+    write_lock({"a": MD5})
+    return repo
+
+
+def write_lock(hashes: dict[str, str], **more: object) -> None:
+    entry = {"hash": "md5", "size": 1}
+    stages = {
+        f"train@{name}": {
+            "cmd": f"echo {name} 1",
+            "outs": [{"path": f"out/{name}", "md5": md5, **entry}],
+            **more,
+        }
+        for name, md5 in hashes.items()
+    }
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+
+
+def stage(repo: Repo, name: str) -> tuple[str, str | None]:
+    """A stage's command, and the hash of its output."""
+    loaded = dvc.stages_of(dvcfile.ProjectFile(repo, "dvc.yaml"))[f"train@{name}"]
+    return loaded.cmd, loaded.outs[0].hash_info.value
+
+
+def test_stages_are_read_once_for_each_state_of_their_files(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[dvcfile.ProjectFile] = []
+    loaded = dvc._loaded
+    monkeypatch.setattr(dvc, "_loaded", lambda file: times.append(file) or loaded(file))
+    assert (stage(repo, "a"), stage(repo, "b")) == (("echo a 1", MD5), ("echo b 1", None))
+    assert len(times) == 1
+    write_lock({"a": MD5, "b": "1" * 32})
+    assert (stage(repo, "a"), stage(repo, "b")) == (("echo a 1", MD5), ("echo b 1", "1" * 32))
+    assert len(times) == 2
+    Path("params.yaml").write_text("width: 20\n")
+    assert stage(repo, "b")[0] == "echo b 20"
+    Path("dvc.yaml").write_text(PIPELINE.replace("echo", "print"))
+    assert stage(repo, "b")[0] == "print b 20"
+    assert len(times) == 4
+
+
+def test_a_lock_file_is_read_as_dvc_reads_it(repo: Repo) -> None:
+    write_lock({"a": MD5, "b": "1" * 32}, params={"params.yaml": {"lr": 5e-05, "yes": "no", "n": None}})
+    lock = dvcfile.ProjectFile(repo, "dvc.yaml")._lockfile
+    assert dvc.load_lock(lock) == dvc.of_lock(lock)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "sentence"),
+    [
+        ("schema: '2.0'\nstages: {a: {cmd: x, outs: [{size: 1}]}}\n", YAMLValidationError, "path"),
+        ("schema: '2.0'\nstages: {a: {outs: []}}\n", YAMLValidationError, "cmd"),
+        ("schema: '1.0'\nstages: {}\n", YAMLValidationError, "invalid schema version"),
+        ("schema: '2.0'\n<<<<<<< HEAD\nstages: {}\n", YAMLSyntaxError, "structure is corrupted"),
+    ],
+)  # fmt: skip
+def test_dvc_says_what_is_wrong_with_a_lock_file(
+    repo: Repo, text: str, kind: type[Exception], sentence: str
+) -> None:
+    Path("dvc.lock").write_text(text)
+    with pytest.raises(kind) as caught:
+        dvc.load_lock(dvcfile.ProjectFile(repo, "dvc.yaml")._lockfile)
+    assert sentence in f"{caught.value} {getattr(caught.value, 'exc', '')}"

@@ -177,6 +177,8 @@ def _bring_up_to_date(
     due = [chain for chain in chains if stale.keys() & set(chain.stages)]
     if not due:
         return False
+    for chain in due:
+        chain.parts = runner.parts_of(params, chain, stale)
     if warm.ADDRESS not in environ:
         stack.enter_context(warm.server(environ))
     with RunDisplay(title, due) as display, LiveCurves(due, display.say):

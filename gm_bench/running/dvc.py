@@ -1,8 +1,9 @@
 """DVC's command line (python -m gm_bench.running.dvc), spending no more time than it must.
 
-DVC parses params.yaml once for every stage, and after every stage reads and writes the whole of dvc.lock
-with a parser that keeps comments, of which a lock file has none. Both grow with the number of stages
-(benchmarks/bookkeeping.py measures it). Here params.yaml is parsed once, and dvc.lock goes through the
+DVC parses params.yaml once for every stage and all of dvc.yaml and dvc.lock once for every stage that it is
+asked for, and after every stage reads and writes the whole of dvc.lock, with parsers that keep comments, of
+which a lock file has none. All of it grows with the number of stages (benchmarks/bookkeeping.py and
+benchmarks/cluster.py measure it). Here each file is parsed once for each state of it, and dvc.lock by the
 parser written in C. The lock file is the same, and never half of it: it is replaced whole.
 
 Commands of stages are run as DVC runs them, but by the server of `gm_bench.running.warm` where there is one.
@@ -17,12 +18,15 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import yaml
 from dvc import dvcfile
 from dvc.cli import main
+from dvc.repo import Repo
 from dvc.stage import run as stage_run
 from dvc.stage.exceptions import StageCmdFailedError
+from dvc.stage.loader import StageLoader
 from dvc.utils import serialize
 from ruamel.yaml.resolver import implicit_resolvers
 
@@ -30,8 +34,13 @@ from gm_bench.replacing import replacing
 from gm_bench.running import warm
 
 Content = MutableMapping[str, Any]
+State = tuple[tuple[int, int] | None, ...]
+PARAMS = "params.yaml"
+ENTRIES = {"cmd", "deps", "params", "outs"}  # of a stage in a lock file
 PLAIN = re.compile(r"[\w ./:=@+-]+")  # of which a shell would make nothing else
 of_shell = stage_run._run
+of_lock = dvcfile.Lockfile._load_yaml
+_stages: WeakKeyDictionary[Repo, dict[str, tuple[State, StageLoader]]] = WeakKeyDictionary()
 
 
 def load(path: str, fs: Any = None, **options: Any) -> Content:
@@ -47,6 +56,70 @@ def load(path: str, fs: Any = None, **options: Any) -> Content:
 def _parsed(path: str, mtime_ns: int, size: int) -> Content:
     content: Content = serialize.load_yaml(path)
     return content
+
+
+def stages_of(file: dvcfile.ProjectFile) -> StageLoader:
+    """The stages of a dvc.yaml as DVC loads them, once for each state of what they are read from."""
+    if file.repo.fs.protocol != "local":
+        return _loaded(file)
+    known = _stages.setdefault(file.repo, {})
+    lock = file._lockfile.path
+    now = tuple(map(_state, (file.path, lock, Path(file.repo.root_dir, PARAMS))))
+    if known.get(file.path, (None,))[0] != now:
+        known[file.path] = now, _loaded(file)
+    return known[file.path][1]
+
+
+def _loaded(file: dvcfile.ProjectFile) -> StageLoader:
+    return file.LOADER(file, file.contents, file.lockfile_contents)
+
+
+def _state(path: str | Path) -> tuple[int, int] | None:
+    try:
+        stat = Path(path).stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def load_lock(file: dvcfile.Lockfile, **options: Any) -> tuple[Content, str]:
+    """Content and text of a lock file; of one that is no usual one DVC says what is wrong with it."""
+    if file.repo.fs.protocol == "local" and not options:
+        text = Path(file.path).read_text(encoding="utf-8")
+        try:
+            content = yaml.load(text, Loader=_Loader)
+        except yaml.YAMLError:
+            content = None
+        if is_usual_lock(content):
+            return content, text
+    found: tuple[Content, str] = of_lock(file, **options)
+    return found
+
+
+def is_usual_lock(content: Any) -> bool:
+    """Whether this is what DVC writes into a lock file: commands, and paths with what is known of them."""
+    if (
+        not isinstance(content, dict)
+        or content.get("schema") != "2.0"
+        or content.keys() != {"schema", "stages"}
+    ):
+        return False
+    stages = content["stages"]
+    return isinstance(stages, dict) and all(map(_is_usual, stages.values()))
+
+
+def _is_usual(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.keys() <= ENTRIES
+        and isinstance(entry.get("cmd"), str)
+        and isinstance(entry.get("params", {}), dict)
+        and all(
+            isinstance(item, dict) and isinstance(item.get("path"), str)
+            for kind in ("deps", "outs")
+            for item in entry.get(kind) or ()
+        )
+    )
 
 
 @contextmanager
@@ -120,4 +193,6 @@ if __name__ == "__main__":
     stage_run._run = run_command
     serialize.LOADERS[".yaml"] = load
     dvcfile.modify_yaml = modify
+    dvcfile.Lockfile._load_yaml = load_lock
+    dvcfile.ProjectFile.stages = property(stages_of)
     sys.exit(main(sys.argv[1:]))

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from gm_bench.cell import Cell
 from gm_bench.config import Board, ConfigError, NotFetchedError, Params
 from gm_bench.running import boards, gpus, repository, warm
 from gm_bench.tracks.modules import module_of
-from gm_bench.tracks.settings import check_board
+from gm_bench.tracks.settings import cell_parts, check_board
 
 PROGRESS = "progress.json"  # where training says how far it is, beside its checkpoints
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
@@ -33,6 +33,7 @@ BUSY = "is busy, it is being blocked by"  # what DVC says of a file that another
 SECONDS_BETWEEN_TRIES = 2.0
 LINES_OF_A_FAILURE = 15
 TEMPORARY = Path(".dvc", "tmp")
+Command = tuple[str, ...]
 
 
 @dataclass
@@ -44,6 +45,8 @@ class Chain:
         stages: as DVC addresses them from the top of the repository.
         cell: whose stages they are; None for those of a dataset or a whole board.
         place: where it runs, as it is shown; empty where there is one place only.
+        parts: commands of `python -m` that may be run before, side by side and in any order, each of which
+            does a part of the stages' work; what one leaves undone, the stages do.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Chain:
     seconds: float = 0.0
     output: list[str] = field(default_factory=list)
     place: str = ""
+    parts: tuple[Command, ...] = ()
 
 
 def dataset_chain(params: Params, board: str, dataset: str) -> Chain:
@@ -64,6 +68,17 @@ def cell_chain(params: Params, cell: Cell) -> Chain:
     file = boards.file_of(params, cell.board)
     stages = boards.cell_stages(params, cell.board)
     return Chain(cell.name, tuple(boards.address(file, cell.stage(stage)) for stage in stages), cell)
+
+
+def parts_of(params: Params, chain: Chain, stale: Iterable[str]) -> tuple[Command, ...]:
+    """The parts of those of a chain's stages that are stale, as the board's track has them."""
+    if chain.cell is None:
+        return ()
+    changed = {stage.rpartition(":")[2] for stage in stale}
+    parts = cell_parts(params, chain.cell)
+    return tuple(
+        each for stage, found in parts.items() if chain.cell.stage(stage) in changed for each in found
+    )
 
 
 def board_chain(params: Params, board: str, stage: str) -> Chain:
@@ -223,6 +238,7 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
     """Run chains, at most `jobs` at a time; afterwards each one's state is "done", "failed" or "stopped".
 
     They are spread over the GPUs that `environ` lets them see; each sees one, or none where there are none.
+    The parts of a chain are run before it, beside those of others.
 
     Raises:
         KeyboardInterrupt: the user stopped; every child has saved its state and ended.
@@ -230,7 +246,15 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
     stopping = threading.Event()
     grants = gpus.Grants(gpus.visible(environ))
 
-    def work(chain: Chain) -> None:
+    def part(chain: Chain, command: Command) -> None:
+        if not stopping.is_set():
+            with grants.one() as gpu:
+                code = run_part(chain, command, gpus.granted(environ, gpu))
+            if code == INTERRUPTED:
+                stopping.set()
+
+    def work(chain: Chain, parts: Sequence[Future[None]]) -> None:
+        wait(parts)  # which were given to the pool before
         if not stopping.is_set():
             with grants.one() as gpu:
                 chain.place = gpus.place(gpu, list(grants.users))
@@ -239,7 +263,10 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
             stopping.set()
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        futures = [pool.submit(work, chain) for chain in chains]
+        futures: list[Future[None]] = []
+        for chain in chains:
+            parts = [pool.submit(part, chain, command) for command in chain.parts if jobs > 1]
+            futures += [*parts, pool.submit(work, chain, parts)]
         try:
             for future in futures:
                 future.result()
@@ -268,32 +295,41 @@ def run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event) 
     chain.state = "done" if code == 0 else "stopped" if stopped else "failed"
 
 
+def run_part(chain: Chain, command: Command, environ: dict[str, str]) -> int:
+    """Do a part of a chain's work; its exit code."""
+    chain.state = command[0].rpartition(".")[2]
+    return _followed([sys.executable, "-m", *command], environ, chain.output.append)
+
+
 def _repro(chain: Chain, environ: dict[str, str]) -> int:
     """Let DVC bring the chain's stages up to date; its exit code."""
-    reading, writing = os.pipe()
-    with open(reading, errors="replace", buffering=1) as lines:
-        try:
-            process = warm.start([*DVC, "repro", "--single-item", *chain.stages], environ, writing)
-        finally:
-            os.close(writing)
-        for line in lines:
-            if line.startswith("Running stage '"):
-                chain.state = line.split("'")[1].partition("@")[0].rpartition(":")[2]
-            if line.strip():
-                chain.output.append(line.rstrip())
-    return process.wait()
+
+    def hear(line: str) -> None:
+        if line.startswith("Running stage '"):
+            chain.state = line.split("'")[1].partition("@")[0].rpartition(":")[2]
+        chain.output.append(line)
+
+    return _followed([*DVC, "repro", "--single-item", *chain.stages], environ, hear)
 
 
 def output_of(command: Sequence[str], environ: dict[str, str]) -> list[str] | None:
     """Run a command; None where it ends with 0, else the lines that it printed."""
+    output: list[str] = []
+    return output if _followed(command, environ, output.append) else None
+
+
+def _followed(command: Sequence[str], environ: dict[str, str], hear: Callable[[str], None]) -> int:
+    """Run a command whose lines are heard, but for empty ones, while it runs; its exit code."""
     reading, writing = os.pipe()
-    with open(reading, errors="replace") as lines:
+    with open(reading, errors="replace", buffering=1) as lines:
         try:
             process = warm.start(command, environ, writing)
         finally:
             os.close(writing)
-        output = [line.rstrip() for line in lines if line.strip()]
-    return output if process.wait() else None
+        for line in lines:
+            if line.strip():
+                hear(line.rstrip())
+    return process.wait()
 
 
 def publish(chain: Chain, environ: dict[str, str]) -> int:

@@ -2,7 +2,8 @@
 
 A track says what is right in its module `stages` (see `needs`): SETTINGS is the model of what may stand under
 `tracks.NAME`, and `check(params, board)` raises where a board names what is not there. Where the numbers of a
-cell and of a dataset stand, it may say by `explained_cell` and `explained_dataset`.
+cell and of a dataset stand, it may say by `explained_cell` and `explained_dataset`. Where a stage of a cell
+has parts that may be done one by one before it, `parts` says by which commands.
 """
 
 from pkgutil import iter_modules
@@ -73,6 +74,12 @@ def explained_dataset(params: Params, board: str, dataset: str) -> dict[str, Val
     stages = module_of(params.board(board).track, "stages")
     explain = getattr(stages, "explained_dataset", None)
     return {} if explain is None else dict(explain(params, board, dataset))
+
+
+def cell_parts(params: Params, cell: Cell) -> dict[str, list[tuple[str, ...]]]:
+    """Commands of `python -m` that do the work of a cell's stages part by part; empty for most tracks."""
+    stages = module_of(params.board(cell.board).track, "stages")
+    return dict(stages.parts(params, cell)) if hasattr(stages, "parts") else {}
 
 
 def check_boards(params: Params, dataset: str | None = None) -> None:

@@ -1,8 +1,10 @@
 """What the driver of a cluster does of what becomes of cells, with made-up nodes: no Ray, no DVC."""
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from gm_bench.running.cluster import executor, record
 from gm_bench.running.cluster.executor import MOST_LOSSES, Driver, Work
 from gm_bench.running.cluster.parcels import Parcel
 from gm_bench.running.cluster.store import Place, Store
-from gm_bench.running.runner import Chain
+from gm_bench.running.runner import Chain, Command
 
 RECORD: record.Record = {"lock": {"train@a": {"outs": []}}, "runs": {}}
 DONE = {"state": "done", "record": RECORD, "host": "n1", "node": "1"}
@@ -27,6 +29,7 @@ class Nodes:
     def __init__(self, **results: list[dict[str, Any]]) -> None:
         self.results = results
         self.submitted: list[str] = []
+        self.parts: list[Command] = []
         self.excluded: list[str] = []
         self.ended: list[tuple[str, dict[str, Any]]] = []
         self.said: list[dict[str, dict[str, Any]]] = []
@@ -34,6 +37,7 @@ class Nodes:
     def submit(self, order: dict[str, Any]) -> None:
         name = order["parcel"]["name"]
         self.submitted.append(name)
+        self.parts.append(order["parcel"]["part"])
         self.ended.append((name, self.results[name].pop(0)))
 
     def wait(self, seconds: float) -> list[tuple[str, dict[str, Any]]]:
@@ -52,15 +56,26 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run cells called as the results are; their chains, what was said, the batches that were collected."""
     monkeypatch.chdir(tmp_path)
 
-    def run(nodes: Nodes, gone: tuple[str, ...] = ()) -> tuple[dict[str, Chain], list[str], list[list[str]]]:
+    def run(
+        nodes: Nodes,
+        gone: tuple[str, ...] = (),
+        note: Path | None = None,
+        parts: Mapping[str, tuple[Command, ...]] = MappingProxyType({}),
+    ) -> tuple[dict[str, Chain], list[str], list[list[str]]]:
         said: list[str] = []
         batches: list[list[str]] = []
 
         def collect(batch: Any) -> dict[str, list[str]]:
             batches.append([chain.name for chain, _ in batch])
+            if note is not None:
+                note.touch()
             return {chain.name: ["missing"] for chain, _ in batch if chain.name in gone}
 
-        chains = [Chain(name, (f"train@{name}",), Cell("b", "d", name, 0)) for name in nodes.results]
+        chains = [
+            Chain(name, (f"train@{name}",), Cell("b", "d", name, 0), parts=parts.get(name, ()))
+            for name in nodes.results
+            if ", part " not in name
+        ]
         works = [
             Work(chain, Parcel(chain.name, f"key-{chain.name}", chain.stages, (), "c", {}))
             for chain in chains
@@ -71,6 +86,62 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         return {chain.name: chain for chain in chains}, said, batches
 
     return run
+
+
+def test_many_cells_come_home_in_few_batches(run: Callable[..., Any]) -> None:
+    """They end one after another; each batch costs work on the lock of the whole board."""
+    names = [f"c{number:02}" for number in range(60)]
+    _, _, batches = run(Nodes(**{name: [DONE] for name in names}))
+    assert [name for batch in batches for name in batch] == names
+    assert min(len(batch) for batch in batches[:-1]) >= 3
+    assert len(batches) <= 20
+
+
+def test_few_cells_come_home_one_by_one(run: Callable[..., Any]) -> None:
+    """The second one never ends while the first is away."""
+    nodes = Nodes(a=[DONE], b=[DONE])
+    seen: list[str] = []
+
+    def wait(seconds: float) -> list[tuple[str, dict[str, Any]]]:
+        if len(nodes.ended) == 1 and not Path("brought").exists():
+            seen.append("waiting")
+            assert len(seen) < 1000, "the first cell is not brought home before the second has ended"
+            time.sleep(0.01)
+            return []
+        return nodes.ended and [nodes.ended.pop(0)]
+
+    nodes.wait = wait  # type: ignore[method-assign]
+    _, _, batches = run(nodes, note=Path("brought"))
+    assert batches == [["a"], ["b"]]
+
+
+def test_a_cell_is_given_out_once_its_parts_have_ended(run: Callable[..., Any]) -> None:
+    """One part is lost with its node and given out again, one fails, and one is lost again and again."""
+    part = {"state": "done", "output": ["trial 1"], "host": "n1", "node": "1"}
+    names = [f"a, part {number}" for number in (1, 2, 3)]
+    results = {names[0]: [LOST, part], names[1]: [FAILED], names[2]: [LOST] * MOST_LOSSES}
+    nodes = Nodes(a=[DONE], b=[DONE], **results)
+    commands = tuple(("trial", str(number)) for number in range(3))
+    chains, said, batches = run(nodes, parts={"a": commands})
+    assert nodes.submitted[:4] == [*names, "b"]
+    assert nodes.submitted[-1] == "a"
+    assert sorted(nodes.submitted) == ["a", *names[:1] * 2, names[1], *names[2:] * MOST_LOSSES, "b"]
+    assert nodes.parts[:4] == [*commands, ()]
+    assert nodes.parts[-1] == ()
+    assert {chain.state for chain in chains.values()} == {"done"}
+    assert said[0] == "a, part 1: its node lost it (the node died); it goes on elsewhere"
+    assert sorted(name for batch in batches for name in batch) == ["a", "b"]
+
+
+def test_parts_of_a_cell_that_was_finished_anywhere_are_not_run(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    store = Store(Place({}, str(tmp_path / "store")))
+    store.open()
+    store.write(record.name_of("key-a"), record.packed(RECORD))
+    nodes = Nodes(a=[])
+    chains, _, _ = run(nodes, parts={"a": (("trial", "0"),)})
+    assert (chains["a"].state, nodes.submitted) == ("done", [])
 
 
 def test_a_lost_cell_goes_on_elsewhere(run: Callable[..., Any]) -> None:

@@ -26,6 +26,15 @@ if number < 0:
     raise SystemExit("torch.OutOfMemoryError: no memory" if number == -1 else time.sleep(600))
 pathlib.Path("out.txt").write_text(str(2 * number))
 """
+# A multiple of the number into the checkpoints.
+PART = """
+import pathlib, sys
+folder = pathlib.Path(".checkpoints/c/trials")
+folder.mkdir(parents=True, exist_ok=True)
+print(len(list(folder.glob("*.json"))), "there before")
+number = int(pathlib.Path("data/d.txt").read_text())
+(folder / f"{sys.argv[1]}.json").write_text(str(2 * number * int(sys.argv[1])))
+"""
 STAGES = {
     "fetch": {"cmd": "python -m pipelines.fetch", "outs": ["data/d.txt"]},
     "train": {"cmd": "python -m pipelines.train", "deps": ["data/d.txt"], "outs": ["out.txt"]},
@@ -97,6 +106,29 @@ def test_a_cell_goes_from_files_to_files(order: dict[str, Any], tmp_path: Path) 
     assert [path.read_text() for path in kept] == ["21"], (
         "the dataset stays for the next cell, results do not"
     )
+
+
+def test_what_a_part_leaves_is_found_by_the_next_one_and_by_the_cell(
+    order: dict[str, Any], tmp_path: Path
+) -> None:
+    node = tmp_path / "node"
+    node.mkdir()
+    order["common"]["pipelines/part.py"] = PART
+    whole = given(order, 21, tmp_path)
+    store = Store(Place(**order["place"]))
+    for name in ("1", "2"):
+        part = {**whole["parcel"], "name": f"cell, part {name}", "part": ["pipelines.part", name]}
+        result = task.run_process({**whole, "parcel": part}, node, lambda news: None)
+        assert (result["state"], result["output"][-1]) == ("done", f"{int(name) - 1} there before")
+    kept = [".checkpoints/c/trials/1.json", ".checkpoints/c/trials/2.json"]
+    assert store.names(".checkpoints") == kept
+    assert [store.read(name) for name in kept] == [b"42", b"84"]
+    failing = {**whole["parcel"], "part": ["pipelines.part", "no number"]}
+    result = task.run_process({**whole, "parcel": failing}, node, lambda news: None)
+    assert result["state"] == "failed"
+    assert result["output"][-1].startswith("ValueError")
+    assert task.run_process(whole, node, lambda news: None)["state"] == "done"
+    assert store.names(".checkpoints") == [], "the cell is finished"
 
 
 @pytest.mark.cluster

@@ -35,7 +35,7 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0
 CELLS = ("vae/0", "wgan/0")
 EQUAL = ["model.safetensors", "samples.safetensors", "grid.png", "metrics.json"]
 OWN_TIMES = ("history.csv", "cost.json")  # say how long it took
-PATIENCE = 240.0
+PATIENCE = 600.0  # seconds; the machine may be busy
 
 
 def environ(folder: Path, **more: str) -> dict[str, str]:
@@ -79,10 +79,8 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self.folder = folder
-        self.cluster = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False},
-        )
+        head = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "include_dashboard": False}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
 
     @property
     def address(self) -> str:

@@ -1,6 +1,7 @@
 """The parts of a run on a cluster that need no Ray: what is compared, granted, written and merged."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,22 @@ def test_a_share_of_a_gpu_is_a_share_of_its_memory() -> None:
     assert task.stage_environ(environ, "cuda", 0.25)["PYTORCH_ALLOC_CONF"] == f"backend:native,{asked}"
 
 
+def test_a_ray_that_does_not_start_in_time_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy:
+        def init(self, **options: object) -> None:
+            raise Exception("The current node timed out during startup.")
+
+        def shutdown(self) -> None: ...
+
+    monkeypatch.delenv(pool.ADDRESS, raising=False)
+    monkeypatch.setattr(pool, "_imported", lambda on: Busy())
+    with (
+        pytest.raises(ValueError, match=r"^Ray cannot be used at ray: The current node timed out"),
+        pool.connected("ray", 1, None, "cpu"),
+    ):
+        pass
+
+
 def test_a_full_gpu_is_explained() -> None:
     from gm_bench.running.cluster.node import _explained
 
@@ -116,6 +133,48 @@ def test_checkpoints_travel_by_the_store(tmp_path: Path, monkeypatch: pytest.Mon
         second.forget()
     assert store.names("c/cell") == []
     assert told == []
+
+
+def test_finished_trials_travel_by_the_store_until_their_cell_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node is lost after the search, so that its trials are wanted again, and in trial 2."""
+    monkeypatch.chdir(tmp_path)
+    store, folder, told = Store(Place({}, str(tmp_path / "store"))), Path("c/cell"), []
+    store.open()
+    first = Copies(store, folder, told.append)
+    written = {
+        "k.safetensors": b"0",
+        "trials/1/checkpoints/k.safetensors": b"1",
+        "trials/1/checkpoints/progress.json": b"{}",
+        "trials/1/checkpoints/.k.safetensors.x.safetensors": b"half of it",
+        "trials/1/out/model.safetensors": b"weights",
+        "trials/1/out/cost.json": b"{}",
+    }
+    for name, content in written.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    first._copy()
+    assert store.names("c") == ["c/cell/k.safetensors", "c/cell/trials/1/checkpoints/k.safetensors"]
+    shutil.rmtree(folder / "trials/1")
+    (folder / "trials/1.json").write_text('{"fid": 1.5}')
+    (folder / "trials/2/checkpoints").mkdir(parents=True)
+    (folder / "trials/2/checkpoints/k.safetensors").write_bytes(b"2")
+    (folder / "k.safetensors").unlink()
+    first._copy()
+    left = ["c/cell/k.safetensors", "c/cell/trials/1.json", "c/cell/trials/2/checkpoints/k.safetensors"]
+    assert store.names("c/cell") == left
+    shutil.rmtree(folder / "trials")
+    first._copy()
+    left.pop()
+    assert store.names("c/cell") == left
+
+    with Copies(store, folder, told.append) as second:
+        second.fetch()
+        assert (folder / "trials/1.json").read_text() == '{"fid": 1.5}'
+        assert sorted(path.as_posix() for path in folder.rglob("*.*")) == left
+        second.forget()
+    assert (store.names("c"), told) == ([], [])
 
 
 def test_a_lock_gets_the_stages_of_cells_in_the_order_of_the_board(

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from gm_bench.config import parse_params
@@ -20,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
 EXAMPLES = {
     next(iter(each["datasets"])): each
-    for each in map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
+    for each in map(load_yaml, re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
 }
 
 

@@ -13,11 +13,12 @@ import torch
 from gm_bench import io
 from gm_bench.cell import Cell
 from gm_bench.config import Params, load_params
+from gm_bench.reproducibility import derive
 from gm_bench.tracks.search import evaluating, searching, training
 from gm_bench.tracks.search.analysis import expected_minima, rank_correlation
 from gm_bench.tracks.search.draws import drawn
 from gm_bench.tracks.search.evaluating import evaluate
-from gm_bench.tracks.search.searching import best, in_words, recipe_of, search
+from gm_bench.tracks.search.searching import best, in_words, recipe_of, run_trial, search
 from gm_bench.tracks.search.space import difference, searched, values_of, with_values
 from gm_bench.tracks.search.stages import of_cell
 from gm_bench.training.recipe import Recipe
@@ -177,7 +178,6 @@ def test_a_trial_is_judged_by_the_validation_images(digits: Path, params: Params
     from gm_bench.metrics.extractors.features import extract
     from gm_bench.metrics.extractors.loading import load_extractor
     from gm_bench.metrics.frechet import fid
-    from gm_bench.reproducibility import derive
     from gm_bench.tracks.generation.drawing import draw_sets
     from gm_bench.training import sampling
     from gm_bench.training.fit import fit
@@ -240,6 +240,27 @@ def test_a_killed_search_goes_on_and_ends_equal(
 def _kill(now: bool) -> None:
     if now:
         raise Killed
+
+
+def test_trials_run_one_by_one_in_any_order_give_the_same_search(
+    digits: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = needs_of(params, "ns_gan", n_trials=3)
+    alone = search(Cell("alone", "digits", "ns_gan", 0), needs, CPU)
+    cell, told = Cell(BOARD, "digits", "ns_gan", 0), []
+    for number in (2, 0):
+        run_trial(cell, needs, number, CPU, told.append)
+    kept = sorted(path.name for path in (cell.checkpoints / "trials").iterdir())
+    assert kept == ["0.json", "2.json"]
+    assert told[0].startswith("trial 3 of 3: ")
+    real, seeds = training.fit, []
+    monkeypatch.setattr(training, "fit", lambda job, *a, **o: (seeds.append(job.seed), real(job, *a, **o))[1])
+    together = search(cell, needs, CPU)
+    assert seeds == [derive(0, "training of a trial", 1)], "only the trial that was not run before"
+    assert untimed(together) | {"cell": None} == untimed(alone) | {"cell": None}
+    assert not (cell.checkpoints / "trials").exists()
+    run_trial(cell, needs, 1, CPU)
+    assert len(seeds) == 1, "it stands in trials.json"
 
 
 def test_more_trials_run_only_those_that_are_new(

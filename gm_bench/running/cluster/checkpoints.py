@@ -1,10 +1,12 @@
 """Copies of a cell's checkpoints on the store: training writes to the node's disk and waits for no network.
 
-Their names hold the training key, and training checks their digest, so that a copy is used for what it is or
-not at all.
+Copied are states of trainings and what is finished of a stage with many parts (trials of a search), in
+folders below too. Each holds the key of all that it depends on, so that a copy is used for what it is or not
+at all.
 """
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +14,24 @@ from typing import Any
 
 from gm_bench.running.background import Background
 from gm_bench.running.cluster.store import Store
+from gm_bench.running.runner import PROGRESS
 
 SECONDS_BETWEEN_LOOKS = 1.0
-PATTERN = "*.safetensors"
+STATE, PART = ".safetensors", ".json"
+RESULTS = "out"  # a folder of files that a training below leaves at its end
+
+
+def files(folder: Path) -> list[Path]:
+    """What is worth a copy of a folder of checkpoints: no progress, nothing half written, no results."""
+    found = []
+    for place, below, names in os.walk(folder):  # which passes over what vanishes meanwhile
+        below[:] = [name for name in below if name != RESULTS]
+        found += [
+            Path(place, name)
+            for name in names
+            if name.endswith((STATE, PART)) and name != PROGRESS and not name.startswith(".")
+        ]
+    return sorted(found)
 
 
 class Copies(Background):
@@ -31,7 +48,7 @@ class Copies(Background):
         self.store = store
         self.folder = folder
         self.tell = tell
-        self.copied: dict[str, tuple[int, int]] = {}
+        self.copied: dict[Path, tuple[int, int]] = {}
         self.is_forgotten = False
 
     def __exit__(
@@ -48,18 +65,18 @@ class Copies(Background):
             for name in self.store.names(self.folder.as_posix()):
                 content = self.store.read(name)
                 if content is not None:
-                    self.folder.mkdir(parents=True, exist_ok=True)
-                    path = self.folder / name.rpartition("/")[2]
+                    path = Path(name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content)
-                    self.copied[path.name] = _state(path)
+                    self.copied[path] = _state(path)
 
     def forget(self) -> None:
         """Remove the copies: the cell is finished."""
         self.is_forgotten = True
         self.stop()
         with contextlib.suppress(OSError):
-            for name in self.copied:
-                self.store.remove(f"{self.folder.as_posix()}/{name}")
+            for path in self.copied:
+                self.store.remove(path.as_posix())
 
     def _follow(self) -> None:
         is_well = True
@@ -73,15 +90,25 @@ class Copies(Background):
                 is_well = False
 
     def _copy(self) -> None:
-        for path in sorted(self.folder.glob(PATTERN)):
+        for path in files(self.folder):
             try:
                 state = _state(path)
-                content = None if self.copied.get(path.name) == state else path.read_bytes()
+                content = None if self.copied.get(path) == state else path.read_bytes()
             except FileNotFoundError:  # training has ended
                 continue
             if content is not None:
-                self.store.write(f"{self.folder.as_posix()}/{path.name}", content)
-                self.copied[path.name] = state
+                self.store.write(path.as_posix(), content)
+                self.copied[path] = state
+        for path in [path for path in self.copied if self._is_over(path)]:
+            self.store.remove(path.as_posix())
+            del self.copied[path]
+
+    def _is_over(self, path: Path) -> bool:
+        """Whether this is the state of a training below that has ended: its part of the work is there.
+
+        That of the cell's own training stays until the cell is finished, for its later stages may be lost.
+        """
+        return path.suffix == STATE and path.parent != self.folder and not path.parent.exists()
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Finished cells into the working folder, many at a time: DVC's lock, its run cache, and files by dvc pull.
 
-A batch costs what DVC needs to start and to read and write the whole lock, so the driver gathers whatever has
-finished meanwhile into the next one: its work grows with the number of cells and not with its square.
+A batch costs what DVC needs to start and to read and write the whole lock, so the driver gathers a 25th of
+the board's cells, or whatever has finished meanwhile, into the next one: its work grows with the number of
+cells and not with its square.
 """
 
 import shutil

@@ -1,23 +1,25 @@
 """The driver of a cluster's cells: gives them out, lost ones again, and brings finished ones home."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from gm_bench.config import Params
 from gm_bench.replacing import replacing
 from gm_bench.running import boards, runner
-from gm_bench.running.cluster import identity, parcels, places, record
+from gm_bench.running.cluster import checkpoints, identity, parcels, places, record
 from gm_bench.running.cluster.collecting import Collector, order_of
 from gm_bench.running.cluster.parcels import Parcel
 from gm_bench.running.cluster.record import Record
 from gm_bench.running.cluster.store import Place, Store
 from gm_bench.running.runner import PROGRESS, Chain
 
+BATCHES = 25  # in which the cells of a run come home at most; each costs work on the whole board's lock
 MOST_LOSSES = 10  # of one cell, each time with its worker or node; after that the cell itself is to blame
 SECONDS_BETWEEN_LOOKS = 1.0
 Say = Callable[[str], None]
@@ -34,10 +36,17 @@ class Nodes(Protocol):
 
 @dataclass
 class Work:
-    """One cell on its way."""
+    """One cell on its way, or a part of what is to be done for it.
+
+    Args:
+        of: the cell, of a part.
+        parts: how many parts are on their way, of a cell that waits for them.
+    """
 
     chain: Chain
     parcel: Parcel
+    of: "Work | None" = None
+    parts: int = 0
     began: float = field(default_factory=time.monotonic)
     losses: int = 0
 
@@ -77,22 +86,26 @@ class Driver:
         known = set(self.store.names(record.FOLDER))
         for work in works:
             found = self._recorded(work) if record.name_of(work.parcel.key) in known else None
-            if found is None:
-                self._give(work)
-            else:
+            if found is not None:
                 self._finish(work, found)
+            elif work.chain.parts:
+                self._give_parts(work)
+            else:
+                self._give(work)
+        least = math.ceil(len(works) / BATCHES)
         at_work = {work.chain.name for work in works} - {chain.name for chain, _ in self.finished}
         with ThreadPoolExecutor(max_workers=1) as pool:
             collecting: Future[None] | None = None
             while at_work or self.finished or collecting:
                 for name, result in self.nodes.wait(SECONDS_BETWEEN_LOOKS if at_work else 0):
                     if self._took(self.works[name], result):
-                        at_work.discard(name)
+                        at_work.discard(name)  # a cell: of parts it knows nothing
                 self._hear()
                 if collecting and (collecting.done() or not at_work):
                     collecting.result()
                     collecting = None
-                if self.finished and collecting is None:
+                is_due = len(self.finished) >= least or (self.finished and not at_work)
+                if is_due and collecting is None:
                     batch, self.finished = self.finished, []
                     collecting = pool.submit(self._bring, batch)
 
@@ -104,10 +117,32 @@ class Driver:
         work.chain.state, work.chain.place = "waiting", ""
         self.nodes.submit({**self.order, "parcel": work.parcel.as_dict()})
 
+    def _give_parts(self, work: Work) -> None:
+        """Give out the parts of a cell's work, and the cell itself once they have ended."""
+        work.parts = len(work.chain.parts)
+        for number, command in enumerate(work.chain.parts):
+            name = f"{work.chain.name}, part {number + 1}"
+            part = Work(Chain(name, ()), replace(work.parcel, name=name, part=command), work)
+            self.works[name] = part
+            self._give(part)
+
+    def _end_part(self, work: Work, whole: Work, result: dict[str, Any]) -> None:
+        """Count a part that has ended, well or not: what it left undone, the cell's stages do."""
+        whole.parts -= 1
+        n_parts = len(whole.chain.parts)
+        whole.chain.output += result.get("output", [])[-1:]
+        whole.chain.state = f"{n_parts - whole.parts} of {n_parts} parts"
+        del self.works[work.chain.name]
+        if not whole.parts:
+            whole.chain.output.clear()
+            self._give(whole)
+
     def _took(self, work: Work, result: dict[str, Any]) -> bool:
         """Take what a node says of a cell; whether that was the last word."""
         state, where = result["state"], result.get("host", "its node")
-        if state == "done":
+        if work.of is not None and state in ("done", "failed"):
+            self._end_part(work, work.of, result)
+        elif state == "done":
             self._finish(work, result["record"])
         elif state == "unfit":
             self.refuse(result)
@@ -121,7 +156,11 @@ class Driver:
                 )
                 self._give(work)
                 return False
-            self._fail(work, [f"lost {MOST_LOSSES} times with its worker: {result.get('why', state)}"])
+            why = [f"lost {MOST_LOSSES} times with its worker: {result.get('why', state)}"]
+            if work.of is not None:
+                self._end_part(work, work.of, {"output": why})
+            else:
+                self._fail(work, why)
         else:
             work.chain.place = where
             self._fail(work, result["output"])
@@ -158,6 +197,8 @@ class Driver:
     def _hear(self) -> None:
         """Take what cells say of themselves: state and place, how far training is, notes."""
         for name, news in self.nodes.news().items():
+            if name not in self.works:  # a part that has ended
+                continue
             chain = self.works[name].chain
             if chain.state in ("collect", "done", "failed"):
                 continue
@@ -228,7 +269,7 @@ def _push_datasets(params: Params, chains: Sequence[Chain], place: Place, enviro
 def _offer_checkpoints(works: Sequence[Work], store: Store) -> None:
     """Give the store what cells have left in the working folder, when they were trained here and stopped."""
     for work in works:
-        for path in Path(work.parcel.checkpoints).glob("*.safetensors"):
+        for path in checkpoints.files(Path(work.parcel.checkpoints)):
             name = path.as_posix()
             if not store.has(name):
                 store.write(name, path.read_bytes())

@@ -28,6 +28,7 @@ from gm_bench.running.cluster.task import LINES_KEPT
 from gm_bench.running.runner import Chain
 
 SECONDS_BETWEEN_TRIES = 5.0
+SECONDS_BETWEEN_WORDS = 5.0  # of training's progress; the driver hears hundreds of cells
 PATIENCE = float(os.environ.get("GM_BENCH_STORE_PATIENCE", "900"))  # seconds that a store may be gone
 OBJECTS = Path(".dvc/cache/files")
 OUT_OF_MEMORY = "OutOfMemoryError"
@@ -73,6 +74,9 @@ def run(order: dict[str, Any], node: Path, tell: Tell) -> dict[str, Any]:
             _link(OBJECTS, node / "objects")
         copies.fetch()
         chain = Chain(parcel["name"], tuple(parcel["stages"]))
+        if parcel["part"]:  # what it leaves goes to the store as checkpoints do
+            code = runner.run_part(chain, tuple(parcel["part"]), environ)
+            return {"state": "failed" if code else "done", "output": chain.output[-LINES_KEPT:]}
         chain_ended = threading.Event()
         watcher = threading.Thread(target=_report, args=(chain, copies, tell, chain_ended))
         watcher.start()
@@ -145,11 +149,14 @@ def _persist(action: Callable[[], None], tell: Tell) -> None:
 def _report(chain: Chain, copies: Copies, tell: Tell, ended: threading.Event) -> None:
     """Tell where the chain is, and how far training is, until it has ended."""
     told: tuple[str, Any] = ("", None)
+    last = 0.0
     while not ended.wait(0.5):
+        if chain.state == told[0] and time.monotonic() - last < SECONDS_BETWEEN_WORDS:
+            continue
         progress = runner.progress_in(copies.folder) if chain.state == "train" else None
         now = (chain.state, progress and (progress["key"], progress["images"]))
         if now != told:
-            told = now
+            told, last = now, time.monotonic()
             tell({"state": chain.state, "progress": progress})
 
 

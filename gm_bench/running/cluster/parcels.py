@@ -10,7 +10,7 @@ from typing import Any
 from gm_bench.config import Params
 from gm_bench.running import boards, runner
 from gm_bench.running.cluster.store import Place
-from gm_bench.running.runner import Chain
+from gm_bench.running.runner import Chain, Command
 from gm_bench.yaml_text import dump_yaml
 
 DVC_LOCK = "dvc.lock"
@@ -27,6 +27,7 @@ class Parcel:
         data: stages whose files the node pulls.
         checkpoints: folder of its checkpoints, the same in the node's folder and on the store.
         files: path → text, of this cell alone.
+        part: the command of one part of the cell's work, where that is all that is to be done.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Parcel:
     data: tuple[str, ...]
     checkpoints: str
     files: dict[str, str]
+    part: Command = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -84,8 +86,8 @@ def _parcel(params: Params, chain: Chain, reader: "_Reader", determines: Mapping
             lock[name] = reader.lock(file).get(name)
     content = {"vars": [{"board": cell.board}], "stages": stages}
     files = {
-        boards.MAIN.as_posix(): dump_yaml(content, width=110),
-        DVC_LOCK: dump_yaml({"schema": "2.0", "stages": lock}, allow_unicode=True),
+        boards.MAIN.as_posix(): _yaml(content),
+        DVC_LOCK: _yaml({"schema": "2.0", "stages": lock}),
     }
     for stage_name in boards.cell_stages(params, cell.board):
         path = cell.resolved(stage_name)
@@ -99,6 +101,10 @@ def _parcel(params: Params, chain: Chain, reader: "_Reader", determines: Mapping
         cell.checkpoints.as_posix(),
         files,
     )
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    return dump_yaml(content, allow_unicode=True, width=110)
 
 
 def _file_and_name(address: str) -> tuple[Path, str]:

@@ -207,13 +207,16 @@ def _start(ray: Any, jobs: int, folder: str, device: str | None, common: dict[st
     found = gpus.visible(os.environ) if device != "cpu" else []
     if found:
         os.environ[gpus.VISIBLE] = ",".join(found)  # by which Ray grants them
-    ray.init(
-        address="local",
-        num_cpus=jobs,
-        num_gpus=len(found),
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE,
-        _node_ip_address="127.0.0.1",
-        _temp_dir=folder,
-        **common,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=jobs,
+            num_gpus=len(found),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=folder,
+            **common,
+        )
+    except Exception as error:  # of no class of its own where the machine is too busy for Ray's 30 seconds
+        raise RuntimeError(str(error)) from error

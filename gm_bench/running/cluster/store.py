@@ -88,14 +88,14 @@ class Store:
                 os.unlink(temporary)
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files that lie in a folder of the store, sorted."""
+        """Names of the files that lie in a folder of the store or in folders below, sorted."""
         try:
             with self._reached():
-                found = self.fs.ls(self._path(folder), detail=False)
+                found = self.fs.find(self._path(folder))
         except FileNotFoundError:
             return []
-        bare = (path.rstrip("/").rpartition("/")[2] for path in found)
-        return sorted(f"{folder}/{name}" for name in bare if not name.endswith(".new"))
+        top = self._path("")
+        return sorted(path.removeprefix(top) for path in found if not path.endswith(".new"))
 
     def has(self, name: str) -> bool:
         with self._reached():

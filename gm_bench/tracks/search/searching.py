@@ -54,33 +54,11 @@ def search(
         FileError: a file of an earlier stage is missing or damaged.
     """
     make_deterministic()
-    training = Training(cell, needs["n_images"], needs["n_validation"], needs["code"])
-    known, extractor, seen_by = _validation(cell, needs["n_validation"], device)
-    folder, before = cell.checkpoints / "trials", _before(cell.folder / TRIALS)
+    run = Trials(cell, needs, device)
     trials = []
     for number in range(needs["n_trials"]):
-        values = drawn(needs["space"], needs["recipe"], cell.seed, number)
-        recipe = recipe_of(needs["space"], needs["recipe"], number, values)
-        seed = derive(cell.seed, "training of a trial", number)
-        of = depends_on(training, recipe, seed, device)
-        key = key_of(of | seen_by | {"n_samples": needs["n_samples"]})
-        file = folder / f"{number}.json"
-        trial = before.get(key) or kept(file, key)
-        if trial is None:
-            outcome = train(training, recipe, seed, needs["n_samples"], 1, folder / str(number), device)
-            value = None if outcome.images is None else _fid(extractor, outcome.images[0], known, device)
-            trial = {
-                "number": number,
-                "key": key,
-                "values": values,
-                "status": OK if value is not None else DIVERGED,
-                "divergence": outcome.divergence,
-                "fid": value,
-                "seconds": outcome.cost["seconds"],
-            }
-            io.write_json(file, trial)
-        trials.append(trial)
-        say(f"trial {number + 1} of {needs['n_trials']}: {in_words(trial)}")
+        trials.append(run.trial(number))
+        say(f"trial {number + 1} of {needs['n_trials']}: {in_words(trials[-1])}")
     content = {
         "schema": SCHEMA,
         "cell": cell.as_dict(),
@@ -90,8 +68,64 @@ def search(
         "trials": trials,
     }
     io.write_json(cell.folder / TRIALS, content)
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(run.folder, ignore_errors=True)
     return content
+
+
+def run_trial(
+    cell: Cell,
+    needs: Mapping[str, Any],
+    number: int,
+    device: torch.device,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> None:
+    """Run one trial of a cell, unless it was run before, and keep it for `search`, which ends the same then.
+
+    Trials may run in any order and side by side. Arguments and errors are those of `search`.
+    """
+    make_deterministic()
+    trial = Trials(cell, needs, device).trial(number)
+    say(f"trial {number + 1} of {needs['n_trials']}: {in_words(trial)}")
+
+
+class Trials:
+    """The trials of a cell, each of which depends on its number and on no other."""
+
+    def __init__(self, cell: Cell, needs: Mapping[str, Any], device: torch.device) -> None:
+        self.cell, self.needs, self.device = cell, needs, device
+        self.training = Training(cell, needs["n_images"], needs["n_validation"], needs["code"])
+        self.known, self.extractor, self.seen_by = _validation(cell, needs["n_validation"], device)
+        self.folder = cell.checkpoints / "trials"
+        self.before = _before(cell.folder / TRIALS)
+
+    def trial(self, number: int) -> Json:
+        """What came of a trial, which is run if it was not before."""
+        needs = self.needs
+        values = drawn(needs["space"], needs["recipe"], self.cell.seed, number)
+        recipe = recipe_of(needs["space"], needs["recipe"], number, values)
+        seed = derive(self.cell.seed, "training of a trial", number)
+        of = depends_on(self.training, recipe, seed, self.device)
+        key = key_of(of | self.seen_by | {"n_samples": needs["n_samples"]})
+        file = self.folder / f"{number}.json"
+        found = self.before.get(key) or kept(file, key)
+        if found is not None:
+            return found
+        folder = self.folder / str(number)
+        outcome = train(self.training, recipe, seed, needs["n_samples"], 1, folder, self.device)
+        value = None
+        if outcome.images is not None:
+            value = _fid(self.extractor, outcome.images[0], self.known, self.device)
+        trial = {
+            "number": number,
+            "key": key,
+            "values": values,
+            "status": OK if value is not None else DIVERGED,
+            "divergence": outcome.divergence,
+            "fid": value,
+            "seconds": outcome.cost["seconds"],
+        }
+        io.write_json(file, trial)
+        return trial
 
 
 def recipe_of(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gm_bench.cell import Cell
 from gm_bench.checking import ConfigError, look_up
 from gm_bench.config import Params
 from gm_bench.tracks.needs import Needs
@@ -77,6 +78,13 @@ def of_cell(params: Params, board: str, dataset: str, variant: str) -> dict[str,
             ["gm_bench.tracks.search.evaluating", *model, extractor],
         ),
     }
+
+
+def parts(params: Params, cell: Cell) -> dict[str, list[tuple[str, ...]]]:
+    """The trials of a cell, each of which depends on no other, by commands of `python -m`."""
+    words = ("pipelines.search.trial", cell.board, cell.dataset, cell.variant, str(cell.seed))
+    n_trials = settings(params, "search", SETTINGS).n_trials
+    return {"search": [(*words, str(number)) for number in range(n_trials)]}
 
 
 def _check_variant(params: Params, board: str, variant: str, said: Search) -> None:
