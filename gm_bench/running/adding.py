@@ -83,6 +83,9 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     io.write_bytes(picture, png_bytes(_sheet(found)))
     io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
     console.print(numbers(planned, name, name))
+    if "size" in source:
+        side = source["size"]
+        console.print(f"the centre of each image is resized to {side}×{side}; --size chooses another side")
     seconds = {variant: board["n_images"] / speed for variant, speed in speeds.items()}
     times = ", ".join(f"{variant} {duration(each)}" for variant, each in seconds.items())
     cores = os.cpu_count() or 1

@@ -95,7 +95,8 @@ def test_a_folder_with_classes_becomes_a_board(tmp_path: Path) -> None:
 def test_colour_of_any_size_is_resized_and_a_given_split_is_kept(tmp_path: Path) -> None:
     images(tmp_path / "faces/train", 60, side=50, channels=3)
     images(tmp_path / "faces/val", 30, side=70, channels=3)
-    add("faces", "--name", "faces")
+    said = add("faces", "--name", "faces")
+    assert "the centre of each image is resized to 48×48" in said
     assert load_params().entry("faces").source.options == {
         "path": "faces/train",
         "test_path": "faces/val",
