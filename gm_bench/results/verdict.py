@@ -143,8 +143,8 @@ def _copies(row: Row) -> Finding | None:
         varied = [row.values.get("distinct", 1.0)] + [row.values["coverage"]] * bool(_collapse(row))
         n_distinct = max(1.0, row.n * min(varied))  # so many that are independent of one another
         noise = math.sqrt(2 * max(usual * (1 - usual), 1 / row.n) / n_distinct)
-        if share > usual + N_SPREADS_OF_COPIES * noise:
-            exact = row.values.get("duplicates_exact", 0.0)
+        exact = row.values.get("duplicates_exact", 0.0)
+        if share > usual + N_SPREADS_OF_COPIES * noise and (exact or not _near_anything(row)):
             also = f", {_percent(exact)} exactly on one" if exact else ""
             return Finding(
                 COPIES,
@@ -158,6 +158,15 @@ def _copies(row: Row) -> Finding | None:
             "lower than two sets of real images have it.",
         )
     return None
+
+
+def _near_anything(row: Row) -> bool:
+    """Whether samples that have collapsed lie no nearer to training images than to held-out ones.
+
+    Where what they show has few features, as blurs have, that is near to the plainest images of both.
+    """
+    gap = row.values.get("one_nn_gap")
+    return gap is not None and bool(_collapse(row)) and gap > -N_SPREADS * row.spread("one_nn")
 
 
 def _missing(row: Row) -> Finding | None:

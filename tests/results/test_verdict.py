@@ -190,6 +190,15 @@ def test_few_distinct_samples_near_training_images_are_repeats_and_no_copies() -
     assert COPIES not in kinds(made(duplicates=0.05, distinct=0.02))
 
 
+def test_blurs_near_the_plainest_images_are_collapsed_and_no_copies() -> None:
+    """The numbers of a WGAN-GP after 50,000 photographs, whose samples show nothing and copy nothing."""
+    near = {"one_nn": 0.978, "one_nn_fake": 1.0, "recall": 0.0, "coverage": 0.126, "duplicates": 0.706}
+    assert kinds(made(**near, one_nn_gap=0.003)) == {COLLAPSE, TOLD}
+    assert COPIES in kinds(made(**near, one_nn_gap=-0.1)), "nearer to training images than to others"
+    assert COPIES in kinds(made(**near, one_nn_gap=0.003, duplicates_exact=0.1))
+    assert COPIES in kinds(made(duplicates=0.05, one_nn_gap=0.0)), "samples that have not collapsed"
+
+
 def test_a_row_without_metrics_has_no_verdict() -> None:
     assert verdict(Row({}, {"one_nn": 0.5}, {}, 800)) == []
 
