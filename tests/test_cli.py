@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,3 +166,17 @@ def test_the_ui_listens_on_this_machine_only(
     (arguments,) = called
     assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
     assert arguments[arguments.index("--port") + 1] == "5123"
+
+
+def test_a_path_that_is_not_there_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from gm_bench.cli import app\n"
+        "try:\n"
+        f"    app(['evaluate', {str(tmp_path / 'nowhere')!r}, '--reference', 'digits'])\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]
+    assert done.stderr.startswith(f"error: {tmp_path / 'nowhere'} does not exist: give a folder")

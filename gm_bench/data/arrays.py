@@ -12,9 +12,8 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench.data.dataset import DataError
+from gm_bench.data.foreign_path import PathError, check_path
 
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt")
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 IMAGES_KEY = "images"
 CHANNELS = (1, 3)
@@ -25,12 +24,10 @@ TOLERATED = 1e-3  # of the range: what rounding of half precision leaves outside
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Arrays by name, without ever unpickling."""
     suffix = path.suffix.lower()
-    if suffix in PICKLES:
-        raise DataError(f"{path} may run code when it is opened: save the images as .npz or .safetensors")
-    if suffix in ARCHIVES:
-        raise DataError(f"{path} is an archive: unpack it and give the folder")
-    if not path.exists():
-        raise DataError(f"{path} does not exist: give a folder of images, a .npz or a .safetensors file")
+    try:
+        check_path(path)
+    except PathError as error:
+        raise DataError(str(error)) from None
     if suffix not in (".npz", ".npy", ".safetensors"):
         raise DataError(
             f"{path} is neither a folder of images nor a .npz, .npy or .safetensors file; "
