@@ -104,7 +104,8 @@ def evaluate(
     """Score images that another program made, and show them beside the leaderboard."""
     from gm_bench.data.foreign_path import check_path
 
-    check_path(images)  # before what takes seconds to import
+    for path in [images, *([Path(reference)] if os.sep in reference else [])]:
+        check_path(path)  # before what takes seconds to import
     from gm_bench.tracks.generation.scoring import command as evaluate_command
 
     evaluate_command.main(

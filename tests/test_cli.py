@@ -168,15 +168,20 @@ def test_the_ui_listens_on_this_machine_only(
     assert arguments[arguments.index("--port") + 1] == "5123"
 
 
-def test_a_path_that_is_not_there_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("paths", [("nowhere", "digits"), (".", "./nowhere")])
+def test_a_path_that_is_not_there_is_refused_before_torch_is_imported(
+    tmp_path: Path, paths: tuple[str, str]
+) -> None:
+    images, reference = paths
     program = (
         "import sys\n"
         "from gm_bench.cli import app\n"
         "try:\n"
-        f"    app(['evaluate', {str(tmp_path / 'nowhere')!r}, '--reference', 'digits'])\n"
+        f"    app(['evaluate', {images!r}, '--reference', {reference!r}])\n"
         "except SystemExit as end:\n"
         "    print(end.code, 'torch' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "False"]
-    assert done.stderr.startswith(f"error: {tmp_path / 'nowhere'} does not exist: give a folder")
+    assert done.stderr.startswith("error: nowhere does not exist: give a folder")
