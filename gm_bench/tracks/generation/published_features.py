@@ -1,5 +1,6 @@
 """FID in Inception's features of a board's samples: the distance that papers publish."""
 
+from functools import cache
 from statistics import fmean
 
 import torch
@@ -10,7 +11,7 @@ from gm_bench.cell import DATA, Cell
 from gm_bench.data.dataset import read_split
 from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.extractors.inception import InceptionExtractor, find_weights
-from gm_bench.metrics.frechet import fid, moments
+from gm_bench.metrics.frechet import Moments, fid, moments
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic
 
@@ -33,11 +34,16 @@ def inception_fid(cells: list[Cell], device: torch.device) -> dict[str, list[flo
     test, _ = read_split(DATA / cells[0].dataset, "test")
     extractor = InceptionExtractor.of_weights(weights, shape_of(test))
     real = extract(extractor, test, device).features
+
+    @cache
+    def first(n: int) -> Moments:
+        return moments(real[:n].to(device))
+
     found: dict[str, list[float]] = {}
     for cell in cells:
         draws = _draws(cell)
         if len(draws):
-            against = moments(real[: draws.shape[1]].to(device))
+            against = first(draws.shape[1])
             seen = (extract(extractor, draw, device).features for draw in draws)
             found.setdefault(cell.variant, []).append(fmean(fid(each.to(device), against) for each in seen))
     return found
