@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from gm_bench import io
-from gm_bench.cell import DATA, REFERENCE, Cell
+from gm_bench.cell import DATA, Cell
 from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.reproducibility import derive, make_deterministic
 from gm_bench.results.schema import OK
+from gm_bench.tracks.mode_collapse.files import N_DRAWS_OF_FLOOR, write_floor, write_metrics
 from gm_bench.tracks.mode_collapse.mixtures import judge, mixture
 from gm_bench.tracks.mode_collapse.plane import plane
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
@@ -15,7 +16,6 @@ from gm_bench.training.sampling import load
 from gm_bench.variants.base.contract import Variant
 
 SEED_OF_POINTS = 0  # the same training set for every cell
-N_DRAWS_OF_FLOOR = 10
 N_SHOWN = 500  # samples that are kept for pictures
 
 
@@ -27,15 +27,7 @@ def fetch(dataset: str, settings: MixtureSettings, n_samples: int) -> None:
     io.write_tensors(DATA / dataset / "train.safetensors", {"images": points[:, :, None, None]})
     io.write_json(DATA / dataset / "card.json", {"dataset": dataset, **settings.model_dump()})
     draws = [judge(of.sample(n_samples, generator), of) for _ in range(N_DRAWS_OF_FLOOR)]
-    values = {key: torch.tensor([draw[key] for draw in draws]).double() for key in draws[0]}
-    floor = {
-        "schema": 2,
-        "dataset": dataset,
-        "values": {key: float(drawn.mean()) for key, drawn in values.items()},
-        "sd": {key: float(drawn.std()) for key, drawn in values.items()},
-        "protocol": protocol(settings, n_samples),
-    }
-    io.write_json(REFERENCE / dataset / "floor.json", floor)
+    write_floor(dataset, draws, protocol(settings, n_samples))
 
 
 def protocol(settings: MixtureSettings, n_samples: int) -> dict[str, object]:
@@ -52,19 +44,8 @@ def evaluate(cell: Cell, settings: MixtureSettings, n_samples: int, device: torc
     if metadata["status"] == OK:
         points = draw(load(tensors, metadata, device), n_samples, cell.seed, device)
         values = judge(points, mixture(settings))
-    metrics = {
-        "schema": 2,
-        "cell": cell.as_dict(),
-        "status": metadata["status"],
-        "divergence": metadata["divergence"],
-        "protocol": protocol(settings, n_samples),
-        "values": {key: [value] for key, value in values.items()},
-        "curves": {},
-        "details": {"points": points[:N_SHOWN].tolist()},
-        "device": device.type,
-        "hashes": {"training_key": metadata["training_key"], "samples": io.sha256_tensor(points)},
-    }
-    io.write_json(cell.folder / "metrics.json", metrics)
+    details = {"points": points[:N_SHOWN].tolist()}
+    write_metrics(cell, metadata, protocol(settings, n_samples), values, details, points, device)
     picture = image_grid(plane(points[:N_SHOWN], mixture(settings))[None], 1, scale=1)
     io.write_bytes(cell.folder / "grid.png", png_bytes(picture))
     return values

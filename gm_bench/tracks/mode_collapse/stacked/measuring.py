@@ -12,12 +12,12 @@ from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_record
 from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.reproducibility import derive, make_deterministic
 from gm_bench.results.schema import OK
+from gm_bench.tracks.mode_collapse.files import N_DRAWS_OF_FLOOR, write_floor, write_metrics
 from gm_bench.tracks.mode_collapse.stacked.modes import N_CHANNELS, judge, numbered, seen, stacked
 from gm_bench.tracks.mode_collapse.stacked.settings import N_SHOWN, Stacks
 from gm_bench.training import sampling
 
 SEED_OF_STACKS = 0  # the same training set for every cell
-N_DRAWS_OF_FLOOR = 10
 CPU = torch.device("cpu")
 
 
@@ -56,15 +56,7 @@ def fetch(dataset: str, stacks: Stacks, source: dict[str, Any]) -> None:
         for _ in range(N_DRAWS_OF_FLOOR)
     ]
     draws = [judge(numbered(classes[drawn], n_classes), counts) for drawn in parts]
-    values = {key: torch.tensor([draw[key] for draw in draws]).double() for key in draws[0]}
-    floor = {
-        "schema": 2,
-        "dataset": dataset,
-        "values": {key: float(drawn.mean()) for key, drawn in values.items()},
-        "sd": {key: float(drawn.std()) for key, drawn in values.items()},
-        "protocol": _protocol(stacks, record),
-    }
-    io.write_json(REFERENCE / dataset / "floor.json", floor)
+    write_floor(dataset, draws, _protocol(stacks, record))
 
 
 def evaluate(cell: Cell, stacks: Stacks, device: torch.device) -> dict[str, float]:
@@ -79,19 +71,7 @@ def evaluate(cell: Cell, stacks: Stacks, device: torch.device) -> dict[str, floa
         images = draw(sampling.load(tensors, metadata, device), stacks.n_samples, cell.seed, device)
         modes = numbered(seen(images, extractor, device), extractor.n_logits)
         values = judge(modes, real["counts"])
-    metrics = {
-        "schema": 2,
-        "cell": cell.as_dict(),
-        "status": metadata["status"],
-        "divergence": metadata["divergence"],
-        "protocol": _protocol(stacks, record),
-        "values": {key: [value] for key, value in values.items()},
-        "curves": {},
-        "details": {},
-        "device": device.type,
-        "hashes": {"training_key": metadata["training_key"], "samples": io.sha256_tensor(images)},
-    }
-    io.write_json(cell.folder / "metrics.json", metrics)
+    write_metrics(cell, metadata, _protocol(stacks, record), values, {}, images, device)
     picture = image_grid(images[:N_SHOWN], columns=round(N_SHOWN**0.5), scale=1)
     io.write_bytes(cell.folder / "grid.png", png_bytes(picture))
     return values
