@@ -26,6 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,7 @@ def made_up(chain: Chain, stages: dict[str, Any], cache: Path) -> record.Record:
     """The record of a cell that did not run, whose small files lie in DVC's cache."""
     cell = chain.cell
     assert cell is not None
-    axes = {"board": cell.board, **{f"item.{k}": str(v) for k, v in cell.as_dict().items() if k != "board"}}
-
-    def filled(text: str) -> str:
-        for name, value in axes.items():
-            text = text.replace("${" + name + "}", value)
-        return text
-
+    filled = partial(boards.filled, cell=cell)
     lock = {}
     for address in chain.stages:
         name = address.rpartition(":")[2]

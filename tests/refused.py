@@ -1,11 +1,14 @@
 """How params.yaml is refused: in one sentence that names the place."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from gm_bench.config import ConfigError
+from gm_bench.config import ConfigError, Params
+from gm_bench.tracks.settings import check_board
 
 
 @contextmanager
@@ -15,3 +18,13 @@ def refused(sentence: str) -> Iterator[None]:
         yield
     assert str(caught.value).startswith(f"params.yaml: {sentence}")
     assert "\n" not in str(caught.value)
+
+
+def refused_on_board(
+    raw: Mapping[str, Any], change: Callable[[dict[str, Any]], object], board: str, sentence: str
+) -> None:
+    """With a change, the content of params.yaml is refused before the board is begun."""
+    changed = copy.deepcopy(dict(raw))
+    change(changed)
+    with refused(sentence):
+        check_board(Params.model_validate(changed), board)

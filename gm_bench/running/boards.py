@@ -46,17 +46,17 @@ def cell_stages(params: Params, board: str) -> tuple[str, ...]:
 def commands_of(params: Params, cell: Cell) -> dict[str, str]:
     """Stage → the command that it runs for a cell, in order."""
     stages = _template(params, cell.board)["stages"]
-    return {name: _filled(stages[name]["cmd"], cell) for name in cell_stages(params, cell.board)}
+    return {name: filled(stages[name]["cmd"], cell) for name in cell_stages(params, cell.board)}
 
 
 def outs_of(params: Params, cell: Cell) -> list[Path]:
     """The files that the stages of a cell leave, in order."""
     stages = _template(params, cell.board)["stages"]
     outs = [out for name in cell_stages(params, cell.board) for out in stages[name]["outs"]]
-    return [Path(_filled(next(iter(out)) if isinstance(out, dict) else out, cell)) for out in outs]
+    return [Path(filled(next(iter(out)) if isinstance(out, dict) else out, cell)) for out in outs]
 
 
-def _filled(text: str, cell: Cell) -> str:
+def filled(text: str, cell: Cell) -> str:
     """A text of a template for a cell."""
     text = text.replace("${board}", cell.board)
     for axis in ("dataset", "variant", "seed"):

@@ -6,6 +6,7 @@ cell and of a dataset stand, it may say by `explained_cell` and `explained_datas
 has parts that may be done one by one before it, `parts` says by which commands.
 """
 
+from collections.abc import Mapping
 from pkgutil import iter_modules
 from typing import Any
 
@@ -28,6 +29,20 @@ def settings(params: Params, track: str, model: type[Model]) -> Model:
         ConfigError: a wrong key or value, or one that is missing.
     """
     return checked(model, params.tracks.get(track, {}), place=lambda key: f"tracks.{track}.{key}")
+
+
+def require(params: Params, board: str, wanted: Mapping[str, str]) -> None:
+    """Refuse a board that lacks what its track needs.
+
+    Args:
+        wanted: key of the board → what it is needed for, in words.
+
+    Raises:
+        ConfigError: with the first key that is missing.
+    """
+    for key, what in wanted.items():
+        if getattr(params.board(board), key) is None:
+            raise ConfigError(f"params.yaml: key 'boards.{board}.{key}' is missing: {what}")
 
 
 def check_board(params: Params, board: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from refused import refused
+from refused import refused_on_board
 
 from gm_bench.cell import Cell
 from gm_bench.config import Params, load_params
@@ -18,7 +18,6 @@ from gm_bench.tracks.diagnostics.claim import about, at_least, at_most, find, na
 from gm_bench.tracks.diagnostics.pages import found
 from gm_bench.tracks.diagnostics.stages import budget, of_cell
 from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_interval, of_claim
-from gm_bench.tracks.settings import check_board
 from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -139,10 +138,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
     change, sentence = WRONG[case]
-    raw = copy.deepcopy(RAW)
-    change(raw)
-    with refused(sentence):
-        check_board(Params.model_validate(raw), "claims")
+    refused_on_board(RAW, change, "claims", sentence)
 
 
 def test_layers_of_a_budget_are_composed() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from refused import refused
+from refused import refused_on_board
 
 from gm_bench.cell import DATA, Cell
 from gm_bench.config import Params, load_params
@@ -21,7 +21,6 @@ from gm_bench.tracks.mode_collapse.mixtures import Mixture, judge, mixture
 from gm_bench.tracks.mode_collapse.plane import BLANK, CENTRE, POINT, SIDE, plane
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stages import mixture_of, of_cell, recipe_of
-from gm_bench.tracks.settings import check_board
 from gm_bench.variants.pac_gan import PacGAN, packed
 from gm_bench.yaml_text import load_yaml
 
@@ -242,7 +241,4 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
     change, sentence = WRONG[case]
-    raw = copy.deepcopy(RAW)
-    change(raw)
-    with refused(sentence):
-        check_board(Params.model_validate(raw), "mode_collapse")
+    refused_on_board(RAW, change, "mode_collapse", sentence)

@@ -1,6 +1,5 @@
 """Stacked digits: their modes by hand, the way from a dataset to its pages, what params.yaml may say."""
 
-import copy
 import json
 import math
 import shutil
@@ -10,12 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
-from refused import refused
+from refused import refused_on_board
 
 from gm_bench import io
 from gm_bench.cell import DATA, REFERENCE, Cell
-from gm_bench.config import Params, load_params
+from gm_bench.config import load_params
 from gm_bench.data.dataset import DataError, load
 from gm_bench.metrics.extractors.lenet import LeNetExtractor
 from gm_bench.results.schema import Origin
@@ -29,11 +27,11 @@ from gm_bench.tracks.mode_collapse.stages import (
     of_dataset,
     recipe_of,
 )
-from gm_bench.tracks.settings import check_board
 from gm_bench.training.sampling import load as load_model
+from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).parents[2]
-RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+RAW = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
 PARAMS = load_params(ROOT / "params.yaml")
 CPU = torch.device("cpu")
 DIGITS = {"loader": "digits", "n_test": 800, "split_seed": 0}  # 8×8, with a LeNet pinned for this split
@@ -219,7 +217,4 @@ def _stacks(raw: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("case", WRONG)
 def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
     change, sentence = WRONG[case]
-    raw = copy.deepcopy(RAW)
-    change(raw)
-    with refused(sentence):
-        check_board(Params.model_validate(raw), "stacked_mnist")
+    refused_on_board(RAW, change, "stacked_mnist", sentence)

@@ -1,5 +1,6 @@
 """What `gm-bench show` says of tracks other than the main one: their numbers in params.yaml, and where."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,36 +44,42 @@ def test_a_recipe_of_points_says_which_entry_wins(params: Params) -> None:
     )
 
 
-def test_show_prints_a_claim(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str, str | None], list[str]]:
+    """What `gm-bench show` prints of a cell or a board, by line, without columns; DVC is not asked."""
     monkeypatch.chdir(PARAMS.parent)
     monkeypatch.setattr(runner, "prepare", lambda *_: None)
     monkeypatch.setattr(runner, "stale_stages", lambda *_: {})
-    driver.show_cell(["theory/saturation/77"], "claims")
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+    def lines(word: str, board: str | None = None) -> list[str]:
+        driver.show_cell([word], board)
+        return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+    return lines
+
+
+def test_show_prints_a_claim(shown: Callable[[str, str | None], list[str]]) -> None:
+    lines = shown("theory/saturation/77", "claims")
     assert "theory/saturation/77: not on the board claims" in lines
     assert "clip 0.1 tracks.diagnostics.claims.saturation.minutes.clip" in lines
     command = "python -m pipelines.diagnostics.run claims theory saturation 77"
     assert f"run alone, without DVC {command}" in lines
     assert "runs/claims/theory/saturation/77/cost.json not there" in lines
     assert not any("grid.png" in line for line in lines), "no stage of the track leaves it"
-    driver.show_cell(["mode_collapse"], None)
-    assert "n_points 100,000 tracks.mode_collapse.mixtures.ring.n_points" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    said = " ".join(shown("mode_collapse", None))
+    assert "n_points 100,000 tracks.mode_collapse.mixtures.ring.n_points" in said
 
 
 def test_a_track_that_explains_nothing_is_shown_with_its_own_settings_files_and_commands(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, shown: Callable[[str, str | None], list[str]]
 ) -> None:
     params = load_params(PARAMS)
     outside = Board(track="toys.rings", datasets=["ring"], variants=["spread"], seeds=[0])
-    monkeypatch.chdir(PARAMS.parent)
     monkeypatch.setattr(driver, "load_params", lambda: params)
     monkeypatch.setitem(params.boards, "rings", outside)
-    monkeypatch.setattr(runner, "prepare", lambda *_: None)
-    monkeypatch.setattr(runner, "stale_stages", lambda *_: {})
-    driver.show_cell(["ring/spread/3"], "rings")
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    lines = shown("ring/spread/3", "rings")
     assert "n_samples 500 the track" in lines
     assert "train alone, without DVC python -m toys.rings.measuring train rings ring spread 3" in lines
     assert [line for line in lines if line.endswith("not there")] == [

@@ -13,7 +13,7 @@ from gm_bench.derived import Value
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stacked.settings import N_SHOWN, Settings, StackedSettings
 from gm_bench.tracks.needs import Needs
-from gm_bench.tracks.settings import settings
+from gm_bench.tracks.settings import require, settings
 from gm_bench.training.recipe import Recipe
 
 SETTINGS = Settings
@@ -41,9 +41,7 @@ def check(params: Params, board: str) -> None:
             wanted["n_snapshots"] = "how many times in a training samples are kept for pictures"
         for variant in grid.variants:
             recipe_of(params, dataset, variant)
-    for key, what in wanted.items():
-        if getattr(grid, key) is None:
-            raise ConfigError(f"params.yaml: key 'boards.{board}.{key}' is missing: {what}")
+    require(params, board, wanted)
 
 
 def mixture_of(params: Params, dataset: str) -> MixtureSettings:

@@ -8,7 +8,7 @@ from gm_bench.config import Params
 from gm_bench.tracks.needs import Needs
 from gm_bench.tracks.search.settings import Search
 from gm_bench.tracks.search.space import is_within, searched, values_of
-from gm_bench.tracks.settings import settings
+from gm_bench.tracks.settings import require, settings
 
 SETTINGS = Search
 PLACE = "tracks.search"
@@ -21,9 +21,7 @@ def check(params: Params, board: str) -> None:
         ConfigError: the first of them.
     """
     grid, said = params.board(board), settings(params, "search", SETTINGS)
-    for key in ("recipe", "n_images"):
-        if getattr(grid, key) is None:
-            raise ConfigError(f"params.yaml: key 'boards.{board}.{key}' is missing: a search needs it")
+    require(params, board, dict.fromkeys(("recipe", "n_images"), "a search needs it"))
     for dataset in grid.datasets:
         params.entry(dataset)
     for variant in grid.variants:
