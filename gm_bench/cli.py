@@ -102,13 +102,9 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score images that another program made, and show them beside the leaderboard."""
-    from gm_bench.data.foreign_path import check_path
+    from gm_bench.tracks.generation.scoring.request import Request, judge, read
 
-    for path in [images, *([Path(reference)] if os.sep in reference else [])]:
-        check_path(path)  # before what takes seconds to import
-    from gm_bench.tracks.generation.scoring import command as evaluate_command
-
-    evaluate_command.main(
+    request = Request(
         images,
         reference,
         channels=channels,
@@ -123,6 +119,11 @@ def evaluate(
         json_file=json_file,
         device=device,
     )
+    params = judge(request)
+    found = read(request)  # only then what takes seconds to import
+    from gm_bench.tracks.generation.scoring import command as evaluate_command
+
+    evaluate_command.main(request, params, found)
 
 
 reference_app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)

@@ -6,15 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from gm_bench import cli
 from gm_bench.cell import Cell
 from gm_bench.config import ConfigError, Params
 from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.metrics.extractors.lenet import pinned_datasets
 from gm_bench.running import runner
 from gm_bench.running.runner import Chain
+from gm_bench.tracks.generation.scoring.request import pinned_extractors
 
 
 def test_chains_hold_the_stages_of_a_cell_and_of_a_dataset(params: Params) -> None:
@@ -168,20 +172,36 @@ def test_the_ui_listens_on_this_machine_only(
     assert arguments[arguments.index("--port") + 1] == "5123"
 
 
-@pytest.mark.parametrize("paths", [("nowhere", "digits"), (".", "./nowhere")])
-def test_a_path_that_is_not_there_is_refused_before_torch_is_imported(
-    tmp_path: Path, paths: tuple[str, str]
-) -> None:
-    images, reference = paths
+REFUSED = {
+    "no images": (("nowhere", "--reference", "digits"), "nowhere does not exist: give a folder"),
+    "no reference": ((".", "--reference", "./nowhere"), "nowhere does not exist: give a folder"),
+    "no dataset": ((".", "--reference", "emoji"), "--reference is 'emoji', and there is no such path here"),
+    "channels": ((".", "--reference", ".", "--channels", "gray"), "--channels is 'gray'; allowed: grey, rgb"),
+    "range": ((".", "--reference", ".", "--range", "0,255"), "--range is '0,255'; allowed: 0,1 and -1,1"),
+    "extractor": ((".", "--reference", ".", "--extractor", "vgg"), "there is no extractor 'vgg'; choose"),
+    "overwriting": (("a.npz", "--reference", ".", "--json", "a.npz"), "--json names a.npz, which is read"),
+    "of real images": ((".", "--reference", "r.safetensors", "--n", "9"), "--extractor, --reference-key and"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_evaluated_is_refused_before_torch_is_imported(tmp_path: Path, case: str) -> None:
+    arguments, sentence = REFUSED[case]
+    (tmp_path / "a.npz").touch()
+    save_file({"x": np.zeros(1)}, tmp_path / "r.safetensors", {"kind": "gm-bench reference"})
     program = (
         "import sys\n"
         "from gm_bench.cli import app\n"
         "try:\n"
-        f"    app(['evaluate', {images!r}, '--reference', {reference!r}])\n"
+        f"    app(['evaluate', *{arguments!r}])\n"
         "except SystemExit as end:\n"
         "    print(end.code, 'torch' in sys.modules)\n"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr.startswith(f"error: {sentence}")
     assert done.stdout.split() == ["1", "False"]
-    assert done.stderr.startswith("error: nowhere does not exist: give a folder")
+
+
+def test_an_extractor_that_comes_with_the_package_is_none_that_is_refused() -> None:
+    assert set(pinned_extractors()) == set(pinned_datasets())

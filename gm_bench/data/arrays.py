@@ -12,12 +12,11 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench.data.dataset import DataError
-from gm_bench.data.foreign_path import PathError, check_path
+from gm_bench.data.wanted import WantedError, check_path
 
 DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 IMAGES_KEY = "images"
 CHANNELS = (1, 3)
-RANGES = {"0,1": (0.0, 1.0), "-1,1": (-1.0, 1.0)}  # what floats may be said to span
 TOLERATED = 1e-3  # of the range: what rounding of half precision leaves outside
 
 
@@ -26,7 +25,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     suffix = path.suffix.lower()
     try:
         check_path(path)
-    except PathError as error:
+    except WantedError as error:
         raise DataError(str(error)) from None
     if suffix not in (".npz", ".npy", ".safetensors"):
         raise DataError(

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from gm_bench.data.arrays import (
     IMAGES_KEY,
-    RANGES,
     as_images,
     as_numpy,
     choose,
@@ -32,26 +31,11 @@ from gm_bench.data.listing import list_images
 from gm_bench.data.ownership import OWNED, check_source
 from gm_bench.data.pixels import check_range, crop_centre, read_picture, resize, to_array
 from gm_bench.data.survey import Survey
+from gm_bench.data.wanted import CHANNELS, Wanted
 
-CHANNELS = {"grey": 1, "rgb": 3}
 NAMES = {channels: name for name, channels in CHANNELS.items()}
 LABELS_KEY = "labels"
 LOW_RANGE_OPTION = "--allow-low-range"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the images are to be turned into; None leaves them as they are.
-
-    Args:
-        channels: 1 (ITU-R 601 luma) or 3 (grey repeated).
-        size: side in pixels to which the central square of each is resized, bicubic with antialiasing.
-        bounds: what floats in a file or in memory have for black and white; they are never guessed.
-    """
-
-    channels: int | None = None
-    size: int | None = None
-    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,20 +95,6 @@ def read_images(
     if not allow_low_range:
         check_range(found.images, deep, str(path), LOW_RANGE_OPTION)
     return found
-
-
-def bounds_of(text: str | None) -> tuple[float, float] | None:
-    """What floats span, as a user says it; None where nothing is said.
-
-    Raises:
-        DataError: anything but the known ranges.
-    """
-    if text is None:
-        return None
-    known = text.replace(" ", "")
-    if known not in RANGES:
-        raise DataError(f"--range is '{text}'; allowed: {' and '.join(RANGES)}")
-    return RANGES[known]
 
 
 def from_memory(

@@ -11,7 +11,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from gm_bench.data.dataset import DataError
-from gm_bench.data.images import Wanted, check_shape, read_images
+from gm_bench.data.images import check_shape, read_images
+from gm_bench.data.wanted import Wanted
 
 AS_IS = Wanted()
 

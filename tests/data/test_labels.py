@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from gm_bench.data.dataset import DataError
-from gm_bench.data.images import Wanted, read_images
+from gm_bench.data.images import read_images
+from gm_bench.data.wanted import Wanted
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 8, 8), dtype=np.uint8)
 EXPECTED = [0, 1, 2] * 3

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from gm_bench.data.dataset import DataError, load
-from gm_bench.data.images import Wanted, read_images
+from gm_bench.data.images import read_images
 from gm_bench.data.listing import list_images
+from gm_bench.data.wanted import Wanted
 
 
 def some(folder: Path, n: int = 2) -> Path:

@@ -15,20 +15,24 @@ from torch import Tensor
 from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.data.images import (
-    CHANNELS,
     Foreign,
-    Wanted,
-    bounds_of,
     check_shape,
     from_memory,
     read_images,
 )
+from gm_bench.data.wanted import Wanted, in_words
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import deterministic, resolve
 from gm_bench.results.leaderboard_file import from_json
-from gm_bench.tracks.generation.scoring.choice import ScoringError, kept_extractors
-from gm_bench.tracks.generation.scoring.portable import is_reference, load
+from gm_bench.tracks.generation.scoring.choice import kept_extractors
+from gm_bench.tracks.generation.scoring.portable import load
+from gm_bench.tracks.generation.scoring.request import (
+    AUTO,
+    ScoringError,
+    is_reference,
+    refuse_unknown_extractor,
+)
 from gm_bench.tracks.generation.scoring.score import difference_to_board, score
 from gm_bench.tracks.generation.scoring.standard import (
     STANDARD,
@@ -57,21 +61,20 @@ def evaluate(
     device: str,
 ) -> dict[str, Any]:
     """The row of `fake` against `real`; see `gm_bench.evaluate`."""
-    if channels is not None and channels not in CHANNELS:
-        raise ScoringError(f"channels is '{channels}'; allowed: {', '.join(CHANNELS)}")
     place = resolve(device)
-    wanted = Wanted(CHANNELS[channels] if channels else None, resize, bounds_of(floats))
     with _in_words_of_python(), deterministic():
+        wanted = in_words(channels, resize, floats)
         found = _read(fake, None, FAKE, wanted, allow_low_range)
         portable = not isinstance(real, np.ndarray | Tensor) and is_reference(Path(real))
         if portable or _is_dataset(real):
             if n is not None:
                 raise ScoringError(f"--n is for real images; {real} has its own")
-            if extractor != "auto" or labels is not None:
+            if extractor != AUTO or labels is not None:
                 raise ScoringError(f"extractor and labels are for real images; {real} has its own")
             standard = load(Path(str(real))) if portable else _known(str(real), place)
             check_shape(found, standard.extractor.image_shape, _name(fake, FAKE), str(real))
         else:
+            refuse_unknown_extractor(extractor)
             reference = _read(real, labels, REAL, wanted, False)
             check_shape(found, shape_of(reference.images), _name(fake, FAKE), str(_name(real, REAL)))
             standard = own_standard(

@@ -12,18 +12,14 @@ from torch import Tensor
 from gm_bench import io
 from gm_bench.cell import EXTRACTORS
 from gm_bench.data.images import Foreign
-from gm_bench.metrics.extractors import inception, names
 from gm_bench.metrics.extractors.features import Extractor, WeightsError
-from gm_bench.metrics.extractors.lenet import LeNetExtractor, pinned_datasets, widths
+from gm_bench.metrics.extractors.lenet import LeNetExtractor, widths
 from gm_bench.metrics.extractors.loading import find, load_extractor
 from gm_bench.nets.lenet import shape_of
+from gm_bench.tracks.generation.scoring.request import AUTO, ScoringError
 
 SEED = 0
-AUTO, LENET, INCEPTION, LITE = "auto", "lenet", "inception", "efficientnet_lite0"
-
-
-class ScoringError(ValueError):
-    """Images that cannot be scored as asked; the message says what to do."""
+LENET, INCEPTION, LITE = "lenet", "inception", "efficientnet_lite0"
 
 
 def choose(choice: str, channels: int, labelled: bool, say: Callable[[str], None]) -> str:
@@ -41,6 +37,8 @@ def choose(choice: str, channels: int, labelled: bool, say: Callable[[str], None
         return choice
     if channels == 1 and labelled:
         return LENET
+    from gm_bench.metrics.extractors import inception  # half of the time that everything takes to import
+
     if inception.at_hand():
         say(f"extractor: {INCEPTION}, whose weights are at hand; --extractor {LITE} needs none")
         return INCEPTION
@@ -105,20 +103,10 @@ def own_extractor(
 
 
 def borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Extractor]:
-    """The extractor of a dataset: its stage's, else a pinned one.
-
-    Raises:
-        ScoringError: there is neither.
-    """
+    """The extractor of a dataset: its stage's, else a pinned one."""
     folder = EXTRACTORS / dataset
     if not (folder / "extractor.json").exists():
-        if dataset in pinned_datasets():
-            return LeNetExtractor.of_package(dataset, shape)
-        there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
-        raise ScoringError(
-            f"there is no extractor '{dataset}'; choose {', '.join((AUTO, *names()))}, one that is in "
-            f"{EXTRACTORS} ({', '.join(there) or 'none yet'}) or a pinned one: {', '.join(pinned_datasets())}"
-        )
+        return LeNetExtractor.of_package(dataset, shape)
     return load_extractor(folder, shape)
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gm_bench import io
@@ -11,11 +10,10 @@ from gm_bench.metrics.extractors.lenet import LeNetExtractor
 from gm_bench.metrics.extractors.loading import find
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation.evaluation import Reference
-from gm_bench.tracks.generation.scoring.choice import ScoringError
+from gm_bench.tracks.generation.scoring.request import KIND, SUFFIX, ScoringError
 from gm_bench.tracks.generation.scoring.standard import Standard
 
-KIND, SCHEMA = "gm-bench reference", 1
-SUFFIX = ".safetensors"
+SCHEMA = 1
 WEIGHTS = "extractor."  # names of the tensors of an extractor that is the dataset's own begin so
 
 
@@ -47,17 +45,6 @@ def export(standard: Standard, path: Path) -> None:
         "classes": list(standard.classes),
     }
     io.write_tensors(path, tensors, described)
-
-
-def is_reference(path: Path) -> bool:
-    """Whether a file is one that `export` wrote."""
-    if path.suffix != SUFFIX or not path.is_file():
-        return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            return KIND in str(file.metadata())
-    except (OSError, SafetensorError):
-        return False
 
 
 def load(path: Path) -> Standard:

@@ -19,10 +19,8 @@ from gm_bench.tracks.generation.evaluation import (
     all_metrics,
     missing_classes,
 )
-from gm_bench.tracks.generation.scoring.choice import (
-    SEED,
-    ScoringError,
-)
+from gm_bench.tracks.generation.scoring.choice import SEED
+from gm_bench.tracks.generation.scoring.request import ScoringError
 from gm_bench.tracks.generation.scoring.standard import Standard
 
 SCHEMA = 1

@@ -31,12 +31,12 @@ from gm_bench.tracks.generation.evaluation import (
 from gm_bench.tracks.generation.scoring.choice import (
     LENET,
     SEED,
-    ScoringError,
     borrowed_extractor,
     choose,
     labels_of,
     own_extractor,
 )
+from gm_bench.tracks.generation.scoring.request import ScoringError
 
 # What images are compared under where no dataset's protocol is asked for: that of digits, with as many
 # images as there are. The extractor and the numbers of images are chosen by `own_standard`.

@@ -1,0 +1,172 @@
+"""What `gm-bench evaluate` is asked, and refused where it cannot be, before anything slow is imported."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+
+from gm_bench.cell import EXTRACTORS, RUNS
+from gm_bench.config import PARAMS_FILE, Params, load_params
+from gm_bench.data.wanted import Wanted, check_path, in_words
+from gm_bench.metrics import extractors
+
+if TYPE_CHECKING:
+    from gm_bench.data.images import Foreign
+
+AUTO = "auto"
+KIND, SUFFIX = "gm-bench reference", ".safetensors"  # of a reference that travels: `portable`
+
+
+class ScoringError(ValueError):
+    """Images that cannot be scored as asked; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of the command, as they were typed.
+
+    Args:
+        images: what is judged.
+        reference: a dataset of params.yaml, a file of `portable.export`, or a path of real images. Only the
+            first needs a repository.
+        channels: "grey" or "rgb": convert images (and a reference path) to that.
+        resize: pixels a side to resize them to.
+        key: which array of a file holds the images.
+        reference_key: the same for a reference path.
+        extractor: for real images only, as `standard.own_standard` takes it.
+        allow_low_range: take images of hardly any contrast as they are.
+        floats: what floats span, "0,1" or "-1,1"; None where there are none.
+        n: for real images only, how many to compare; None for all.
+        draws: at most so many sets of n; None for all that there are, or those of the protocol.
+        json_file: also write the row there.
+        device: auto, cpu or cuda.
+    """
+
+    images: Path
+    reference: str
+    channels: str | None
+    resize: int | None
+    key: str | None
+    reference_key: str | None
+    extractor: str
+    allow_low_range: bool
+    floats: str | None
+    n: int | None
+    draws: int | None
+    json_file: Path | None
+    device: str
+
+    @property
+    def wanted(self) -> Wanted:
+        return in_words(self.channels, self.resize, self.floats)
+
+    @property
+    def reference_path(self) -> Path:
+        return Path(self.reference).expanduser()
+
+
+def judge(request: Request) -> Params | None:
+    """Params of the repository in which the request is made, if there is one.
+
+    Raises:
+        ValueError: nothing lies at a path, options do not go together, or a word is not known.
+    """
+    check_path(request.images)
+    if os.sep in request.reference:
+        check_path(request.reference_path)
+    _ = request.wanted  # raises where a word is not known
+    if request.json_file is not None:
+        _refuse_overwriting(request.json_file, (request.images, request.reference_path))
+    params = load_params() if PARAMS_FILE.exists() else None
+    if is_dataset(request.reference, params) or is_reference(request.reference_path):
+        _refuse_options_of_real_images(request)
+    elif not request.reference_path.exists():
+        raise ScoringError(_no_reference(request.reference, params))
+    else:
+        refuse_unknown_extractor(request.extractor)
+    return params
+
+
+def read(request: Request) -> "Foreign":
+    """The images that are to be judged.
+
+    Raises:
+        DataError: they cannot be taken for what they are; the sentence says what to do.
+    """
+    from gm_bench.data.images import read_images
+    from gm_bench.data.ownership import OWNED
+
+    return read_images(
+        request.images,
+        request.wanted,
+        request.key,
+        request.allow_low_range,
+        labelled=False,
+        named_by="the path of the images",
+        # Samples of a cell may be judged where they lie: in runs DVC deletes only files that stages wrote.
+        owned=tuple(folder for folder in OWNED if folder != RUNS),
+    )
+
+
+def is_dataset(reference: str, params: Params | None) -> bool:
+    """Whether it is one of params.yaml."""
+    return params is not None and reference in params.datasets
+
+
+def is_reference(path: Path) -> bool:
+    """Whether a file is one that `portable.export` wrote."""
+    if path.suffix != SUFFIX or not path.is_file():
+        return False
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return KIND in str(file.metadata())
+    except (OSError, SafetensorError):
+        return False
+
+
+def pinned_extractors() -> list[str]:
+    """Datasets whose LeNet comes with the package, as `lenet.pinned_datasets` says."""
+    files = Path(extractors.__path__[0], "weights").glob("lenet-*.safetensors")
+    return sorted(file.stem.removeprefix("lenet-") for file in files)
+
+
+def refuse_unknown_extractor(name: str) -> None:
+    """For real images: a published one, "auto", or the one of a dataset.
+
+    Raises:
+        ScoringError: none is called so; the sentence lists those there are.
+    """
+    there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
+    published, pinned = (AUTO, *extractors.names()), pinned_extractors()
+    if name not in (*published, *pinned, *there):
+        raise ScoringError(
+            f"there is no extractor '{name}'; choose {', '.join(published)}, one that is in "
+            f"{EXTRACTORS} ({', '.join(there) or 'none yet'}) or a pinned one: {', '.join(pinned)}"
+        )
+
+
+def _refuse_options_of_real_images(request: Request) -> None:
+    if request.extractor != AUTO or request.reference_key is not None or request.n is not None:
+        raise ScoringError(
+            "--extractor, --reference-key and --n are for a path of real images; "
+            f"{request.reference} has its own"
+        )
+
+
+def _refuse_overwriting(json_file: Path, sources: tuple[Path, ...]) -> None:
+    for source in sources:
+        if source.exists() and json_file.expanduser().resolve() == source.expanduser().resolve():
+            raise ScoringError(f"--json names {json_file}, which is read and would be lost: name another")
+
+
+def _no_reference(reference: str, params: Params | None) -> str:
+    if params is not None:
+        known = ", ".join(params.datasets)
+        return f"--reference is '{reference}', which is neither a path nor one of {known}"
+    return (
+        f"--reference is '{reference}', and there is no such path here; datasets have names only in the top "
+        f"folder of a clone of gm-bench: run it there, or give the file that `gm-bench reference export "
+        f"{reference}` writes there"
+    )
