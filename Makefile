@@ -25,8 +25,10 @@ help:
 	  "gm-bench needs Python 3.11 to 3.13, this is %d.%d: call make PYTHON=/path/to/python3.12" % v)'
 	@echo "installing into .venv: 6 GB, some minutes"
 	$(PYTHON) -m venv .venv
-	@# Without --no-compile a third of the time goes into byte code of modules that nobody imports.
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	@# On all cores, where pip would use one. It must be done here: where Python is told to write no byte code,
+	@# every process would compile torch and DVC anew. Templates that are no Python fail, and do not matter.
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	@touch $@
 
 quick: .venv/.installed

@@ -131,11 +131,17 @@ def test_the_seed_changes_everything(params: Params, blobs: Tensor) -> None:
 
 @pytest.mark.parametrize(("variant", "stop_after"), [(v, 3) for v in TRAINED] + [("vae", 0), ("gan", 8)])
 def test_a_stopped_run_goes_on_to_the_same_weights(
-    params: Params, blobs: Tensor, tmp_path: Path, variant: str, stop_after: int
+    params: Params,
+    blobs: Tensor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variant: str,
+    stop_after: int,
 ) -> None:
     """Stopped between two rows of the history, too: losses not yet averaged are part of the state."""
     make_deterministic()
-    job = job_of(params, variant, 64 * 150)
+    monkeypatch.setattr("gm_bench.training.loop.N_HISTORY_ROWS", 20)
+    job = job_of(params, variant, 64 * 30)
     whole, _ = run(job, blobs)
     checkpoint = Checkpoint(tmp_path, "key")
     rounds = iter(range(10_000))
@@ -513,7 +519,7 @@ def test_a_training_set_without_data_is_refused(params: Params, tmp_path: Path) 
 def workspace(tmp_path: Path, blobs: Tensor) -> Path:
     """A folder in which `pipelines.train` runs on blobs for a few seconds."""
     params = json.loads(json.dumps(load_raw()))
-    grid = {"datasets": ["digits"], "variants": ["wgan_gp"], "seeds": [0], "n_images": 64 * 600}
+    grid = {"datasets": ["digits"], "variants": ["wgan_gp"], "seeds": [0], "n_images": 64 * 300}
     params["boards"] = {"board": params["boards"]["digits"] | grid}
     io.write_json(tmp_path / "params.yaml", params)  # JSON is YAML
     with pytest.MonkeyPatch.context() as patch:

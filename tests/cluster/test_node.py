@@ -123,12 +123,21 @@ def test_what_a_part_leaves_is_found_by_the_next_one_and_by_the_cell(
     kept = [".checkpoints/c/trials/1.json", ".checkpoints/c/trials/2.json"]
     assert store.names(".checkpoints") == kept
     assert [store.read(name) for name in kept] == [b"42", b"84"]
-    failing = {**whole["parcel"], "part": ["pipelines.part", "no number"]}
-    result = task.run_process({**whole, "parcel": failing}, node, lambda news: None)
-    assert result["state"] == "failed"
-    assert result["output"][-1].startswith("ValueError")
     assert task.run_process(whole, node, lambda news: None)["state"] == "done"
     assert store.names(".checkpoints") == [], "the cell is finished"
+
+
+@pytest.mark.cluster
+@slow
+def test_a_part_that_fails_brings_its_words(order: dict[str, Any], tmp_path: Path) -> None:
+    node = tmp_path / "node"
+    node.mkdir()
+    order["common"]["pipelines/part.py"] = PART
+    whole = given(order, 21, tmp_path)
+    part = {**whole["parcel"], "part": ["pipelines.part", "no number"]}
+    result = task.run_process({**whole, "parcel": part}, node, lambda news: None)
+    assert result["state"] == "failed"
+    assert result["output"][-1].startswith("ValueError")
 
 
 @pytest.mark.cluster

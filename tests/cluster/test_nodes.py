@@ -35,6 +35,7 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0
 CELLS = ("vae/0", "wgan/0")
 EQUAL = ["model.safetensors", "samples.safetensors", "grid.png", "metrics.json"]
 OWN_TIMES = ("history.csv", "cost.json")  # say how long it took
+REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 600.0  # seconds; the machine may be busy
 
 
@@ -68,6 +69,21 @@ def working_folder(path: Path, remote: Path | None = None) -> Path:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = working_folder(tmp_path_factory.mktemp("local") / "board")
     gm_bench(folder, "run", "-j", "1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as pip installs it, and nothing else of the repository."""
+    folder = tmp_path_factory.mktemp("package")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    source = folder / "source"
+    for name in ("gm_bench", "pyproject.toml", "README.md", "LICENSE"):
+        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
+        source.mkdir(exist_ok=True)
+        copy(REPOSITORY / name, source / name)
+    subprocess.run([*command, str(source)], check=True)
+    shutil.rmtree(source)
     return folder
 
 
@@ -161,10 +177,13 @@ def without_times(folder: Path) -> dict[str, Any]:
     return stages
 
 
-def test_a_lost_node_and_a_killed_driver_change_nothing(nodes: Nodes, local: Path, tmp_path: Path) -> None:
+def test_a_lost_node_and_a_killed_driver_change_nothing(
+    nodes: Nodes, local: Path, package: Path, tmp_path: Path
+) -> None:
+    """The nodes have the package alone."""
     remote = tmp_path / "remote"
     folder = working_folder(tmp_path / "board", remote)
-    first, second = nodes.add(folder, "one"), nodes.add(folder, "two")
+    first, second = nodes.add(package, "one"), nodes.add(package, "two")
     store = remote / "gm-bench"
     command = [
         sys.executable,
@@ -197,7 +216,7 @@ def test_a_lost_node_and_a_killed_driver_change_nothing(nodes: Nodes, local: Pat
     nodes.kill(second)
     killed = time.time()
     until(lambda: not processes_in(tmp_path / "two"))
-    nodes.add(folder, "three")
+    nodes.add(package, "three")
     assert driver.wait(PATIENCE) == 0, (tmp_path / "driver.log").read_text()
 
     told = (tmp_path / "driver.log").read_text()

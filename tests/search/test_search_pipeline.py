@@ -13,7 +13,7 @@ from gm_bench.yaml_text import load_yaml
 
 
 def cut(params: dict[str, Any]) -> None:
-    params["boards"]["search"].update(variants=["vae", "ns_gan"], n_images=1280)
+    params["boards"]["search"].update(variants=["ns_gan"], n_images=1280)
     params["tracks"]["search"].update(n_trials=3, n_repeats=1)
     params["datasets"]["digits"]["protocol"].update(draws=1, floor_splits=2)
 
@@ -34,7 +34,7 @@ def test_a_board_of_searches_runs(tmp_path: Path) -> None:
     bench("run", "--board", "search", "-j", "2")
     told = json.loads((tmp_path / "reports/search/leaderboard.json").read_text())
     rows = {row["variant"]: row for row in told["rows"]}
-    assert set(rows) == {"vae", "ns_gan"}
+    assert set(rows) == {"ns_gan"}
     trials = {v: json.loads((tmp_path / f"runs/search/digits/{v}/0/trials.json").read_text()) for v in rows}
     for variant, row in rows.items():
         fids = [trial["fid"] for trial in trials[variant]["trials"]]
@@ -52,11 +52,11 @@ def test_a_board_of_searches_runs(tmp_path: Path) -> None:
     for title in ("FID default", "The best of k trials", "FID against lr", "FID against critic_norm"):
         assert title in page
     lines = (tmp_path / "reports/search/figures/digits-best-of-k.csv").read_text().splitlines()
-    drawn = [trial["fid"] for trial in trials["vae"]["trials"][1:]]
+    drawn = [trial["fid"] for trial in trials["ns_gan"]["trials"][1:]]
     assert lines[1:4] == [
-        f"vae,1,{sum(drawn) / 2}",
-        f"vae,2,{min(drawn)}",
-        f"vae,default,{trials['vae']['trials'][0]['fid']}",
+        f"ns_gan,1,{sum(drawn) / 2}",
+        f"ns_gan,2,{min(drawn)}",
+        f"ns_gan,default,{trials['ns_gan']['trials'][0]['fid']}",
     ]
     found = [variant for variant in rows if trials[variant]["best"]]
     assert found, "the fixture finds something better for one variant at least"
