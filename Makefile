@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quick repro repro-all check baseline environment audit test mutants ui list readme clean-env
+.PHONY: quick repro repro-all check baseline environment audit test types tests mutants ui list readme clean-env
 .DEFAULT_GOAL := help
 
 help:
@@ -57,7 +57,13 @@ repro-all: .venv/.installed
 test: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@# Types beside the tests: these leave a core idle for a minute in all.
+	$(MAKE) --jobs 2 types tests
+
+types: .venv/.installed
 	$(BIN)/mypy
+
+tests: .venv/.installed
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 # Of what [tool.mutmut] in pyproject.toml names: functions of modules, and methods that return a loss. Anew each time.

@@ -5,6 +5,8 @@
     prediction    the same without bringing every batch home: what one costs is fitted to six that are, and a
                   word of a cell to a hundred
     ray           dummy cells through a Ray of this machine: seconds of CPU and of the clock that a cell costs
+    cells         real cells of 640 images, by this machine alone and through a Ray of it: what a cell costs,
+                  driver, start and transfer with it; of the whole machine, which must be idle otherwise
 
 Dummy cells have small files and last what cells of the boards `RECORDED` were recorded to take. Nodes of the
 simulation are a queue in this process with a clock of its own, to which the driver's CPU seconds are added.
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -345,6 +348,38 @@ def on_ray(n_cells: int, jobs: int, length: float) -> None:
     )
 
 
+def real_cells(n_cells: int, jobs: int) -> None:
+    """The same cells by the local executor and through Ray, in folders of their own."""
+    for name, how in (("local", []), ("ray", ["--on", "ray", "--device", "cpu"])):
+        with tempfile.TemporaryDirectory() as where:
+            folder = Path(where, "board")
+            folder.mkdir()
+            tiny.make(folder, variants=["vae"], seeds=list(range(n_cells + 1)), n_images=640)
+            remote = f"[core]\n    remote = shared\n['remote \"shared\"']\n    url = {where}/remote\n"
+            (folder / ".dvc/config").write_text(remote, encoding="utf-8")
+            command = [sys.executable, "-m", "gm_bench.cli", "run", *how]
+            timed(folder, *command, "--seeds", "0")  # the dataset with it
+            none = timed(folder, *command, "--seeds", "0")
+            all_of_them = timed(folder, *command, "-j", str(jobs))
+            seconds, used = ((a - b) / n_cells for a, b in zip(all_of_them, none, strict=True))
+            sys.stdout.write(f"{name}: ")
+            show(cells=n_cells, jobs=jobs, seconds_a_cell=seconds, cpu_a_cell=used)
+
+
+def timed(folder: Path, *command: str) -> tuple[float, float]:
+    """Seconds, and CPU seconds of the machine, that a command takes."""
+    began, used = time.monotonic(), of_machine()
+    environ = os.environ | {"PYTHONPATH": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+    subprocess.run(command, cwd=folder, env=environ, check=True, capture_output=True)
+    return time.monotonic() - began, of_machine() - used
+
+
+def of_machine() -> float:
+    """CPU seconds of all processes since the machine started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system)
+
+
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
@@ -356,7 +391,7 @@ def show(**found: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("part", choices=("bookkeeping", "simulation", "prediction", "ray"))
+    parser.add_argument("part", choices=("bookkeeping", "simulation", "prediction", "ray", "cells"))
     parser.add_argument("--cells", type=int, nargs="+", default=[1000])
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 64, 512])
     parser.add_argument("--costs", type=float, nargs=3, help="as a prediction printed them, not to fit again")
@@ -364,6 +399,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.part == "bookkeeping":
         bookkeeping(options.cells)
+    elif options.part == "cells":
+        for jobs in options.workers:
+            real_cells(options.cells[0], jobs)
     elif options.part == "ray":
         for jobs in options.workers:
             on_ray(options.cells[0], jobs, options.length)
