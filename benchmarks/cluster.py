@@ -43,13 +43,13 @@ import tiny  # noqa: E402
 from gm_bench.cell import Cell  # noqa: E402
 from gm_bench.config import Params, load_params  # noqa: E402
 from gm_bench.running import boards, runner  # noqa: E402
+from gm_bench.running.chains import Chain, cell_chain  # noqa: E402
 from gm_bench.running.cluster import record  # noqa: E402
 from gm_bench.running.cluster.collecting import Collector, order_of  # noqa: E402
 from gm_bench.running.cluster.executor import BATCHES, Driver, Work  # noqa: E402
 from gm_bench.running.cluster.node import SECONDS_BETWEEN_WORDS  # noqa: E402
 from gm_bench.running.cluster.parcels import Parcel  # noqa: E402
 from gm_bench.running.cluster.store import Place, Store  # noqa: E402
-from gm_bench.running.runner import Chain  # noqa: E402
 from gm_bench.yaml_text import load_yaml  # noqa: E402
 
 Collect = Callable[[Any], float]  # brings a batch of cells home; CPU seconds that this took
@@ -216,7 +216,7 @@ class Bench:
 
     def __init__(self, params: Params) -> None:
         self.cells = params.cells("digits")
-        self.chains = [runner.cell_chain(params, cell) for cell in self.cells]
+        self.chains = [cell_chain(params, cell) for cell in self.cells]
         stages = load_yaml(boards.MAIN.read_text(encoding="utf-8"))["stages"]
         remote = Path("remote").resolve()
         config = f"[core]\n    remote = r\n['remote \"r\"']\n    url = {remote}\n"

@@ -17,41 +17,41 @@ from gm_bench.config import ConfigError, Params
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.metrics.extractors.lenet import pinned_datasets
 from gm_bench.running import runner
-from gm_bench.running.runner import Chain
+from gm_bench.running.chains import Chain, board_chain, cell_chain, dataset_chain, part_of, parts_of
 from gm_bench.tracks.generation.scoring.request import pinned_extractors
 
 
 def test_chains_hold_the_stages_of_a_cell_and_of_a_dataset(params: Params) -> None:
     cell = Cell("digits", "digits", "vae", 0)
-    assert runner.dataset_chain(params, "digits", "digits").stages == (
+    assert dataset_chain(params, "digits", "digits").stages == (
         "fetch@digits",
         "extractor@digits",
         "reference@digits",
     )
-    assert runner.cell_chain(params, cell).stages == (
+    assert cell_chain(params, cell).stages == (
         "train@digits-vae-0",
         "sample@digits-vae-0",
         "evaluate@digits-vae-0",
     )
-    assert runner.board_chain(params, "digits", "leaderboard").stages == ("leaderboard",)
-    elsewhere = runner.cell_chain(params, Cell("mnist_cpu", "mnist", "vae", 0))
+    assert board_chain(params, "digits", "leaderboard").stages == ("leaderboard",)
+    elsewhere = cell_chain(params, Cell("mnist_cpu", "mnist", "vae", 0))
     assert elsewhere.stages[0] == "boards/mnist_cpu/dvc.yaml:train@mnist-vae-0"
     assert elsewhere.name == "mnist-vae-0"
-    shared = runner.dataset_chain(params, "mnist_cpu", "mnist").stages
+    shared = dataset_chain(params, "mnist_cpu", "mnist").stages
     assert shared[0] == "boards/datasets/mnist/dvc.yaml:fetch@mnist"
-    assert runner.dataset_chain(params, "mnist", "mnist").stages == shared
-    assert runner.dataset_chain(params, "all", "digits").stages[0] == "fetch@digits"
+    assert dataset_chain(params, "mnist", "mnist").stages == shared
+    assert dataset_chain(params, "all", "digits").stages[0] == "fetch@digits"
 
 
 def test_a_part_of_a_board_is_chosen_and_nothing_is_written(params: Params) -> None:
     before = Path("params.yaml").read_bytes()
-    part = runner.part_of(params, "digits", datasets=None, variants="wgan,vae", seeds="2")
+    part = part_of(params, "digits", datasets=None, variants="wgan,vae", seeds="2")
     assert (part.datasets, part.variants, part.seeds) == (["digits"], ["vae", "wgan"], [2])
     assert Path("params.yaml").read_bytes() == before
     with pytest.raises(ConfigError, match="--variants: the board digits has no kde; it has vae, gan"):
-        runner.part_of(params, "digits", variants="kde")
+        part_of(params, "digits", variants="kde")
     with pytest.raises(ConfigError, match="boards has no entry 'dgits'; known: digits, quick"):
-        runner.part_of(params, "dgits")
+        part_of(params, "dgits")
 
 
 def test_a_cell_is_missing_stale_or_fresh(
@@ -126,14 +126,14 @@ def test_parts_of_a_chain_run_side_by_side_before_it(tmp_path: Path, monkeypatch
 
 def test_a_searchs_parts_are_its_trials_where_the_search_is_stale(params: Params) -> None:
     cell = Cell("search", "digits", "vae", 0)
-    chain = runner.cell_chain(params, cell)
+    chain = cell_chain(params, cell)
     stale = [stage for stage in chain.stages if "search@" in stage]
-    parts = runner.parts_of(params, chain, stale)
+    parts = parts_of(params, chain, stale)
     assert len(parts) == 50
     assert parts[7] == ("pipelines.search.trial", "search", "digits", "vae", "0", "7")
-    assert runner.parts_of(params, chain, [stage for stage in chain.stages if stage not in stale]) == ()
-    other = runner.cell_chain(params, Cell("digits", "digits", "vae", 0))
-    assert runner.parts_of(params, other, other.stages) == ()
+    assert parts_of(params, chain, [stage for stage in chain.stages if stage not in stale]) == ()
+    other = cell_chain(params, Cell("digits", "digits", "vae", 0))
+    assert parts_of(params, other, other.stages) == ()
 
 
 def test_a_stage_that_was_stopped_stops_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

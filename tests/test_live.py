@@ -10,7 +10,7 @@ from stores import content, in_child, kill_at_call
 
 from gm_bench import io
 from gm_bench.cell import Cell
-from gm_bench.running.runner import Chain
+from gm_bench.running.chains import Chain
 from gm_bench.tracking import store as tracking
 from gm_bench.tracking.live import LiveCurves, Watch
 from gm_bench.tracking.store import Store

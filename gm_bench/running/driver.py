@@ -10,8 +10,16 @@ import typer
 from gm_bench.cell import parse_cell
 from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.running import boards, repository, runner, termination, warm
+from gm_bench.running.chains import (
+    Chain,
+    board_chain,
+    cell_chain,
+    dataset_chain,
+    fetch_chain,
+    part_of,
+    parts_of,
+)
 from gm_bench.running.gpus import DEVICE
-from gm_bench.running.runner import Chain
 from gm_bench.running.stage import screen
 from gm_bench.tracks.settings import check_board, check_boards, explained_cell, refuse_board
 
@@ -43,14 +51,14 @@ def run(
     name = board or params.default_board
     check_board(params, name)
     environ = runner.environment(device)
-    part = runner.part_of(params, name, **axes)
+    part = part_of(params, name, **axes)
 
     def here(due: Sequence[Chain], say: Callable[[str], None]) -> None:
         runner.run_layer(due, jobs, environ)
 
     with termination.as_interrupt(), runner.alone(typer.echo), ExitStack() as stack:
         runner.prepare(params, name, environ)
-        fetching = [runner.fetch_chain(params, name, dataset) for dataset in part.datasets]
+        fetching = [fetch_chain(params, name, dataset) for dataset in part.datasets]
         if _bring_up_to_date("fetch", fetching, name, params, here, environ, stack):
             params = load_params()  # numbers may follow from what was fetched
             runner.prepare(params, name, environ)
@@ -60,9 +68,9 @@ def run(
             for cell in params.cells(name)
             if cell.dataset in part.datasets and cell.variant in part.variants and cell.seed in part.seeds
         ]
-        datasets = [runner.dataset_chain(params, name, dataset) for dataset in part.datasets]
+        datasets = [dataset_chain(params, name, dataset) for dataset in part.datasets]
         _bring_up_to_date("datasets", datasets, name, params, here, environ, stack)
-        chains = [runner.cell_chain(params, cell) for cell in cells]
+        chains = [cell_chain(params, cell) for cell in cells]
         layer = here if on is None else _on_ray(on, gpus_per_cell, params, name, jobs, device, environ)
         _bring_up_to_date("cells", chains, name, params, layer, environ, stack)
         missing = [cell for cell in params.cells(name) if not (cell.folder / "metrics.json").exists()]
@@ -73,7 +81,7 @@ def run(
                 "prints one cell"
             )
             return
-        sys.exit(runner.publish(runner.board_chain(params, name, "leaderboard"), environ))
+        sys.exit(runner.publish(board_chain(params, name, "leaderboard"), environ))
 
 
 def _on_ray(
@@ -178,7 +186,7 @@ def _bring_up_to_date(
     if not due:
         return False
     for chain in due:
-        chain.parts = runner.parts_of(params, chain, stale)
+        chain.parts = parts_of(params, chain, stale)
     if warm.ADDRESS not in environ:
         stack.enter_context(warm.server(environ))
     with RunDisplay(title, due) as display, LiveCurves(due, display.say):

@@ -16,8 +16,8 @@ from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.regression import Wanted
 from gm_bench.results.schema import CellResult, Origin, read_cell
 from gm_bench.running import boards, resolve, runner
+from gm_bench.running.chains import Chain
 from gm_bench.running.overview import RunDisplay
-from gm_bench.running.runner import Chain
 
 
 @dataclass

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from gm_bench.cell import Cell
 from gm_bench.config import NotFetchedError, Params
-from gm_bench.running.runner import LINES_OF_A_FAILURE, Chain, progress_of
+from gm_bench.running.chains import Chain
+from gm_bench.running.runner import LINES_OF_A_FAILURE, progress_of
 from gm_bench.running.stage import screen
 
 DERIVED = "derived"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gm_bench.running.background import Background
-from gm_bench.running.runner import Chain, progress_of
+from gm_bench.running.chains import Chain
+from gm_bench.running.runner import progress_of
 
 if TYPE_CHECKING:
     from gm_bench.tracking.store import Store

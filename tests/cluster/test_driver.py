@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from gm_bench.cell import Cell
+from gm_bench.running.chains import Chain, Command
 from gm_bench.running.cluster import executor, record
 from gm_bench.running.cluster.executor import MOST_LOSSES, Driver, Work
 from gm_bench.running.cluster.parcels import Parcel
 from gm_bench.running.cluster.store import Place, Store
-from gm_bench.running.runner import Chain, Command
 
 RECORD: record.Record = {"lock": {"train@a": {"outs": []}}, "runs": {}}
 DONE = {"state": "done", "record": RECORD, "host": "n1", "node": "1"}

@@ -11,10 +11,10 @@ import pytest
 from gm_bench.cell import Cell
 from gm_bench.config import Params
 from gm_bench.running import dvc
+from gm_bench.running.chains import Chain
 from gm_bench.running.cluster import collecting, identity, places, pool, record, task
 from gm_bench.running.cluster.checkpoints import Copies
 from gm_bench.running.cluster.store import Place, Store
-from gm_bench.running.runner import Chain
 from gm_bench.yaml_text import load_yaml
 
 PACKAGES = {"torch": "2.15.0", "dvc": "3.67.1", "scipy": None}

@@ -10,6 +10,7 @@ import torch
 from gm_bench.cell import Cell
 from gm_bench.config import Params
 from gm_bench.running import runner
+from gm_bench.running.chains import Chain
 from gm_bench.training.checkpoint import Checkpoint
 from gm_bench.training.job import Job
 from gm_bench.training.state import start
@@ -87,7 +88,7 @@ def busy_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_another_dvc_works_on_is_waited_for(busy_twice: Path) -> None:
-    chain = runner.Chain("digits-vae-0", ("train@digits-vae-0",))
+    chain = Chain("digits-vae-0", ("train@digits-vae-0",))
     runner.run_layer([chain], 1, {"PATH": "/usr/bin:/bin"})
     assert (chain.state, chain.output) == ("done", ["{}"])
     assert busy_twice.read_text().strip() == "3"

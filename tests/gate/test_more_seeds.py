@@ -16,8 +16,8 @@ from gm_bench.config import Params
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.results.baseline import read_board
 from gm_bench.running import boards, more_seeds, runner
+from gm_bench.running.chains import Chain
 from gm_bench.running.more_seeds import MoreSeeds
-from gm_bench.running.runner import Chain
 
 ROOT = Path(__file__).resolve().parents[2]
 LEADERBOARD, BASELINE = (Path("reports/digits", name) for name in ("leaderboard.json", "baseline.json"))

@@ -10,6 +10,7 @@ import pytest
 from gm_bench.cell import Cell
 from gm_bench.config import ConfigError, Params, load_params
 from gm_bench.running import boards, runner
+from gm_bench.running.chains import board_chain, cell_chain, dataset_chain
 from gm_bench.yaml_text import dump_yaml, load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,9 +118,9 @@ def test_dvc_knows_the_stages_by_the_names_that_they_are_called_by(params: Param
     expected: set[str] = set()
     for board in ("digits", *written):
         grid = params.board(board)
-        chains = [runner.dataset_chain(params, board, dataset) for dataset in grid.datasets]
-        chains += [runner.cell_chain(params, cell) for cell in params.cells(board)]
-        chains += [runner.board_chain(params, board, stage) for stage in ("resolve", "leaderboard")]
+        chains = [dataset_chain(params, board, dataset) for dataset in grid.datasets]
+        chains += [cell_chain(params, cell) for cell in params.cells(board)]
+        chains += [board_chain(params, board, stage) for stage in ("resolve", "leaderboard")]
         expected |= {stage for chain in chains for stage in chain.stages}
         expected |= {boards.dataset_stages(params, board, dataset)[0] for dataset in grid.datasets}
     audit = {f"boards/audit/dvc.yaml:{stage}" for stage in ("resolve", "measure@digits", "report@digits")}

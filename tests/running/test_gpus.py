@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gm_bench.running import gpus, runner
-from gm_bench.running.runner import Chain
+from gm_bench.running.chains import Chain
 
 LISTED = """GPU 0: NVIDIA H100 (UUID: GPU-aaaa-1)
   MIG 1g.10gb     Device  0: (UUID: MIG-bbbb-1)

@@ -5,8 +5,8 @@ import pytest
 from gm_bench import io
 from gm_bench.cell import Cell
 from gm_bench.running import overview
+from gm_bench.running.chains import Chain
 from gm_bench.running.overview import RunDisplay
-from gm_bench.running.runner import Chain
 
 
 def test_a_run_without_a_terminal_says_where_it_is(

@@ -12,11 +12,11 @@ from typing import Any
 
 from gm_bench.cell import Cell
 from gm_bench.running import runner
+from gm_bench.running.chains import Chain
 from gm_bench.running.cluster import record
 from gm_bench.running.cluster.places import cache_folder
 from gm_bench.running.cluster.record import Record
 from gm_bench.running.cluster.store import Place
-from gm_bench.running.runner import Chain
 
 
 class Collector:

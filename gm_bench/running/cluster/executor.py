@@ -12,12 +12,13 @@ from typing import Any, Protocol
 from gm_bench.config import Params
 from gm_bench.replacing import replacing
 from gm_bench.running import boards, runner
+from gm_bench.running.chains import Chain, dataset_chain
 from gm_bench.running.cluster import checkpoints, identity, parcels, places, record
 from gm_bench.running.cluster.collecting import Collector, order_of
 from gm_bench.running.cluster.parcels import Parcel
 from gm_bench.running.cluster.record import Record
 from gm_bench.running.cluster.store import Place, Store
-from gm_bench.running.runner import PROGRESS, Chain
+from gm_bench.running.runner import PROGRESS
 
 BATCHES = 25  # in which the cells of a run come home at most; each costs work on the whole board's lock
 MOST_LOSSES = 10  # of one cell, each time with its worker or node; after that the cell itself is to blame
@@ -260,7 +261,7 @@ def _push_datasets(params: Params, chains: Sequence[Chain], place: Place, enviro
     if place.is_cache:
         return
     names = sorted({(chain.cell.board, chain.cell.dataset) for chain in chains if chain.cell})
-    stages = [stage for board, name in names for stage in runner.dataset_chain(params, board, name).stages]
+    stages = [stage for board, name in names for stage in dataset_chain(params, board, name).stages]
     failed = runner.output_of([*runner.DVC, "push", *stages], environ)
     if failed is not None:
         raise ValueError(f"dvc push failed: {' '.join(failed[-3:])}")

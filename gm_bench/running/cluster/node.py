@@ -21,11 +21,11 @@ from typing import Any
 from filelock import FileLock
 
 from gm_bench.running import runner, warm
+from gm_bench.running.chains import Chain
 from gm_bench.running.cluster import identity, record
 from gm_bench.running.cluster.checkpoints import Copies
 from gm_bench.running.cluster.store import Place, Store
 from gm_bench.running.cluster.task import LINES_KEPT
-from gm_bench.running.runner import Chain
 
 SECONDS_BETWEEN_TRIES = 5.0
 SECONDS_BETWEEN_WORDS = 5.0  # of training's progress; the driver hears hundreds of cells

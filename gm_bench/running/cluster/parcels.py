@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gm_bench.config import Params
-from gm_bench.running import boards, runner
+from gm_bench.running import boards
+from gm_bench.running.chains import Chain, Command, dataset_chain
 from gm_bench.running.cluster.store import Place
-from gm_bench.running.runner import Chain, Command
 from gm_bench.yaml_text import dump_yaml
 
 DVC_LOCK = "dvc.lock"
@@ -72,7 +72,7 @@ def parcels(
 def _parcel(params: Params, chain: Chain, reader: "_Reader", determines: Mapping[str, Any]) -> Parcel:
     cell = chain.cell
     assert cell is not None
-    of_data = runner.dataset_chain(params, cell.board, cell.dataset).stages
+    of_data = dataset_chain(params, cell.board, cell.dataset).stages
     axes = {"dataset": [cell.dataset], "variant": [cell.variant], "seed": [cell.seed]}
     stages: dict[str, Any] = {}
     lock: dict[str, Any] = {}
