@@ -191,7 +191,7 @@ class TestPipeline:
         assert done.returncode == 1
         assert "datasets.digits.protocol.n_samples is 900" in done.stderr
         assert "has 800 images: at most 800" in done.stderr
-        assert "nothing was started" in done.stderr
+        assert "nothing was trained" in done.stderr
         assert (finished / "runs/digits/digits/vae/0/model.safetensors").exists()
 
     def test_a_failing_stage_says_why_and_keeps_the_rest(self, finished: Path) -> None:

@@ -38,7 +38,7 @@ class Card:
 
     Args:
         origin: "embedded" (in an installed package), "original files" (from a mirror or the network, checked
-            by content) or "folder" (images of one's own).
+            by content) or "folder" (files of one's own).
         sha256: hex digest per source file.
         classes: name of each label, in the order of the labels; empty where there are no labels.
     """

@@ -1,4 +1,4 @@
-"""Whether the images of a source folder are still those that were fetched.
+"""Whether the files of a source are still those that were fetched.
 
 Names, sizes and times are looked at each time, contents only of files whose size or time is another: a copy
 of the same images elsewhere, or a touched file, is no change.
@@ -14,34 +14,40 @@ from typing import Any
 from gm_bench.replacing import replacing
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
-OPTIONS = ("path", "test_path")  # options of a loader that name folders of images
+OPTIONS = ("path", "test_path")  # options of a loader that name folders of images, or a file
 SCHEMA = 1
 Known = dict[str, list[Any]]  # name → [size, time in ns, sha256 of the content]
 
 
 def of_source(options: Mapping[str, Any], memory: Path) -> str | None:
-    """One hash over the names and contents of the images that a loader's options name.
+    """One hash over the names and contents of the files that a loader's options name.
 
     Args:
-        options: of the loader.
+        options: of the loader. `path` and `test_path` name folders of images or a file; any other text that
+            is the path of a file or a folder names that, a folder with all that is in it.
         memory: file that keeps the hashes of contents from one time to the next.
 
     Returns:
-        The hash; that of the last time where a folder is not there now (nothing can be known to have
-        changed), and None where no option names a folder or none was ever there.
+        The hash; that of the last time where one is not there now (nothing can be known to have changed),
+        and None where no option names a file or folder or none was ever there.
     """
-    named = [str(options[key]) for key in OPTIONS if options.get(key) is not None]
+    before = _read(memory)
+    known: Known = before.get("files", {})
+    remembered = {place.partition("\0")[0] for place in known}
+    named: dict[str, tuple[str, ...]] = {}
+    named |= {str(options[key]): SUFFIXES for key in OPTIONS if options.get(key) is not None}
+    for key, value in sorted(options.items()):
+        if key not in OPTIONS and isinstance(value, str) and (_place(value).exists() or value in remembered):
+            named[value] = ("",)
     if not named:
         return None
-    roots = [Path(os.path.expandvars(name)).expanduser() for name in named]
-    before = _read(memory)
-    if not all(root.is_dir() for root in roots):
+    if not all(_place(name).exists() for name in named):
         return before.get("digest")
-    known: Known = before.get("files", {})
     now: Known = {}
     digest = hashlib.sha256()
-    for name, root in zip(named, roots, strict=True):
-        for file in _images(root):
+    for name, suffixes in named.items():
+        root = _place(name)
+        for file in [root] if root.is_file() else _files(root, suffixes):
             place = f"{name}\0{file.relative_to(root).as_posix()}"
             now[place] = _entry(file, known.get(place))
             digest.update(f"{place}\0{now[place][2]}\n".encode(errors="surrogateescape"))
@@ -51,8 +57,12 @@ def of_source(options: Mapping[str, Any], memory: Path) -> str | None:
     return digest.hexdigest()
 
 
-def _images(root: Path) -> Iterable[Path]:
-    """Files with a suffix of images, through links, in the order of their names."""
+def _place(name: str) -> Path:
+    return Path(os.path.expandvars(name)).expanduser()
+
+
+def _files(root: Path, suffixes: tuple[str, ...]) -> Iterable[Path]:
+    """Files with one of the suffixes, through links, in the order of their names."""
     found, seen = [], set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -61,7 +71,7 @@ def _images(root: Path) -> Iterable[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(folder, n) for n in files if not n.startswith(".") and n.lower().endswith(SUFFIXES)]
+        found += [Path(folder, n) for n in files if not n.startswith(".") and n.lower().endswith(suffixes)]
     return sorted(file for file in found if file.is_file())
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from gm_bench import tracks
 from gm_bench.cell import Cell
-from gm_bench.checking import ConfigError, Model, checked
+from gm_bench.checking import ConfigError, Model, checked, look_up
 from gm_bench.composition import merged
 from gm_bench.config import Params
+from gm_bench.data import loaders as data_loaders
 from gm_bench.derived import Value
 from gm_bench.tracks.modules import TrackError, module_of
 
@@ -43,6 +44,16 @@ def require(params: Params, board: str, wanted: Mapping[str, str]) -> None:
     for key, what in wanted.items():
         if getattr(params.board(board), key) is None:
             raise ConfigError(f"params.yaml: key 'boards.{board}.{key}' is missing: {what}")
+
+
+def check_loader(params: Params, dataset: str) -> None:
+    """Refuse a dataset that params.yaml does not have, or one whose loader is not there.
+
+    Raises:
+        ConfigError: the message lists those there are.
+    """
+    loaders = {module.name: module for module in iter_modules(data_loaders.__path__)}
+    look_up(loaders, params.entry(dataset).source.loader, f"datasets.{dataset}.source.loader")
 
 
 def check_board(params: Params, board: str) -> None:

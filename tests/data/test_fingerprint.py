@@ -65,6 +65,29 @@ def test_a_folder_that_is_away_has_not_changed(folder: Path) -> None:
     assert of_source({"path": str(folder)}, folder.parent / "other.json") is None
 
 
+@pytest.mark.parametrize("option", ["path", "arrays"])
+def test_a_file_that_any_option_names_is_watched(tmp_path: Path, option: str) -> None:
+    memory, file = tmp_path / "memory.json", tmp_path / "arrays.npy"
+    options = {option: str(file), "n_test": 8, "groups": "^a"}
+    assert of_source(options, memory) is None
+    file.write_bytes(b"0")
+    before = of_source(options, memory)
+    assert before is not None
+    assert of_source(options, memory) == before
+    file.write_bytes(b"1")
+    after = of_source(options, memory)
+    assert after not in (before, None)
+    file.rename(tmp_path / "away.npy")
+    assert of_source(options, memory) == after
+
+
+def test_a_folder_that_another_option_names_is_watched_with_all_that_is_in_it(folder: Path) -> None:
+    memory = folder.parent / "memory.json"
+    before = of_source({"films": str(folder)}, memory)
+    (folder / "a/film.mp4").write_bytes(b"x")
+    assert of_source({"films": str(folder)}, memory) != before
+
+
 def test_sources_without_a_folder_have_none(tmp_path: Path) -> None:
     assert of_source({"n_test": 800}, tmp_path / "memory.json") is None
     assert not (tmp_path / "memory.json").exists()

@@ -69,7 +69,8 @@ def test_too_few_images_are_one_fault_with_how_many_are_needed(n_train: int, n_t
     found = faults(params_of(facts=Facts(n_train, n_test, (1, 16, 16), ())), "own")
     expected = (
         f"own has {n_test} test images, and {n_train - 2} training images beside the 2 that are held back: "
-        "at least 10 of each are needed, so add images"
+        "at least 10 of each are needed, so add images or change what share of them is held out "
+        "(datasets.own.source: test_fraction or n_test)"
     )
     assert found == ([] if fits else [expected])
 
@@ -86,7 +87,7 @@ def test_all_faults_are_in_one_sentence() -> None:
         refuse(params, "own")
     said = str(caught.value)
     assert "\n" not in said
-    assert said.startswith("params.yaml does not fit the data of board own, and nothing was started: (1) ")
+    assert said.startswith("params.yaml does not fit the data of board own, and nothing was trained: (1) ")
     for clause in (
         "datasets.own.protocol.n_samples is 900 but the test split has 200 images",
         "datasets.own.protocol.n_train is 900 but 700 training images are left",

@@ -28,7 +28,7 @@ def refuse(params: Params, board: str) -> None:
     if found:
         numbered = "; ".join(f"({i}) {fault}" for i, fault in enumerate(found, 1))
         raise RefusalError(
-            f"params.yaml does not fit the data of board {board}, and nothing was started: {numbered}"
+            f"params.yaml does not fit the data of board {board}, and nothing was trained: {numbered}"
         )
 
 
@@ -60,7 +60,8 @@ def of_sizes(facts: Facts, dataset: str) -> str | None:
         return None
     return (
         f"{dataset} has {facts.n_test:,} test images, and {seen:,} training images beside the {held_back:,} "
-        f"that are held back: at least {LEAST_SPLIT:,} of each are needed, so add images"
+        f"that are held back: at least {LEAST_SPLIT:,} of each are needed, so add images or change "
+        f"what share of them is held out (datasets.{dataset}.source: test_fraction or n_test)"
     )
 
 

@@ -12,6 +12,7 @@ from gm_bench.config import NotFetchedError, Params
 from gm_bench.data.fingerprint import of_source
 from gm_bench.derived import Value
 from gm_bench.tracks.needs import Needs
+from gm_bench.tracks.settings import check_loader
 
 SEEN = Path(".dvc", "tmp", "gm-bench")  # what source folders held last time
 
@@ -24,7 +25,7 @@ def check(params: Params, board: str) -> None:
     """
     grid = params.board(board)
     for dataset in grid.datasets:
-        params.entry(dataset)
+        check_loader(params, dataset)
     for variant in grid.variants:
         look_up(params.variants, variant, "variants")
         if grid.recipe is not None:

@@ -13,7 +13,7 @@ from gm_bench.derived import Value
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stacked.settings import N_SHOWN, Settings, StackedSettings
 from gm_bench.tracks.needs import Needs
-from gm_bench.tracks.settings import require, settings
+from gm_bench.tracks.settings import check_loader, require, settings
 from gm_bench.training.recipe import Recipe
 
 SETTINGS = Settings
@@ -37,6 +37,7 @@ def check(params: Params, board: str) -> None:
     for dataset in grid.datasets:
         stacked = stacked_of(params, dataset)
         if stacked is not None:
+            check_loader(params, stacked.of)
             _weights(params, dataset, stacked)
             wanted["n_snapshots"] = "how many times in a training samples are kept for pictures"
         for variant in grid.variants:
