@@ -1,4 +1,4 @@
-"""Cells on the nodes of a Ray of this machine: GM_BENCH_TEST_CLUSTER=1 pytest -m cluster (15 minutes).
+"""Cells on the nodes of a Ray of this machine: GM_BENCH_TEST_CLUSTER=1 pytest -m cluster (8 minutes).
 
 Nodes, workers and the driver are processes of their own, the remote of DVC is a folder, GPUs are logical:
 cells are granted them and compute on the CPU. What stands in the working folder is compared with what a local
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(
         find_spec("ray") is None, reason="Ray is not installed: pip install 'gm-bench[cluster]'"
     ),
-    pytest.mark.skipif("GM_BENCH_TEST_CLUSTER" not in os.environ, reason="takes 15 minutes"),
+    pytest.mark.skipif("GM_BENCH_TEST_CLUSTER" not in os.environ, reason="takes 8 minutes"),
     pytest.mark.xdist_group("cluster"),
 ]
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
