@@ -189,8 +189,12 @@ def names_on_y(axes: Axes, names: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def logarithmic(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> None:
-    """A logarithmic axis over all positive values, with plain numbers at its ticks."""
+def logarithmic(axes: Axes, which: Literal["x", "y"], values: Sequence[float], narrow: bool = False) -> None:
+    """A logarithmic axis over all positive values, with plain numbers at its ticks.
+
+    Args:
+        narrow: there is room for few of them.
+    """
     positive = [value for value in values if value > 0] or [1.0]
     low, high = min(positive) / 1.25, max(positive) * 1.25
     if which == "x":
@@ -200,7 +204,7 @@ def logarithmic(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -
         axes.set_yscale("log")
         axes.set_ylim(low, high)
     axis = axes.xaxis if which == "x" else axes.yaxis
-    steps = (1.0, 2.0, 5.0) if high / low < 1000 else (1.0,)
+    steps = (1.0, 2.0, 5.0) if high / low < (30 if narrow else 1000) else (1.0,)
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))

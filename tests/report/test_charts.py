@@ -240,3 +240,14 @@ def test_small_numbers_at_ticks_are_not_rounded() -> None:
     texts = {"".join(node.itertext()).strip() for node in root.iter() if node.tag.endswith("text")}
     assert {"0.0001", "0.001", "0.0015"} <= texts
     assert not re.search(r"<[^>]*\d\.\d{3}", svg)
+
+
+@pytest.mark.parametrize(
+    ("narrow", "ticks"),
+    [(True, ["0.01", "0.1"]), (False, ["0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5"])],
+)
+def test_a_narrow_axis_has_a_tick_a_decade(narrow: bool, ticks: list[str]) -> None:
+    _, axes = drawing.figure_of(drawing.WIDTH, drawing.PANEL)
+    drawing.logarithmic(axes, "x", [0.004, 0.6], narrow)
+    low, high = axes.get_xlim()
+    assert [drawing.short(tick) for tick in axes.get_xticks() if low <= tick <= high] == ticks

@@ -175,5 +175,5 @@ def _scatter(axes: Axes, hyperparameter: Mapping[str, Any], trials: Trials, x: S
         axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
         axes.set_xlim(-0.5, len(choices) - 0.5)
     elif hyperparameter["log"]:
-        logarithmic(axes, "x", places)
+        logarithmic(axes, "x", places, narrow=True)
     logarithmic(axes, "y", trials.fids)
