@@ -28,7 +28,7 @@ help:
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@# On all cores, where pip would use one. It must be done here: where Python is told to write no byte code,
 	@# every process would compile torch and DVC anew. Templates that are no Python fail, and do not matter.
-	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/' .venv/lib || true
 	@touch $@
 
 quick: .venv/.installed
