@@ -73,7 +73,7 @@ def judge(request: Request) -> Params | None:
     Raises:
         ValueError: nothing lies at a path, options do not go together, or a word is not known.
     """
-    check_path(request.images)
+    check_path(request.images.expanduser())
     if os.sep in request.reference:
         check_path(request.reference_path)
     _ = request.wanted  # raises where a word is not known
