@@ -37,7 +37,11 @@ def of_source(options: Mapping[str, Any], memory: Path) -> str | None:
     named: dict[str, tuple[str, ...]] = {}
     named |= {str(options[key]): SUFFIXES for key in OPTIONS if options.get(key) is not None}
     for key, value in sorted(options.items()):
-        if key not in OPTIONS and isinstance(value, str) and (_place(value).exists() or value in remembered):
+        if (
+            key not in OPTIONS
+            and isinstance(value, str)
+            and (os.path.exists(_place(value)) or value in remembered)
+        ):
             named[value] = ("",)
     if not named:
         return None
@@ -58,7 +62,8 @@ def of_source(options: Mapping[str, Any], memory: Path) -> str | None:
 
 
 def _place(name: str) -> Path:
-    return Path(os.path.expandvars(name)).expanduser()
+    """Where a text leads, if it is a path at all; other options are words, patterns of any length."""
+    return Path(os.path.expanduser(os.path.expandvars(name)))
 
 
 def _files(root: Path, suffixes: tuple[str, ...]) -> Iterable[Path]:

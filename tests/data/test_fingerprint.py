@@ -68,7 +68,7 @@ def test_a_folder_that_is_away_has_not_changed(folder: Path) -> None:
 @pytest.mark.parametrize("option", ["path", "arrays"])
 def test_a_file_that_any_option_names_is_watched(tmp_path: Path, option: str) -> None:
     memory, file = tmp_path / "memory.json", tmp_path / "arrays.npy"
-    options = {option: str(file), "n_test": 8, "groups": "^a"}
+    options = {option: str(file), "n_test": 8, "groups": "a|" * 2000, "word": "~nobody/at/home"}
     assert of_source(options, memory) is None
     file.write_bytes(b"0")
     before = of_source(options, memory)
