@@ -3,21 +3,16 @@
 import signal
 import sys
 from collections.abc import Callable
-from typing import Annotated
-
-import typer
 
 from gm_bench import reproducibility as devices
 from gm_bench.cell import DATA, Cell
 from gm_bench.running import resolve as resolved
 from gm_bench.running.console import TrainingDisplay
-from gm_bench.running.stage import Board, Dataset, Device, Seed, Variant, run
+from gm_bench.running.stage import Board, Dataset, Device, SaveEvery, Seed, Variant, run
 from gm_bench.training.fit import fit
 from gm_bench.training.job import Job
 from gm_bench.training.recipe import Recipe
 from gm_bench.training.state import Interrupted, State
-
-SaveEvery = Annotated[float, typer.Option(envvar="GM_BENCH_SAVE_EVERY", help="seconds between checkpoints")]
 
 
 def main(

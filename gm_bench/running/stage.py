@@ -25,6 +25,7 @@ Seed = Annotated[int, typer.Argument(min=0)]
 Device = Annotated[
     str, typer.Option(envvar="GM_BENCH_DEVICE", help="auto (a GPU where there is one), cpu or cuda")
 ]
+SaveEvery = Annotated[float, typer.Option(envvar="GM_BENCH_SAVE_EVERY", help="seconds between checkpoints")]
 
 
 def run(main: Callable[..., None]) -> None:

@@ -4,12 +4,12 @@ from functools import partial
 
 from gm_bench.cell import Cell
 from gm_bench.running import resolve as resolved
-from gm_bench.running.stage import Board, Dataset, Device, Seed, Variant, run
+from gm_bench.running.stage import Board, Dataset, Device, SaveEvery, Seed, Variant, run
 from gm_bench.tracks.mode_collapse import course
 from gm_bench.tracks.mode_collapse.mixtures import mixture
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.training.fit import fit
-from pipelines.train import SaveEvery, train
+from pipelines.train import train
 
 
 def main(

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from gm_bench.running.chains import Chain
 from gm_bench.running.cluster import collecting, identity, places, pool, record, task
 from gm_bench.running.cluster.checkpoints import Copies
 from gm_bench.running.cluster.store import Place, Store
+from gm_bench.tracks.diagnostics.checkpoint import Checkpoint, kept
 from gm_bench.yaml_text import load_yaml
 
 PACKAGES = {"torch": "2.15.0", "dvc": "3.67.1", "scipy": None}
@@ -175,6 +177,26 @@ def test_finished_trials_travel_by_the_store_until_their_cell_is_finished(
         assert sorted(path.as_posix() for path in folder.rglob("*.*")) == left
         second.forget()
     assert (store.names("c"), told) == ([], [])
+
+
+def test_an_experiment_goes_on_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one node has finished of a claim is not made again on the next, and its time counts."""
+    monkeypatch.chdir(tmp_path)
+    store, folder = Store(Place({}, str(tmp_path / "store"))), Path("c/cell")
+    store.open()
+    with Copies(store, folder, print), Checkpoint(folder, "key", 0.0, print).opened():
+        assert kept("VAE/0", lambda: 86.8) == 86.8
+        time.sleep(0.01)
+        kept("VAE/1", lambda: 86.7)
+    shutil.rmtree(folder)
+    with Copies(store, folder, print) as second:
+        second.fetch()
+        gone_on = Checkpoint(folder, "key", 0.0, print)
+        assert gone_on.seconds > 0.01
+        with gone_on.opened():
+            assert kept("VAE/0", lambda: 0.0) == 86.8
+        second.forget()
+    assert store.names("c") == []
 
 
 def test_a_lock_gets_the_stages_of_cells_in_the_order_of_the_board(

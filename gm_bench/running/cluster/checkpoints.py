@@ -1,8 +1,8 @@
 """Copies of a cell's checkpoints on the store: training writes to the node's disk and waits for no network.
 
-Copied are states of trainings and what is finished of a stage with many parts (trials of a search), in
-folders below too. Each holds the key of all that it depends on, so that a copy is used for what it is or not
-at all.
+Copied are states of trainings and what is finished of a stage with many parts (trials of a search, parts of
+an experiment), in folders below too. Each holds the key of all that it depends on, or lies in a folder that
+is called by it, so that a copy is used for what it is or not at all.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from gm_bench.running.cluster.store import Store
 from gm_bench.running.runner import PROGRESS
 
 SECONDS_BETWEEN_LOOKS = 1.0
-STATE, PART = ".safetensors", ".json"
+STATE, PARTS = ".safetensors", (".json", ".pt")
 RESULTS = "out"  # a folder of files that a training below leaves at its end
 
 
@@ -29,7 +29,7 @@ def files(folder: Path) -> list[Path]:
         found += [
             Path(place, name)
             for name in names
-            if name.endswith((STATE, PART)) and name != PROGRESS and not name.startswith(".")
+            if name.endswith((STATE, *PARTS)) and name != PROGRESS and not name.startswith(".")
         ]
     return sorted(found)
 

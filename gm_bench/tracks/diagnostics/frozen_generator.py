@@ -10,12 +10,13 @@ Deviates from the paper: the discriminator has no batch norm; on digits networks
 import copy
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor, nn
 
 from gm_bench.reproducibility import derive
+from gm_bench.tracks.diagnostics import checkpoint
 from gm_bench.tracks.diagnostics.claim import Curve
 from gm_bench.tracks.diagnostics.descent import descend
 from gm_bench.tracks.diagnostics.images import Trainer, batch_of, network_for, training_images
@@ -83,7 +84,7 @@ def generators(seed: int, purpose: str, budget: Budget, images: Tensor) -> dict[
     found: dict[str, Adversarial] = {}
     done = 0
     for name in ("early", "middle", "late"):
-        trainer.rounds(getattr(budget, name) - done)
+        checkpoint.rounds(f"{purpose}/{name}", trainer, getattr(budget, name) - done)
         done = getattr(budget, name)
         found[name] = copy.deepcopy(model)
     return found
@@ -101,11 +102,31 @@ def gradients(
     """Train a new discriminator against a generator that stays as it is.
 
     Args:
-        losses: the generator's losses whose gradients are looked at.
+        purpose: what the discriminator's weights and batches are drawn from.
+        losses: the generator's losses whose gradients are looked at, by names that no other discriminator of
+            this purpose is given.
 
     Returns:
         Loss → updates of the discriminator → gradient.
     """
+
+    def numbers() -> dict[str, dict[int, tuple[float, ...]]]:
+        found = _gradients(seed, purpose, model, images, critic_loss, losses, budget)
+        return {loss: {at: astuple(each) for at, each in looks.items()} for loss, looks in found.items()}
+
+    known = checkpoint.kept(f"{purpose}/{', '.join(losses)}", numbers)
+    return {loss: {at: Gradient(*each) for at, each in looks.items()} for loss, looks in known.items()}
+
+
+def _gradients(
+    seed: int,
+    purpose: str,
+    model: Adversarial,
+    images: Tensor,
+    critic_loss: CriticLoss,
+    losses: Mapping[str, GeneratorLoss],
+    budget: Budget,
+) -> dict[str, dict[int, Gradient]]:
     torch.manual_seed(derive(seed, f"{purpose}/critic"))
     critic = network_for(images, budget.network, budget.width).discriminator()
     generator = torch.Generator().manual_seed(derive(seed, f"{purpose}/critic"))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from gm_bench import io
 from gm_bench.cell import DATA, REFERENCE, Cell
 from gm_bench.reproducibility import make_deterministic
+from gm_bench.tracks.diagnostics.checkpoint import Checkpoint
 from gm_bench.tracks.diagnostics.claim import Outcome, find, run, share_within
 
 WITHIN = "within"  # the metric that all claims have
@@ -23,22 +24,39 @@ def write_group(group: str) -> None:
     io.write_json(REFERENCE / group / "floor.json", floor)
 
 
-def measure(cell: Cell, budget: Mapping[str, Any], code: str) -> Outcome:
+def measure(
+    cell: Cell,
+    budget: Mapping[str, Any],
+    code: str,
+    *,
+    save_every: float = 30.0,
+    on_note: Callable[[str], None] = lambda sentence: None,
+) -> Outcome:
     """Run the claim of a cell and write what it gave into the cell's folder.
+
+    An experiment that was stopped goes on from its checkpoint, if it keeps one.
 
     Args:
         cell: its dataset is the claim's group, its variant the claim.
         budget: fields of the claim's budget by name.
         code: hash of the code that it runs.
+        save_every: seconds between checkpoints.
+        on_note: called with a sentence that is worth reading.
 
     Raises:
         ValueError: the budget does not fit the claim, or the experiment broke down.
     """
     make_deterministic()
-    began = time.monotonic()
-    outcome = run(cell.variant, cell.seed, budget)
-    seconds = time.monotonic() - began
     key = hashlib.sha256(json.dumps([str(cell), dict(budget), code]).encode()).hexdigest()
+    checkpoint = Checkpoint(
+        cell.checkpoints,
+        f"{key[:16]}-torch-{torch.__version__}",
+        save_every,
+        lambda text: on_note(f"{cell}: {text}"),
+    )
+    with checkpoint.opened():
+        outcome = run(cell.variant, cell.seed, budget)
+    seconds = checkpoint.seconds
     within = share_within(find(cell.variant), outcome.values)
     values = {WITHIN: [within], **{name: [value] for name, value in outcome.values.items()}}
     metrics = {
@@ -57,6 +75,7 @@ def measure(cell: Cell, budget: Mapping[str, Any], code: str) -> Outcome:
     io.write_json(cell.folder / "cost.json", _cost(seconds, key))
     row = {"images": 0, "round": 0, "timestamp_ms": int(time.time() * 1000), "seconds": seconds}
     io.write_csv(cell.folder / "history.csv", [row], list(row))
+    checkpoint.discard()
     return outcome
 
 

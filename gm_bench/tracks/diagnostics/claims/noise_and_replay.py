@@ -16,6 +16,7 @@ speed. MNIST on the board claims_long is the longer run.
 
 from dataclasses import dataclass
 
+from gm_bench.tracks.diagnostics import checkpoint
 from gm_bench.tracks.diagnostics.claim import Claim, Curve, Outcome, Panel, at_most
 from gm_bench.tracks.diagnostics.images import splits
 from gm_bench.tracks.diagnostics.samples import BETAS, Rounds, draw, gauge, new_gan, trainer_of
@@ -52,7 +53,7 @@ def experiment(seed: int, budget: Budget) -> Outcome:
         trainer = trainer_of(model, images, budget, seed, "noise_and_replay", BETAS)
         curves[name] = []
         for look in range(1, N_LOOKS + 1):
-            trainer.rounds(budget.n_rounds // N_LOOKS)
+            checkpoint.rounds(f"{name}/{look}", trainer, budget.n_rounds // N_LOOKS)
             samples = draw(model.eval(), n, seed, "noise_and_replay")
             curves[name].append((float(look * (budget.n_rounds // N_LOOKS)), known.fid(samples)))
     final = {name: curve[-1][1] for name, curve in curves.items()}

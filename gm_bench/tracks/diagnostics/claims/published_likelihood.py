@@ -15,12 +15,14 @@ image once, and held-out images are the first `n_test`.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from gm_bench.data.scale import from_uint8
 from gm_bench.reproducibility import derive
+from gm_bench.tracks.diagnostics.checkpoint import kept, steps
 from gm_bench.tracks.diagnostics.claim import Claim, Curve, Outcome, Panel, about
 from gm_bench.tracks.diagnostics.images import Trainer, network_for, splits
 from gm_bench.variants.iwae import IWAE
@@ -82,7 +84,7 @@ def experiment(seed: int, budget: Budget) -> Outcome:
             if name == "VAE"
             else IWAE(network, z_dim=budget.z_dim, n_codes=budget.n_codes)
         )
-        curves[name] = _course(model, data.train_images, held_out, seed, budget)
+        curves[name] = _course(name, model, data.train_images, held_out, seed, budget)
     last = {name: curve[-1][1] for name, curve in curves.items()}
     published = {
         f"{name}, published": [(epochs, value) for epochs, _ in curves[name]]
@@ -98,25 +100,35 @@ def experiment(seed: int, budget: Budget) -> Outcome:
     )
 
 
-def _course(model: BernoulliVAE, images: Tensor, held_out: Tensor, seed: int, budget: Budget) -> Curve:
+def _course(
+    name: str, model: BernoulliVAE, images: Tensor, held_out: Tensor, seed: int, budget: Budget
+) -> Curve:
     """(epochs, −log p of held-out images) after each stage of a model's training."""
     trainer = Trainer(
         model, images, seed=seed, purpose="published_likelihood", batch_size=budget.batch_size, lr=LR
     )
-    group = trainer.optimisers["model"].param_groups[0]
-    group["eps"] = EPSILON
     curve: Curve = []
     epochs = 0
     for stage in range(budget.n_stages):
-        n_epochs, group["lr"] = stage_of(stage)
-        for _ in range(n_epochs):
-            drawn = torch.Generator().manual_seed(derive(seed, "published_likelihood/pixels", epochs))
-            trainer.images = binary(images, drawn)
-            trainer.rounds(len(images) // budget.batch_size)
-            epochs += 1
-        codes = torch.Generator().manual_seed(derive(seed, "published_likelihood/codes", stage))
-        curve.append((float(epochs), negative_log_p(model.eval(), held_out, budget.n_importance, codes)))
+        n_epochs, rate = stage_of(stage)
+        steps(f"{name}/{stage}", trainer, n_epochs, partial(_epoch, trainer, images, seed, epochs, rate))
+        epochs += n_epochs
+        estimate = partial(_estimate, model, held_out, seed, stage, budget)
+        curve.append((float(epochs), kept(f"{name}/{stage}/estimate", estimate)))
     return curve
+
+
+def _epoch(trainer: Trainer, images: Tensor, seed: int, before: int, rate: float, i: int) -> None:
+    """Epoch i of a stage that `before` others preceded, on pixels drawn for it."""
+    trainer.optimisers["model"].param_groups[0].update(lr=rate, eps=EPSILON)
+    drawn = torch.Generator().manual_seed(derive(seed, "published_likelihood/pixels", before + i))
+    trainer.images = binary(images, drawn)
+    trainer.rounds(len(images) // trainer.batch_size)
+
+
+def _estimate(model: BernoulliVAE, held_out: Tensor, seed: int, stage: int, budget: Budget) -> float:
+    codes = torch.Generator().manual_seed(derive(seed, "published_likelihood/codes", stage))
+    return negative_log_p(model.eval(), held_out, budget.n_importance, codes)
 
 
 CLAIM = Claim(

@@ -28,6 +28,7 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ from torch import Tensor
 
 from gm_bench.data.dataset import Dataset
 from gm_bench.nets.network import Norm
+from gm_bench.tracks.diagnostics.checkpoint import kept
 from gm_bench.tracks.diagnostics.claim import Claim, Curve, Outcome, Panel, at_most
 from gm_bench.tracks.diagnostics.images import splits
 from gm_bench.tracks.diagnostics.samples import Gauge, Rounds, draw, gauge, new_gan, trained_gan
@@ -106,9 +108,8 @@ def experiment(seed: int, budget: Budget) -> Outcome:
         for norm in (norm for norm in NORMS if not kind.critic_norms or norm in kind.critic_norms):
             for rate in rates:
                 rounds = Rounds(budget.network, budget.width, budget.n_rounds, budget.batch_size, rate)
-                model = new_gan(kind, data.train_images, rounds, norm, seed, "steadiness", **options)
-                trained_gan(model, data.train_images, rounds, seed, "steadiness")
-                found[name][rate, norm] = known.fid(_samples(model, len(data.test_images), seed))
+                measured = partial(_fid, kind, options, norm, rounds, seed, data, known)
+                found[name][rate, norm] = kept(f"{name}/{norm}/{rate}", measured)
     values = {}
     for name in CHALLENGERS:
         own, reference = found[name], {run: found[REFERENCE][run] for run in found[name]}
@@ -121,6 +122,21 @@ def experiment(seed: int, budget: Budget) -> Outcome:
         if (rates[0], norm) in fids
     }
     return Outcome(values, {**curves, "half of the classes": [(rate, limit) for rate in rates]})
+
+
+def _fid(
+    kind: type[Adversarial],
+    options: Mapping[str, Any],
+    norm: Norm,
+    rounds: Rounds,
+    seed: int,
+    data: Dataset,
+    known: Gauge,
+) -> float:
+    """Of the samples of one loss, trained at one rate with one norm."""
+    model = new_gan(kind, data.train_images, rounds, norm, seed, "steadiness", **options)
+    trained_gan(model, data.train_images, rounds, seed, "steadiness")
+    return known.fid(_samples(model, len(data.test_images), seed))
 
 
 def _samples(model: Adversarial, n: int, seed: int) -> Tensor:
