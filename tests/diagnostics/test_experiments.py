@@ -50,7 +50,8 @@ TINY: dict[str, dict[str, Any]] = {
 }
 
 # What the tiny experiments gave with seed 0 when they were last looked at. On other instruction sets a value
-# differs by its thousandth at most, by two in vae_blurs; with latent_gaps pairs are counted, and little_data has a ratio near 1.
+# differs by its thousandth at most, by two in vae_blurs; latent_gaps counts 100 pairs, little_data has
+# a ratio near 1.
 KNOWN: dict[str, dict[str, float]] = json.loads(Path(__file__).with_name("outcomes.json").read_text())
 TOLERANCE = {"latent_gaps": 0.06, "vae_blurs": 0.01, "little_data": 1e-4}
 
