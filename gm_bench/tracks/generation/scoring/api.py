@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gm_bench import io
 from gm_bench.cell import reports_of
+from gm_bench.config import PARAMS_FILE, load_params
 from gm_bench.data.images import (
     Foreign,
     check_shape,
@@ -30,13 +30,13 @@ from gm_bench.tracks.generation.scoring.portable import load
 from gm_bench.tracks.generation.scoring.request import (
     AUTO,
     ScoringError,
+    is_dataset,
     is_reference,
     refuse_unknown_extractor,
 )
 from gm_bench.tracks.generation.scoring.score import difference_to_board, score
 from gm_bench.tracks.generation.scoring.standard import (
     STANDARD,
-    Standard,
     known_standard,
     own_standard,
 )
@@ -66,12 +66,14 @@ def evaluate(
         wanted = in_words(channels, resize, floats)
         found = _read(fake, None, FAKE, wanted, allow_low_range)
         portable = not isinstance(real, np.ndarray | Tensor) and is_reference(Path(real))
-        if portable or _is_dataset(real):
+        params = load_params() if isinstance(real, str) and PARAMS_FILE.exists() else None
+        known = params if is_dataset(str(real), params) else None
+        if portable or known is not None:
             if n is not None:
                 raise ScoringError(f"--n is for real images; {real} has its own")
             if extractor != AUTO or labels is not None:
                 raise ScoringError(f"extractor and labels are for real images; {real} has its own")
-            standard = load(Path(str(real))) if portable else _known(str(real), place)
+            standard = load(Path(str(real))) if known is None else known_standard(str(real), known, place)
             check_shape(found, standard.extractor.image_shape, _name(fake, FAKE), str(real))
         else:
             refuse_unknown_extractor(extractor)
@@ -110,19 +112,6 @@ def _read(
 def _name(images: Images, name: str) -> Path:
     """The path of images, or what messages call those in memory."""
     return Path(name) if isinstance(images, np.ndarray | Tensor) else Path(images)
-
-
-def _is_dataset(real: Images) -> bool:
-    """Whether it names a dataset of the params.yaml of the working folder."""
-    from gm_bench.config import PARAMS_FILE, load_params
-
-    return isinstance(real, str) and PARAMS_FILE.exists() and real in load_params().datasets
-
-
-def _known(dataset: str, device: torch.device) -> Standard:
-    from gm_bench.config import load_params
-
-    return known_standard(dataset, load_params(), device)
 
 
 @contextmanager
