@@ -155,7 +155,7 @@ def audit(device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] 
 @app.command("list")
 @guarded
 def list_(board: BoardName = None) -> None:
-    """Show boards, datasets, variants, and which cells of a board are fresh, stale or missing."""
+    """Show boards, datasets, variants, which cells are fresh, stale or missing; with --board its cells."""
     from gm_bench.running import driver
 
     driver.show_inventory(board)

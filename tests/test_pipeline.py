@@ -152,6 +152,10 @@ class TestPipeline:
         }
         assert rows["vae"] == ["fresh", "fresh"]
         assert rows["wgan"] == ["stale", "stale"]
+        assert listing.index("loader") < listing.index("seed 0")
+        alone = gm_bench(finished, "list", "--board", "digits").stdout
+        assert "loader" not in alone, "of a board that is named its cells alone"
+        assert listing.endswith(alone)
         assert stale(finished) == {"train@digits-wgan-0", "train@digits-wgan-1"} | ALWAYS_RUN
 
     def test_a_diverged_cell_is_a_row_that_says_so(self, finished: Path) -> None:

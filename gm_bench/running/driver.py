@@ -116,17 +116,22 @@ def audit(device: str | None) -> int:
 
 
 def show_inventory(board: str | None) -> None:
-    """Print boards, datasets, variants and the state of a board's cells."""
-    from gm_bench.running.overview import print_inventory
-    from gm_bench.variants.base.contract import find
+    """Print the state of a board's cells; where none is named all there is, and those of the first."""
+    from gm_bench.running.overview import print_cells, print_inventory
 
     params = load_params()
     check_boards(params)
     name = board or params.default_board
     runner.prepare(params, name, runner.environment())
-    descriptions = {variant: (find(variant).family, find(variant).source) for variant in params.variants}
     states = runner.cell_states(params, name, runner.stale_stages(params, name))
-    print_inventory(params, name, descriptions, states)
+    if board is None:
+        from gm_bench.variants.base.contract import find
+
+        found = {variant: find(variant) for variant in params.variants}
+        print_inventory(
+            params, name, {variant: (each.family, each.source) for variant, each in found.items()}
+        )
+    print_cells(params, name, states)
 
 
 def show_cell(words: Sequence[str], board: str | None) -> None:

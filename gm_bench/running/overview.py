@@ -128,10 +128,8 @@ def _protocol(params: Params, dataset: str) -> tuple[str, str]:
     return protocol.extractor, f"{protocol.n_samples:,} × {protocol.draws}"
 
 
-def print_inventory(
-    params: Params, board: str, descriptions: Mapping[str, tuple[str, str]], states: Mapping[Cell, str]
-) -> None:
-    """Print boards, datasets, variants with family and source, and the state of each cell of one board."""
+def print_inventory(params: Params, board: str, descriptions: Mapping[str, tuple[str, str]]) -> None:
+    """Print all boards, datasets, and variants with family and source, and which are on one board."""
     console = screen()
     grid = params.board(board)
     columns = ("board", "track", "datasets", "variants", "seeds", "recipe", "budget (images)")
@@ -157,11 +155,17 @@ def print_inventory(
     variants = Table("variant", "on the board", "family", "source", box=None)
     for name in params.variants:
         variants.add_row(name, "yes" if name in grid.variants else "", *descriptions[name])
-    cells = Table("cell", *(f"seed {seed}" for seed in grid.seeds), box=None)
-    for dataset_name in grid.datasets:
-        for variant in grid.variants:
-            row = [states[Cell(board, dataset_name, variant, seed)] for seed in grid.seeds]
-            cells.add_row(f"{dataset_name} {variant}", *row)
-    for table in (boards, datasets, variants, cells):
+    for table in (boards, datasets, variants):
         console.print(table)
         console.print()
+
+
+def print_cells(params: Params, board: str, states: Mapping[Cell, str]) -> None:
+    """Print the state of each cell of a board."""
+    grid = params.board(board)
+    cells = Table("cell", *(f"seed {seed}" for seed in grid.seeds), box=None)
+    for dataset in grid.datasets:
+        for variant in grid.variants:
+            row = [states[Cell(board, dataset, variant, seed)] for seed in grid.seeds]
+            cells.add_row(f"{dataset} {variant}", *row)
+    screen().print(cells)
