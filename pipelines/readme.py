@@ -12,7 +12,10 @@ from gm_bench.config import Board, load_params
 from gm_bench.report.figures import image_grid, labelled, png_bytes
 from gm_bench.running.stage import run
 
-README, SHOWN = Path("README.md"), ("mnist_cpu", "digits")  # boards, in the order of README
+README, SHOWN = (
+    Path("README.md"),
+    ("mnist_cpu", "fashion_mnist_cpu", "digits"),
+)  # boards, in the order of README
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
 PROTOCOL = (("N = ",), ("±: ",), ("Extractor: ", "Budget: "))  # how the lines that README repeats begin
 N_ROWS = N_COLUMNS = 8
@@ -46,7 +49,7 @@ def shown(board: str, grid: Board) -> str:
 
 
 def main_tables(markdown: str, source: Path) -> str:
-    """The main table of each dataset in a leaderboard.md, with three lines of its protocol.
+    """The main table of each dataset in a leaderboard.md, three lines of its protocol, and where the rest is.
 
     Args:
         source: the file that `markdown` was read from, which is linked to.
@@ -79,8 +82,8 @@ def _section(section: str, source: Path) -> str:
     title, table, said = section.split("\n\n")[:3]
     lines = [line.removeprefix("- ") for line in said.splitlines()]
     chosen = [" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL]
-    more = f"The other metrics and the whole protocol: [{source}]({source})."
-    return f"### {title}\n\n{table}\n\n" + "\n".join(f"- {line}" for line in chosen) + f"\n\n{more}"
+    chosen.append(f"The other metrics and the whole protocol: [{source}]({source}).")
+    return f"### {title}\n\n{table}\n\n" + "\n".join(f"- {line}" for line in chosen)
 
 
 def _starting(lines: list[str], start: str, source: Path) -> str:
