@@ -17,8 +17,7 @@ Written by `python -m pipelines.literature` from the boards in `reports/`. Publi
 Their FID and ours are not the same number: the extractor differs, and so do recipe, budget and the choice
 of the checkpoint. What can be compared is the order of the variants. `python -m pipelines.literature
 --inception` adds a column in the features that theirs is in, where Inception's weights and the samples are.
-`wgan` stands lower here than there; what was tried of that is among the
-[trials](../reports/trials/README.md).
+What was tried on a variant that stands elsewhere here is among the [trials](../reports/trials/README.md).
 """
 
 
