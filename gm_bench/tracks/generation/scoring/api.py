@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench.cell import reports_of
-from gm_bench.config import PARAMS_FILE, load_params
+from gm_bench.config import PARAMS_FILE, Params, load_params
 from gm_bench.data.images import (
     Foreign,
     check_shape,
@@ -66,8 +66,7 @@ def evaluate(
         wanted = in_words(channels, resize, floats)
         found = _read(fake, None, FAKE, wanted, allow_low_range)
         portable = not isinstance(real, np.ndarray | Tensor) and is_reference(Path(real))
-        params = load_params() if isinstance(real, str) and PARAMS_FILE.exists() else None
-        known = params if is_dataset(str(real), params) else None
+        known = None if portable else _params_with(real)
         if portable or known is not None:
             if n is not None:
                 raise ScoringError(f"--n is for real images; {real} has its own")
@@ -112,6 +111,14 @@ def _read(
 def _name(images: Images, name: str) -> Path:
     """The path of images, or what messages call those in memory."""
     return Path(name) if isinstance(images, np.ndarray | Tensor) else Path(images)
+
+
+def _params_with(real: Images) -> Params | None:
+    """The params of the working folder, where one of their datasets is called so."""
+    if not isinstance(real, str) or not PARAMS_FILE.exists():
+        return None
+    params = load_params()
+    return params if is_dataset(real, params) else None
 
 
 @contextmanager
