@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from test_experiments import PARAMS, TINY
+from test_experiments import PARAMS, tiny
 
 from gm_bench.cell import Cell
 from gm_bench.reproducibility import make_deterministic
 from gm_bench.tracks.diagnostics import checkpoint, measuring
 from gm_bench.tracks.diagnostics.checkpoint import Checkpoint, kept
 from gm_bench.tracks.diagnostics.claim import run
-from gm_bench.tracks.diagnostics.stages import budget
 
 # Those of the boards claims_long and likelihood.
 LONG = [
@@ -25,11 +24,6 @@ LONG = [
 
 class Killed(BaseException):
     """In place of a signal."""
-
-
-def tiny(name: str) -> dict[str, Any]:
-    board = "likelihood" if name == "published_likelihood" else "claims"
-    return budget(PARAMS, board, name) | TINY[name]
 
 
 def opened(folder: Path, on_note: Callable[[str], None] = lambda text: None) -> Checkpoint:

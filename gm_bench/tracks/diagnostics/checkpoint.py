@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from gm_bench import io
 from gm_bench.cell import in_file_name
-from gm_bench.replacing import replacing
 from gm_bench.tracks.diagnostics.images import Trainer
 
 Part = TypeVar("Part")
@@ -105,8 +105,9 @@ class Checkpoint:
         """What was written; None where nothing was, or where it is damaged."""
         if not path.exists():
             return None
-        digest, packed = (content := path.read_bytes())[:N_DIGEST], content[N_DIGEST:]
-        if hashlib.sha256(packed).digest() != digest:
+        content = path.read_bytes()
+        packed = content[N_DIGEST:]
+        if hashlib.sha256(packed).digest() != content[:N_DIGEST]:
             path.unlink()
             self._on_note(f"checkpoint {path} was damaged and is deleted; this part begins anew")
             return None
@@ -172,5 +173,4 @@ def _write(path: Path, content: Any) -> None:
     stream = BytesIO()
     torch.save(content, stream)
     packed = stream.getvalue()
-    with replacing(path) as temporary:
-        temporary.write_bytes(hashlib.sha256(packed).digest() + packed)
+    io.write_bytes(path, hashlib.sha256(packed).digest() + packed)

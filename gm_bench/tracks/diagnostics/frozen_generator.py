@@ -110,41 +110,29 @@ def gradients(
         Loss → updates of the discriminator → gradient.
     """
 
-    def numbers() -> dict[str, dict[int, tuple[float, ...]]]:
-        found = _gradients(seed, purpose, model, images, critic_loss, losses, budget)
-        return {loss: {at: astuple(each) for at, each in looks.items()} for loss, looks in found.items()}
-
-    known = checkpoint.kept(f"{purpose}/{', '.join(losses)}", numbers)
-    return {loss: {at: Gradient(*each) for at, each in looks.items()} for loss, looks in known.items()}
-
-
-def _gradients(
-    seed: int,
-    purpose: str,
-    model: Adversarial,
-    images: Tensor,
-    critic_loss: CriticLoss,
-    losses: Mapping[str, GeneratorLoss],
-    budget: Budget,
-) -> dict[str, dict[int, Gradient]]:
-    torch.manual_seed(derive(seed, f"{purpose}/critic"))
-    critic = network_for(images, budget.network, budget.width).discriminator()
-    generator = torch.Generator().manual_seed(derive(seed, f"{purpose}/critic"))
-    optimiser = torch.optim.Adam(critic.parameters(), lr=budget.lr, betas=BETAS)
-    at = set(looks(budget.n_updates))
-    found: dict[str, dict[int, Gradient]] = {name: {} for name in losses}
-    model.train()
-    critic.train()
-    for update in range(1, budget.n_updates + 1):
-        real = batch_of(images, budget.batch_size, generator).images
-        with torch.no_grad():
-            fake = model.decode(model.latent(budget.batch_size, generator))
-        descend(optimiser, critic_loss(critic(real), critic(fake)))
-        if update in at:
+    def train() -> dict[str, dict[int, tuple[float, ...]]]:
+        torch.manual_seed(derive(seed, f"{purpose}/critic"))
+        critic = network_for(images, budget.network, budget.width).discriminator()
+        generator = torch.Generator().manual_seed(derive(seed, f"{purpose}/critic"))
+        optimiser = torch.optim.Adam(critic.parameters(), lr=budget.lr, betas=BETAS)
+        at = set(looks(budget.n_updates))
+        found: dict[str, dict[int, tuple[float, ...]]] = {name: {} for name in losses}
+        model.train()
+        critic.train()
+        for update in range(1, budget.n_updates + 1):
+            real = batch_of(images, budget.batch_size, generator).images
+            with torch.no_grad():
+                fake = model.decode(model.latent(budget.batch_size, generator))
+            descend(optimiser, critic_loss(critic(real), critic(fake)))
+            if update not in at:
+                continue
             for name, loss in losses.items():
                 fresh = torch.Generator().manual_seed(derive(seed, f"{purpose}/look", update))
-                found[name][update] = _gradient(model, critic, loss, budget.batch_size, fresh)
-    return found
+                found[name][update] = astuple(_gradient(model, critic, loss, budget.batch_size, fresh))
+        return found
+
+    known = checkpoint.kept(f"{purpose}/{', '.join(losses)}", train)
+    return {name: {update: Gradient(*each) for update, each in of.items()} for name, of in known.items()}
 
 
 def curve(found: Mapping[int, Gradient], what: Callable[[Gradient], float]) -> Curve:
