@@ -163,6 +163,27 @@ def list_(board: BoardName = None) -> None:
 
 @app.command()
 @guarded
+def pack(
+    board: BoardName = None,
+    out: Annotated[Path | None, typer.Option(help="the file; else reports/BOARD/cells.zip")] = None,
+) -> None:
+    """Write the finished cells of a board into one small file, for its leaderboard to be made elsewhere."""
+    from gm_bench.running import driver
+
+    driver.pack(board, out)
+
+
+@app.command()
+@guarded
+def unpack(file: Annotated[Path, typer.Argument(help="what gm-bench pack wrote")]) -> None:
+    """Take over finished cells of a board; run then makes only what is missing or of something else."""
+    from gm_bench.running import driver
+
+    driver.unpack(file)
+
+
+@app.command()
+@guarded
 def check(
     baseline: Annotated[str, typer.Option(help="a file, or a revision of this repository")] = BASELINE,
     leaderboard: Annotated[Path, typer.Option(help="what is judged")] = LEADERBOARD,

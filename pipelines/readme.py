@@ -10,7 +10,9 @@ from gm_bench import io
 from gm_bench.cell import DATA, Cell, reports_of
 from gm_bench.config import Board, load_params
 from gm_bench.report.figures import image_grid, labelled, png_bytes
+from gm_bench.results.schema import OK, Origin, read_cell
 from gm_bench.running.stage import run
+from gm_bench.tracks.generation.shown import N_SHOWN, first, read
 
 README, SHOWN = (
     Path("README.md"),
@@ -18,7 +20,7 @@ README, SHOWN = (
 )  # boards, in the order of README
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
 PROTOCOL = (("N = ",), ("±: ",), ("Extractor: ", "Budget: "))  # how the lines that README repeats begin
-N_ROWS = N_COLUMNS = 8
+N_COLUMNS = 8
 
 
 def main(board: Annotated[str, typer.Argument(help="an entry of boards in params.yaml")] = "digits") -> None:
@@ -97,13 +99,11 @@ def _starting(lines: list[str], start: str, source: Path) -> str:
 
 def _sheet(board: str, dataset: str, variants: list[str], seed: int) -> bytes:
     """The first images of the test split and of each variant's first draw, none of them chosen."""
-    n = N_ROWS * N_COLUMNS
-    sets = {"real (test split)": io.read_rows(DATA / dataset / "test.safetensors", "images", n)}
+    sets = {"real (test split)": io.read_rows(DATA / dataset / "test.safetensors", "images", N_SHOWN)}
     for variant in variants:
-        file = Cell(board, dataset, variant, seed).folder / "samples.safetensors"
-        draws = io.read_tensors(file)[0]["images"]
-        if len(draws):
-            sets[variant] = draws[0, :n]
+        result = read_cell(Cell(board, dataset, variant, seed), Origin("", ""))
+        if result.status == OK:
+            sets[variant] = read(result.cell, first(result))
     scale = max(1, 24 // next(iter(sets.values())).shape[-1])
     grids = {name: image_grid(images, N_COLUMNS, scale) for name, images in sets.items()}
     return png_bytes(labelled(grids, columns=4))

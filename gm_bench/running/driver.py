@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import typer
 
 from gm_bench.cell import parse_cell
 from gm_bench.config import ConfigError, Params, load_params
-from gm_bench.running import boards, repository, runner, termination, warm
+from gm_bench.running import boards, repository, runner, taken, termination, warm
 from gm_bench.running.chains import (
     Chain,
     board_chain,
@@ -113,6 +114,55 @@ def audit(device: str | None) -> int:
     file = boards.write_audit(params)
     command = [*runner.DVC, "repro", str(file)]
     return os.spawnve(os.P_WAIT, command[0], command, runner.environment(device))
+
+
+def pack(board: str | None, out: Path | None) -> None:
+    """Write those cells of a board that are finished and up to date into a pack.
+
+    Raises:
+        ValueError: there are none, or the file holds something that would be lost.
+    """
+    from gm_bench.running import packing
+
+    params = load_params()
+    name = board or params.default_board
+    with runner.alone(typer.echo):
+        runner.prepare(params, name, runner.environment())
+        states = runner.cell_states(params, name, runner.stale_stages(params, name, typer.echo))
+        fresh = [cell for cell, state in states.items() if state == "fresh"]
+        if not fresh:
+            raise ValueError(
+                f"no cell of the board {name} is finished and up to date: gm-bench run --board {name} "
+                "makes them"
+            )
+        path = out or packing.file_of(name)
+        packing.pack(params, name, {cell: taken.made_of(params, cell) for cell in fresh}, path)
+    typer.echo(f"written: {path}, {len(fresh)} of {len(states)} cells of the board {name}")
+
+
+def unpack(path: Path) -> None:
+    """Take over the cells of a pack.
+
+    Raises:
+        ValueError: the file is no pack, or of no board here.
+    """
+    from gm_bench.running import packing
+
+    params = load_params()
+    with runner.alone(typer.echo):
+        found = packing.unpack(params, path)
+    typer.echo(f"{len(found.taken)} cells of the board {found.board} were taken over")
+    if found.here:
+        typer.echo(f"{len(found.here)} are here already and stay as they are: {packing.listed(found.here)}")
+    if found.unknown:
+        typer.echo(
+            f"{len(found.unknown)} are not on the board and were left out: {packing.listed(found.unknown)}; "
+            f"add them to boards.{found.board} in params.yaml and unpack again"
+        )
+    typer.echo(
+        f"gm-bench run --board {found.board} makes what is missing or of another recipe, code or data, and "
+        "the leaderboard"
+    )
 
 
 def show_inventory(board: str | None) -> None:

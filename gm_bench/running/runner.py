@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from gm_bench.cell import Cell
 from gm_bench.config import Params
-from gm_bench.running import boards, gpus, repository, warm
+from gm_bench.running import boards, gpus, repository, taken, warm
 from gm_bench.running.chains import (
     Chain,
     Command,
@@ -116,6 +116,8 @@ def stale_stages(
 ) -> dict[str, list[object]]:
     """What DVC says has changed in the stages of a board and of its datasets: stage → reasons.
 
+    Cells that were taken over from a pack and hold are left out: DVC did not run them here.
+
     Args:
         say: is told that another DVC is at work, which then is waited for; without it that is an error.
 
@@ -134,7 +136,7 @@ def stale_stages(
         )
         if not done.returncode:
             stages: dict[str, list[object]] = json.loads(done.stdout)
-            return stages
+            return taken.without_taken(params, board, stages)
         if BUSY not in done.stderr:
             words = [line for line in done.stderr.splitlines() if line.strip()]
             raise ValueError(f"dvc status failed: {words[0] if words else 'no reason given'}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from gm_bench.config import Params
 from gm_bench.report.display import Display
 from gm_bench.results.leaderboard import Leaderboard
-from gm_bench.results.schema import Origin
+from gm_bench.results.schema import CellResult, Origin
 from gm_bench.tracks.modules import TrackError, module_of
 
 
@@ -21,6 +21,7 @@ class Track(Display):
         metric_pairs: metrics that say something against each other, for MLflow's scatter charts.
         changes: (params, board, its accepted leaderboard) → what the gate runs anew, one after another, each
             with a sentence for whatever is not as accepted; None where the gate compares leaderboards.
+        packed: (cell) → what pages show of files too large to travel, by file name; None where all travel.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Track(Display):
     row_details: tuple[str, ...] = ()
     metric_pairs: tuple[tuple[str, str], ...] = ()
     changes: Callable[[Params, str, Leaderboard], Iterator[tuple[str, list[str]]]] | None = None
+    packed: Callable[[CellResult], dict[str, bytes]] | None = None
 
 
 def with_notes(track: Track, said: Mapping[str, str]) -> Track:

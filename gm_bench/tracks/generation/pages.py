@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,10 +17,10 @@ from gm_bench.report.pictures import Figure, Gallery, exact_grid, grid_picture
 from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import FLOOR, OK, CellResult
 from gm_bench.results.verdict import Row, few_images, in_words, missing_in_all
+from gm_bench.tracks.generation import shown
 
 Json = Mapping[str, Any]
 MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ"
-N_SHOWN = 64  # samples on the page of a cell
 
 
 def summary(board: Leaderboard, dataset: str) -> str:
@@ -219,8 +218,7 @@ def samples(result: CellResult) -> Samples:
     """
     drawn = None
     if result.status == OK:
-        n = min(N_SHOWN, result.protocol["n_samples"])
-        drawn = io.read_places(_samples_file(result), "images", [(0, i) for i in range(n)])
+        drawn = shown.read(result.cell, shown.first(result))
     snapshots, metadata = io.read_tensors(result.cell.folder / "snapshots.safetensors")
     images = snapshots["images"]
     return Samples(drawn, images if len(images) else None, tuple(metadata["images_shown"]))
@@ -256,11 +254,10 @@ def pairs(result: CellResult) -> list[Pair]:
     Raises:
         FileError: a file is missing or damaged.
     """
-    draws = result.details["closest_pairs"]
-    places: list[Json] = draws[0] if draws else []
-    if not places:
+    if not shown.nearest(result):
         return []
-    drawn = io.read_places(_samples_file(result), "images", [(0, place["sample"]) for place in places])
+    places: list[Json] = result.details["closest_pairs"][0]
+    drawn = shown.read(result.cell, shown.nearest(result))
     train = DATA / result.dataset / "train.safetensors"
     trained = io.read_places(train, "images", [(place["train"],) for place in places])
     return [
@@ -322,7 +319,3 @@ def _text(result: CellResult, found: Sequence[Pair]) -> str:
         f"the {len(found)} samples of {cell.variant} on {cell.dataset}, seed {cell.seed}, that are nearest "
         "to a training image, above those images"
     )
-
-
-def _samples_file(result: CellResult) -> Path:
-    return result.cell.folder / "samples.safetensors"

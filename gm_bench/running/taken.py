@@ -1,0 +1,76 @@
+"""Cells that were made elsewhere and taken over from a pack (gm_bench/running/packing.py), and still hold.
+
+DVC did not run their stages here, and would. They are up to date as long as recipe, code and data are what
+they were made of and none of their files was changed since; then their stages count as fresh.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gm_bench.cell import DATA, Cell, resolved_of_dataset
+from gm_bench.config import Params
+from gm_bench.running import boards
+from gm_bench.running.chains import cell_chain
+
+MARKER = "unpacked.json"  # {made_of, files}: each path or name → sha256
+OF_DATASET = ("extractor", "reference")  # stages that numbers depend on besides those of the cell
+SPLITS = ("train", "test")
+
+
+def made_of(params: Params, cell: Cell) -> dict[str, str]:
+    """Hex digest of every file that says what the numbers of a cell depend on, as it is now, by its path.
+
+    Raises:
+        OSError: one of its stages was not resolved.
+    """
+    of_cell = [cell.resolved(stage) for stage in boards.cell_stages(params, cell.board)]
+    others = [resolved_of_dataset(cell.dataset, stage) for stage in OF_DATASET]
+    others += [DATA / cell.dataset / f"{split}.safetensors" for split in SPLITS]
+    return {path.as_posix(): sha256(path) for path in [*of_cell, *filter(Path.exists, others)]}
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def marker(cell: Cell) -> dict[str, Any] | None:
+    """What was written beside a cell when it was unpacked; None for one that was not, or not wholly."""
+    try:
+        content: dict[str, Any] = json.loads((cell.folder / MARKER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return content
+
+
+def without_taken(params: Params, board: str, stale: Mapping[str, Any]) -> dict[str, Any]:
+    """What DVC calls stale, less the stages of those taken cells that hold."""
+    left, now = dict(stale), _Digests()
+    for cell in params.cells(board):
+        mark = marker(cell)
+        if mark is not None and _holds(cell, mark, now):
+            for stage in cell_chain(params, cell).stages:
+                left.pop(stage, None)
+    return left
+
+
+class _Digests:
+    """Digests of files, each read once; None for one that is not there."""
+
+    def __init__(self) -> None:
+        self.known: dict[Path, str | None] = {}
+
+    def of(self, path: Path) -> str | None:
+        if path not in self.known:
+            self.known[path] = sha256(path) if path.is_file() else None
+        return self.known[path]
+
+
+def _holds(cell: Cell, mark: Mapping[str, Any], now: _Digests) -> bool:
+    files = {cell.folder / name: digest for name, digest in mark["files"].items()}
+    files |= {Path(path): digest for path, digest in mark["made_of"].items()}
+    return all(now.of(path) == digest for path, digest in files.items())
