@@ -4,9 +4,9 @@
 
 WORK becomes a folder in which the stages run as scripts; what is there is not made again. Shortly before the
 time is over cells in training are asked to save, and the next call goes on with them (its params.yaml is that
-of WORK, a copy of the first call, where another budget may be set). Of every finished cell
-OUT/BOARD.tar has what the leaderboard's stage reads; of its datasets the card, the floor and the extractor's
-record. The first seeds of the board come first.
+of WORK, a copy of the first call, where another budget may be set). OUT/BOARD.zip has the finished cells as
+`gm-bench pack` would have written them: after `gm-bench unpack` elsewhere, `gm-bench run --board BOARD` makes
+the leaderboard. The first seeds of the board come first.
 """
 
 import argparse
@@ -16,18 +16,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from gm_bench.cell import DATA, EXTRACTORS, REFERENCE, Cell
+from gm_bench.cell import Cell
 from gm_bench.config import Params, load_params
+from gm_bench.running import boards, packing, taken
+from gm_bench.running.boards import Step
 
 ROOT = Path(__file__).resolve().parent.parent
-STAGES = (("train", "cost.json"), ("sample", "grid.png"), ("evaluate", "metrics.json"))
 SECONDS_TO_SAVE = 30
 INTERRUPTED = 130
+MADE_OF = "made_of.json"  # beside a cell since its training began: the code may be another at a later call
 
 
 class Day:
@@ -45,16 +47,25 @@ class Day:
     def is_over(self) -> bool:
         return time.monotonic() > self.end
 
-    def stage(self, name: str, *arguments: object) -> bool:
-        """Run one stage; whether it ended well in time. When time is over training saves its state."""
-        words = [str(argument) for argument in arguments]
+    def step(self, step: Step) -> bool:
+        """Run a stage unless what it leaves is there; whether it ended well in time.
+
+        When time is over training saves its state.
+        """
+        is_done = step.name != boards.RESOLVE_DATA and all(map(Path.exists, step.outs))
+        return is_done or self.command(step.command)
+
+    def command(self, command: str) -> bool:
+        """Run the command of a stage; whether it ended well in time."""
         if self.is_over:
             return False
-        command = [sys.executable, "-m", f"pipelines.{name}", *words]
-        log = Path("logs", f"{name}-{'-'.join(words)}.txt")
+        words = command.split()[2:]  # less python -m
+        log = Path("logs", f"{'-'.join(words)}.txt")
         log.parent.mkdir(exist_ok=True)
         with log.open("w", encoding="utf-8") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                [sys.executable, "-m", *words], stdout=output, stderr=subprocess.STDOUT
+            )
             try:
                 code = process.wait(max(0.1, self.end - time.monotonic()))
             except subprocess.TimeoutExpired:
@@ -65,54 +76,23 @@ class Day:
                     process.kill()
                     code = process.wait()
         if code not in (0, INTERRUPTED, -signal.SIGTERM, -signal.SIGKILL):
-            self.failed[f"{name} {' '.join(words)}"] = log.read_text(encoding="utf-8").strip()[-500:]
+            self.failed[" ".join(words)] = log.read_text(encoding="utf-8").strip()[-500:]
         return code == 0
 
-    def cell(self, cell: Cell) -> None:
+    def cell(self, params: Params, cell: Cell) -> None:
         """Bring one cell as far as time allows."""
-        for name, last in STAGES:
-            if (cell.folder / last).exists():
-                continue
-            if not self.stage(name, cell.board, cell.dataset, cell.variant, cell.seed):
-                return
-
-
-def dataset(day: Day, params: Params, name: str) -> None:
-    """What the cells of a dataset need."""
-    made = (
-        ("fetch", DATA / name / "card.json"),
-        ("extractor", EXTRACTORS / name / "extractor.json"),
-        ("reference", REFERENCE / name / "floor.json"),
-    )
-    if day.stage("resolve", "dataset", name):
-        for stage, last in made:
-            if not last.exists() and not day.stage(stage, name):
-                return
+        note = cell.folder / MADE_OF
+        if not note.exists():
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps(taken.made_of(params, cell)), encoding="utf-8")
+        all(map(self.step, boards.steps_of(params, cell)))  # as far as they end well
 
 
 def pack(params: Params, board: str, out: Path) -> int:
-    """Write OUT/BOARD.tar; how many cells are finished."""
+    """Write OUT/BOARD.zip; how many cells are finished."""
     cells = [cell for cell in params.cells(board) if (cell.folder / "metrics.json").exists()]
-    names = (
-        "metrics.json",
-        "cost.json",
-        "history.csv",
-        "grid.png",
-        "samples.safetensors",
-        "snapshots.safetensors",
-    )
-    with tarfile.open(out / f"{board}.tar", "w") as tar:
-        for cell in cells:
-            for name in names[: 4 if params.board(board).recipe == "colour" else None]:
-                tar.add(cell.folder / name)
-        for name in params.board(board).datasets:
-            for path in (
-                DATA / name / "card.json",
-                EXTRACTORS / name / "extractor.json",
-                REFERENCE / name / "floor.json",
-            ):
-                if path.exists():
-                    tar.add(path)
+    made_of = {cell: json.loads((cell.folder / MADE_OF).read_text(encoding="utf-8")) for cell in cells}
+    packing.pack(params, board, made_of, out / f"{board}.zip")
     return len(cells)
 
 
@@ -129,17 +109,20 @@ def main() -> None:
     day, out = Day(options.seconds), options.out.resolve()
     place = options.work.resolve() / "boards"
     place.mkdir(parents=True, exist_ok=True)
+    for file in (boards.MAIN, *(path.relative_to(ROOT) for path in ROOT.glob("pipelines/*/stages.yaml"))):
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / file, place / file)
     if not (place / "params.yaml").exists():  # the first call's: later ones go on with what it began
         shutil.copy2(ROOT / "params.yaml", place)
     os.chdir(place)
     params = load_params()
     with ThreadPoolExecutor(options.jobs) as pool:
         for board in options.boards:
-            day.stage("resolve", "board", board)
             for name in params.board(board).datasets:
-                dataset(day, params, name)
+                all(map(day.step, boards.steps_of_dataset(params, board, name)))
+            day.command(f"python -m pipelines.resolve board {board}")
         cells = [cell for board in options.boards for cell in params.cells(board)]
-        list(pool.map(day.cell, sorted(cells, key=lambda cell: cell.seed)))
+        list(pool.map(partial(day.cell, params), sorted(cells, key=lambda cell: cell.seed)))
     finished = {
         board: f"{pack(params, board, out)} of {len(params.cells(board))}" for board in options.boards
     }

@@ -121,6 +121,22 @@ class TestPipeline:
             assert file.stat().st_mtime_ns > age
             assert file.read_bytes() == content, file.name
 
+    def test_a_pack_makes_the_same_table_elsewhere_and_nothing_is_trained(
+        self, finished: Path, tmp_path: Path
+    ) -> None:
+        assert "4 of 4 cells" in gm_bench(finished, "pack", "--out", str(tmp_path / "cells.zip")).stdout
+        folder = tmp_path / "elsewhere"
+        shutil.copytree(finished, folder)
+        for name in ("runs", "reports", "mlartifacts"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in ("dvc.lock", "mlflow.db"):
+            (folder / name).unlink()
+        assert "4 cells" in gm_bench(folder, "unpack", str(tmp_path / "cells.zip")).stdout
+        done = gm_bench(folder, "run")
+        assert "cells: " not in done.stdout + done.stderr
+        assert not list(folder.glob("runs/**/model.safetensors"))
+        assert board(folder) == board(finished)
+
     def test_another_board_has_a_lock_and_a_leaderboard_of_its_own(self, finished: Path) -> None:
         """It shares the data, and is published once none of its cells is missing."""
         other = {"datasets": ["digits"], "variants": ["kde", "vae"], "seeds": [1], "recipe": "tiny"}

@@ -6,6 +6,7 @@ their own too, which boards share: DVC lets an output belong to one stage only.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,24 +44,44 @@ def cell_stages(params: Params, board: str) -> tuple[str, ...]:
     return tuple(name for name, stage in stages.items() if "seed" in stage.get("matrix", {}))
 
 
-def commands_of(params: Params, cell: Cell) -> dict[str, str]:
-    """Stage → the command that it runs for a cell, in order."""
+@dataclass(frozen=True)
+class Step:
+    """A stage of one cell or dataset: its name, the command that it runs, and what that leaves."""
+
+    name: str
+    command: str
+    outs: tuple[Path, ...]
+
+
+def steps_of(params: Params, cell: Cell) -> list[Step]:
+    """The stages of a cell, in order."""
     stages = _template(params, cell.board)["stages"]
-    return {name: filled(stages[name]["cmd"], cell) for name in cell_stages(params, cell.board)}
+    values = {"board": cell.board} | {f"item.{key}": str(value) for key, value in cell.as_dict().items()}
+    return [_step(name, stages[name], values) for name in cell_stages(params, cell.board)]
+
+
+def steps_of_dataset(params: Params, board: str, dataset: str) -> list[Step]:
+    """The stages that a dataset of a board goes through, in order."""
+    own = _own_dataset_stages(params, board)
+    stages = (_template(params, board) if own else _read(MAIN))["stages"]
+    values = {"board": board, "item.dataset": dataset}
+    return [_step(name, stages[name], values) for name in own or DATASET_STAGES]
 
 
 def outs_of(params: Params, cell: Cell) -> list[Path]:
     """The files that the stages of a cell leave, in order."""
-    stages = _template(params, cell.board)["stages"]
-    outs = [out for name in cell_stages(params, cell.board) for out in stages[name]["outs"]]
-    return [Path(filled(next(iter(out)) if isinstance(out, dict) else out, cell)) for out in outs]
+    return [out for step in steps_of(params, cell) for out in step.outs]
 
 
-def filled(text: str, cell: Cell) -> str:
-    """A text of a template for a cell."""
-    text = text.replace("${board}", cell.board)
-    for axis in ("dataset", "variant", "seed"):
-        text = text.replace(f"${{item.{axis}}}", str(getattr(cell, axis)))
+def _step(name: str, stage: Mapping[str, Any], values: Mapping[str, str]) -> Step:
+    outs = (next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"])
+    return Step(name, _filled(stage["cmd"], values), tuple(Path(_filled(out, values)) for out in outs))
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """A text of a template with values in their places."""
+    for name, value in values.items():
+        text = text.replace(f"${{{name}}}", value)
     return text
 
 

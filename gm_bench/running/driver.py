@@ -203,9 +203,8 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
         state = runner.cell_states(params, name, runner.stale_stages(params, name))[cell]
     else:
         state = f"not on the board {name}"
-    file, commands = boards.file_of(params, name), boards.commands_of(params, cell)
-    files = boards.outs_of(params, cell)
-    screen().print(inspection.describe(cell, state, settings, origins, file, commands, files))
+    steps = boards.steps_of(params, cell)
+    screen().print(inspection.describe(cell, state, settings, origins, boards.file_of(params, name), steps))
 
 
 def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from gm_bench.config import Params
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report.formatting import duration, number
 from gm_bench.results.schema import divergence_place
-from gm_bench.running.boards import address
+from gm_bench.running.boards import Step, address
 from gm_bench.tracks.settings import explained_dataset
 
 Json = Mapping[str, Any]
@@ -30,8 +30,7 @@ def describe(
     settings: Json,
     origins: Mapping[str, str],
     file: Path,
-    commands: Mapping[str, str],
-    files: Sequence[Path],
+    steps: Sequence[Step],
 ) -> Group:
     """State, parameters, metrics draw by draw, cost, files and commands of a cell.
 
@@ -42,8 +41,7 @@ def describe(
         origins: where each of these values stands in params.yaml or comes from, by dotted key; empty where
             the track does not say.
         file: the dvc.yaml of the cell's stages.
-        commands: of these stages, in order.
-        files: that they leave.
+        steps: these stages, in order.
     """
     folder = cell.folder
     metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
@@ -53,8 +51,8 @@ def describe(
         parts.append(_metrics(metrics["values"]))
     if cost:
         parts.append(_costs(cost))
-    parts.append(_files(files))
-    parts.append(_commands(cell, file, commands))
+    parts.append(_files([out for step in steps for out in step.outs]))
+    parts.append(_commands(cell, file, steps))
     return Group(*parts)
 
 
@@ -149,14 +147,14 @@ def _files(paths: Sequence[Path]) -> Table:
     return table
 
 
-def _commands(cell: Cell, file: Path, commands: Mapping[str, str]) -> Table:
+def _commands(cell: Cell, file: Path, steps: Sequence[Step]) -> Table:
     """What makes the cell again: with what it depends on, and stage by stage from scratch."""
-    stages = [shlex.quote(address(file, cell.stage(stage))) for stage in commands]
+    stages = [shlex.quote(address(file, cell.stage(step.name))) for step in steps]
     table = _table("to reproduce", "")
     table.add_row("up to date, with all it depends on", f"dvc repro {stages[-1]}")
     table.add_row("from scratch", f"dvc repro --single-item --force {' '.join(stages)}")
-    for stage, command in commands.items():
-        table.add_row(f"{stage} alone, without DVC", Text(command))
+    for step in steps:
+        table.add_row(f"{step.name} alone, without DVC", Text(step.command))
     return table
 
 
