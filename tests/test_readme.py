@@ -11,7 +11,7 @@ from gm_bench import cli
 from gm_bench.config import load_params
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.yaml_text import load_yaml
-from pipelines.readme import BEGIN, between_markers, main_tables
+from pipelines.readme import BEGIN, SHOWN, between_markers, main_tables
 
 PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").glob("*.md"))]
 REPORTS = sorted(Path("reports").glob("*/README.md"))
@@ -72,8 +72,9 @@ def test_readme_is_short_and_the_first_result_comes_first() -> None:
     assert text.index("make quick") < text.index(BEGIN)
 
 
-def test_readme_shows_the_table_of_the_committed_leaderboard() -> None:
-    table = Path("reports/digits/leaderboard.md")
+@pytest.mark.parametrize("board", SHOWN)
+def test_readme_shows_the_table_of_the_committed_leaderboard(board: str) -> None:
+    table = Path("reports", board, "leaderboard.md")
     shown = main_tables(table.read_text(encoding="utf-8"), table)
     assert shown in PAGES[0].read_text(encoding="utf-8")
     assert "The other metrics:" not in shown

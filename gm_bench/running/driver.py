@@ -201,6 +201,7 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
     if cell in params.cells(name):
         runner.prepare(params, name, runner.environment())
         state = runner.cell_states(params, name, runner.stale_stages(params, name))[cell]
+        state += ", taken over from a pack: its weights are not here" if taken.is_taken(cell) else ""
     else:
         state = f"not on the board {name}"
     steps = boards.steps_of(params, cell)

@@ -47,6 +47,12 @@ def marker(cell: Cell) -> dict[str, Any] | None:
     return content
 
 
+def is_taken(cell: Cell) -> bool:
+    """Whether a cell came in a pack and still holds."""
+    mark = marker(cell)
+    return mark is not None and _holds(cell, mark, _Digests())
+
+
 def without_taken(params: Params, board: str, stale: Mapping[str, Any]) -> dict[str, Any]:
     """What DVC calls stale, less the stages of those taken cells that hold."""
     left, now = dict(stale), _Digests()

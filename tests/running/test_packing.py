@@ -176,8 +176,10 @@ class TestHolds:
         self, params: Params, path: Path, expected: set[str]
     ) -> None:
         assert left(params) == set()
+        assert all(map(taken.is_taken, CELLS))
         path.write_bytes(path.read_bytes() + b" ")
         assert left(params) == expected
+        assert {cell.name for cell in CELLS if not taken.is_taken(cell)} == expected
 
     @pytest.mark.parametrize("name", ["cost.json", taken.MARKER])
     def test_not_where_a_file_is_missing(self, params: Params, name: str) -> None:
