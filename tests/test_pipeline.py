@@ -108,11 +108,12 @@ class TestPipeline:
         assert board(finished) == numbers
 
     def test_a_pack_makes_the_same_table_elsewhere_and_nothing_is_trained(
-        self, finished: Path, tmp_path: Path
+        self, finished: Path, tmp_path: Path, migrated: Path
     ) -> None:
         assert "4 of 4 cells" in gm_bench(finished, "pack", "--out", str(tmp_path / "cells.zip")).stdout
         folder = tmp_path / "elsewhere"
         shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("runs", "reports", "mlflow.db"))
+        shutil.copy(migrated, folder / "mlflow.db")
         lock = load_yaml((folder / "dvc.lock").read_text(encoding="utf-8"))
         of_data = {name: entry for name, entry in lock["stages"].items() if name.endswith("@digits")}
         (folder / "dvc.lock").write_text(dump_yaml(lock | {"stages": of_data}), encoding="utf-8")

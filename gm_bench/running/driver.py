@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -60,9 +60,11 @@ def run(
     with termination.as_interrupt(), runner.alone(typer.echo), ExitStack() as stack:
         runner.prepare(params, name, environ)
         fetching = [fetch_chain(params, name, dataset) for dataset in part.datasets]
-        if _bring_up_to_date("fetch", fetching, name, params, here, environ, stack):
+        stale = runner.stale_stages(params, name, typer.echo)
+        if _bring_up_to_date("fetch", fetching, stale, params, here, environ, stack):
             params = load_params()  # numbers may follow from what was fetched
             runner.prepare(params, name, environ)
+            stale = runner.stale_stages(params, name, typer.echo)
         refuse_board(params, name)
         cells = [
             cell
@@ -70,10 +72,11 @@ def run(
             if cell.dataset in part.datasets and cell.variant in part.variants and cell.seed in part.seeds
         ]
         datasets = [dataset_chain(params, name, dataset) for dataset in part.datasets]
-        _bring_up_to_date("datasets", datasets, name, params, here, environ, stack)
+        if _bring_up_to_date("datasets", datasets, stale, params, here, environ, stack):
+            stale = runner.stale_stages(params, name, typer.echo)
         chains = [cell_chain(params, cell) for cell in cells]
         layer = here if on is None else _on_ray(on, gpus_per_cell, params, name, jobs, device, environ)
-        _bring_up_to_date("cells", chains, name, params, layer, environ, stack)
+        _bring_up_to_date("cells", chains, stale, params, layer, environ, stack)
         missing = [cell for cell in params.cells(name) if not (cell.folder / "metrics.json").exists()]
         if missing:
             typer.echo(
@@ -221,7 +224,7 @@ def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]
 def _bring_up_to_date(
     title: str,
     chains: Sequence[Chain],
-    board: str,
+    stale: Mapping[str, object],
     params: Params,
     layer: Layer,
     environ: dict[str, str],
@@ -230,13 +233,13 @@ def _bring_up_to_date(
     """Run those chains that have a stale stage, with a display and live curves; whether there were any.
 
     Args:
+        stale: what DVC says now, by stage.
         layer: runs them.
         stack: ends the server of warm processes, which the first layer with something to do starts.
     """
     from gm_bench.running.overview import RunDisplay
     from gm_bench.tracking.live import LiveCurves
 
-    stale = runner.stale_stages(params, board, typer.echo)
     due = [chain for chain in chains if stale.keys() & set(chain.stages)]
     if not due:
         return False
