@@ -25,10 +25,10 @@ from gm_bench.cell import Cell
 from gm_bench.config import Params, load_params
 from gm_bench.running import boards, packing, taken
 from gm_bench.running.boards import Step
+from gm_bench.running.runner import INTERRUPTED
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS_TO_SAVE = 30
-INTERRUPTED = 130
 MADE_OF = "made_of.json"  # beside a cell since its training began: the code may be another at a later call
 
 

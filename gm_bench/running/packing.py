@@ -144,7 +144,7 @@ def read_index(path: Path) -> Index:
 
 def _refuse_to_lose(path: Path, board: str, cells: Mapping[Cell, Mapping[str, str]]) -> None:
     index = read_index(path)
-    lost = [each.of(index.board) for each in index.cells if each.of(index.board) not in cells]
+    lost = [cell for cell in (each.of(index.board) for each in index.cells) if cell not in cells]
     if lost:
         raise ValueError(
             f"{path} holds {len(lost)} cells that are not finished here ({lost[0]} of {index.board}): take "

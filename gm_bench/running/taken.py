@@ -6,7 +6,8 @@ they were made of and none of their files was changed since; then their stages c
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,36 +48,30 @@ def marker(cell: Cell) -> dict[str, Any] | None:
     return content
 
 
-def is_taken(cell: Cell) -> bool:
-    """Whether a cell came in a pack and still holds."""
-    mark = marker(cell)
-    return mark is not None and _holds(cell, mark, _Digests())
-
-
 def without_taken(params: Params, board: str, stale: Mapping[str, Any]) -> dict[str, Any]:
     """What DVC calls stale, less the stages of those taken cells that hold."""
-    left, now = dict(stale), _Digests()
+    left, digest = dict(stale), cache(_digest)  # cells share data: each file is read once
     for cell in params.cells(board):
-        mark = marker(cell)
-        if mark is not None and _holds(cell, mark, now):
+        if is_taken(cell, digest):
             for stage in cell_chain(params, cell).stages:
                 left.pop(stage, None)
     return left
 
 
-class _Digests:
-    """Digests of files, each read once; None for one that is not there."""
-
-    def __init__(self) -> None:
-        self.known: dict[Path, str | None] = {}
-
-    def of(self, path: Path) -> str | None:
-        if path not in self.known:
-            self.known[path] = sha256(path) if path.is_file() else None
-        return self.known[path]
+def _digest(path: Path) -> str | None:
+    """That of a file; None where there is none."""
+    return sha256(path) if path.is_file() else None
 
 
-def _holds(cell: Cell, mark: Mapping[str, Any], now: _Digests) -> bool:
-    files = {cell.folder / name: digest for name, digest in mark["files"].items()}
-    files |= {Path(path): digest for path, digest in mark["made_of"].items()}
-    return all(now.of(path) == digest for path, digest in files.items())
+def is_taken(cell: Cell, digest: Callable[[Path], str | None] = _digest) -> bool:
+    """Whether a cell came in a pack and still holds.
+
+    Args:
+        digest: of a file, None where there is none.
+    """
+    mark = marker(cell)
+    if mark is None:
+        return False
+    files = {cell.folder / name: known for name, known in mark["files"].items()}
+    files |= {Path(path): known for path, known in mark["made_of"].items()}
+    return all(digest(path) == known for path, known in files.items())
