@@ -16,7 +16,7 @@ def main(board: Board, dataset: Dataset, variant: Variant, seed: Seed, device: D
     protocol = Protocol.model_validate(resolved.read(cell.resolved("evaluate"))["protocol"])
     measured = measure(cell, protocol, resolve(device))
     means = {name: sum(values) / len(values) for name, values in measured["values"].items()}
-    shown = ", ".join(f"{name} {mean:.3g}" for name, mean in means.items()) or measured["status"]
+    shown = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items()) or measured["status"]
     typer.echo(f"{cell}: {shown}")
 
 

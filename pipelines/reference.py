@@ -17,7 +17,7 @@ def main(dataset: Dataset, device: Device = "auto") -> None:
     protocol = Protocol.model_validate(needs["protocol"])
     made = make(dataset, protocol, needs["n_validation"], resolve(device))
     values, said = made["values"], Leak(**made["leak"]).sentence
-    typer.echo(f"{dataset}: floor FID {values['fid']:.3g}, 1-NN accuracy {values['one_nn']:.3f}")
+    typer.echo(f"{dataset}: floor FID {values['fid']:.4g}, 1-NN accuracy {values['one_nn']:.3f}")
     if said:
         typer.echo(f"{dataset}: {said}", err=True)
 

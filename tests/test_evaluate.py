@@ -62,6 +62,8 @@ METRICS = {
     "train_distance_ratio",
     "duplicates",
     "duplicates_exact",
+    "copied",
+    "copied_error",
     "fid_infinity",
     "fid_infinity_error",
     "density",
@@ -71,7 +73,15 @@ METRICS = {
     "classes_hit",
     "class_kl",
 }
-MEMORISATION = ("one_nn_train", "one_nn_gap", "train_distance_ratio", "duplicates", "duplicates_exact")
+MEMORISATION = (
+    "one_nn_train",
+    "one_nn_gap",
+    "train_distance_ratio",
+    "duplicates",
+    "duplicates_exact",
+    "copied",
+    "copied_error",
+)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +186,8 @@ def test_floor_is_every_metric_of_training_images_against_held_out_ones() -> Non
         "train_distance_ratio": 1.0,
         "duplicates": near.duplicates,
         "duplicates_exact": near.exact,
+        "copied": 0.0,
+        "copied_error": 0.0,
         "fid_infinity": line.value,
         "fid_infinity_error": line.error,
         "density": balls.density,
@@ -267,6 +279,7 @@ def test_cell_gets_every_metric_for_every_draw_under_the_protocol_of_the_floor()
     assert memorised["one_nn_gap"] == memorised["one_nn_train"] - copied["one_nn"]
     assert (memorised["duplicates"], memorised["duplicates_exact"]) == (1, 1)
     assert memorised["train_distance_ratio"] == 0
+    assert memorised["copied"] == pytest.approx(N / N_TRAIN, abs=0.02)
     assert result["values"]["duplicates_exact"][1:] == [0] * (DRAWS - 1)
     assert result["values"]["fid"][0] < result["values"]["fid"][1] < result["values"]["fid"][2]
     assert result["values"]["one_nn"][2] > 0.99
@@ -323,7 +336,7 @@ def test_bounds_of_the_likelihood_are_averaged_over_images() -> None:
 
 def test_the_floors_spread_is_that_of_random_splits_of_the_pool() -> None:
     floor = io.read_json(Path("reference/digits/floor.json"))
-    fixed = {"one_nn_gap", "train_distance_ratio", "duplicates"}
+    fixed = {"one_nn_gap", "train_distance_ratio", "duplicates", "copied", "copied_error"}
     assert set(floor["sd"]) == METRICS - fixed
     kept, _ = io.read_tensors(Path("reference/digits/features.safetensors"))
     train, test = (read_split(Path("data", "digits"), name)[1] for name in ("train", "test"))
@@ -409,6 +422,8 @@ def test_memorisation_looks_at_all_chosen_training_images() -> None:
     share = len(beyond) / N
     assert result["values"]["duplicates_exact"] == pytest.approx([share] * DRAWS, abs=1e-12)
     assert result["values"]["duplicates"][0] == pytest.approx(share + 0.01 * (1 - share), abs=0.01)
+    n_held_out = N - len(beyond)  # the others are held-out images, all of which so come out again
+    assert result["values"]["copied"][0] == pytest.approx(len(beyond) / N_TRAIN - n_held_out / N, abs=0.03)
     for pair in result["details"]["closest_pairs"][0][: len(beyond)]:
         assert pair["distance_ratio"] == 0
         assert torch.equal(split("train")[pair["train"]], images[0, pair["sample"]])

@@ -40,11 +40,12 @@ class DensityCoverage:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All of them."""
+    """All of them, and the squared distance of each real row to its nearest fake one, float64 (n,)."""
 
     accuracy: NearestNeighbourAccuracy
     manifold: PrecisionRecall
     balls: DensityCoverage
+    real_to_fake: Tensor
 
 
 def compare(
@@ -73,6 +74,7 @@ def compare(
         accuracy(known_fake, known_real, swept, fake.shape[1]),
         _precision_recall(swept),
         _density_coverage(swept, known_real, neighbours, fake.shape[1]),
+        swept.b.squared,
     )
 
 

@@ -138,7 +138,7 @@ def cost(board: Leaderboard, dataset: str, results: Sequence[CellResult], unit: 
     words = {"seconds": "seconds of training, one seed", "images": "real images shown"}[unit]
     axes.set_xlabel(f"{words}, log scale")
     axes.set_ylabel(label)
-    said = "; ".join(f"{p.label} {p.y.value:.3g} after {number(p.x.value, 0)}" for p in points)
+    said = "; ".join(f"{p.label} {p.y.value:.4g} after {number(p.x.value, 0)}" for p in points)
     drawn = any(way for _, way in lines)
     corner = "Upper left" if board.catalogue.direction(order) == "↑" else "Lower left"
     name = f"{in_file_name(dataset)}-cost-{unit}"
@@ -191,14 +191,14 @@ def told(entries: Sequence[Entry], metric: str) -> str:
     parts = []
     for entry in entries:
         score = entry.metrics[metric]
-        span = f" ({score.interval[0]:.3g} to {score.interval[1]:.3g})" if score.interval else ""
-        parts.append(f"{entry.variant} {score.mean:.3g}{span}")
+        span = f" ({score.interval[0]:.4g} to {score.interval[1]:.4g})" if score.interval else ""
+        parts.append(f"{entry.variant} {score.mean:.4g}{span}")
     return "; ".join(parts)
 
 
 def told_floor(board: Leaderboard, dataset: str, metric: str) -> str:
     value = board.floors[dataset].get(metric)
-    return "" if value is None else f"; floor {value:.3g}"
+    return "" if value is None else f"; floor {value:.4g}"
 
 
 def table_of_scores(board: Leaderboard, dataset: str, metrics: Sequence[str]) -> str:

@@ -60,7 +60,7 @@ def curves(board: Leaderboard, dataset: str, results: Sequence[CellResult], metr
             axes.set_ylim(min(0.9 * ideal, *values), max(2 * ideal, *values))
         images_on_x(axes)
         panels.append(Panel(variant, to_svg(figure, f"{in_file_name(dataset)}-curve-{metric}-{variant}")))
-    last = "; ".join(f"{variant} {band[-1][1]:.3g}" for variant, band in bands.items())
+    last = "; ".join(f"{variant} {band[-1][1]:.4g}" for variant, band in bands.items())
     return Chart(
         chart_name(dataset, f"curve-{metric}"),
         f"{board.catalogue.title(metric)} while training",
@@ -113,7 +113,7 @@ def losses_of_cell(result: CellResult) -> Chart | None:
         name,
         "Losses while training",
         "Against real images shown.",
-        "; ".join(f"{term} ends at {band[-1][1]:.3g}" for term, band in by_term.items()),
+        "; ".join(f"{term} ends at {band[-1][1]:.4g}" for term, band in by_term.items()),
         (Panel("", _loss_panel(by_term, name, WIDTH, 200)),),
         csv_of(("term", "images", "value"), lines),
     )

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 N_SPREADS = 3.0
-N_SPREADS_OF_COPIES = 4.0  # the share is small and its limit is read from the same few held-out images
+N_SPREADS_OF_COPIES = 4.0  # an accusation, and made of many rows
 LEAST_REPEATED = 0.01  # share of images
+LEAST_COPIED = 0.001  # share of the training images that were searched
 LEAST_SHARPNESS = 0.15  # of that of real images
 FAR = 0.5  # a share of this fraction of the floor's is far below it
 CROWDED = 0.9  # 1-NN of fakes from which on they lie nearer to one another than to anything real
@@ -138,19 +139,17 @@ def _collapse(row: Row) -> Finding | None:
 
 
 def _copies(row: Row) -> Finding | None:
-    if row.known("duplicates"):
-        share, usual = row.values["duplicates"], row.floor["duplicates"]
-        varied = [row.values.get("distinct", 1.0)] + [row.values["coverage"]] * bool(_collapse(row))
-        n_distinct = max(1.0, row.n * min(varied))  # so many that are independent of one another
-        noise = math.sqrt(2 * max(usual * (1 - usual), 1 / row.n) / n_distinct)
-        exact = row.values.get("duplicates_exact", 0.0)
-        if share > usual + N_SPREADS_OF_COPIES * noise and (exact or not _near_anything(row)):
-            also = f", {_percent(exact)} exactly on one" if exact else ""
-            return Finding(
-                COPIES,
-                f"Copies of training images: {_percent(share)} of the samples lie nearer to one than "
-                f"{_percent(usual)} of held-out images do{also}.",
+    share, error = row.values.get("copied", 0.0), row.values.get("copied_error", 0.0)
+    exact = row.values.get("duplicates_exact", 0.0)
+    again = share > max(LEAST_COPIED, N_SPREADS_OF_COPIES * error)
+    if again or _has_exact_copies(row):
+        said = [f"{_percent(exact)} of the samples are one exactly"] * (exact > 0)
+        if again:
+            said.append(
+                f"{_percent(share)} more of those searched than of held-out images have a near duplicate "
+                "among the samples"
             )
+        return Finding(COPIES, f"Copies of training images: {', '.join(said)}.")
     if row.values["one_nn"] < row.floor["one_nn"] - max(LEAST_ONE_NN, N_SPREADS * row.spread("one_nn")):
         return Finding(
             COPIES,
@@ -160,13 +159,12 @@ def _copies(row: Row) -> Finding | None:
     return None
 
 
-def _near_anything(row: Row) -> bool:
-    """Whether samples that have collapsed lie no nearer to training images than to held-out ones.
-
-    Where what they show has few features, as blurs have, that is near to the plainest images of both.
-    """
-    gap = row.values.get("one_nn_gap")
-    return gap is not None and bool(_collapse(row)) and gap > -N_SPREADS * row.spread("one_nn")
+def _has_exact_copies(row: Row) -> bool:
+    """Whether more samples are a training image than held-out images are, which have some in common."""
+    if not row.known("duplicates_exact"):
+        return False
+    least = row.floor["duplicates_exact"] + max(LEAST_REPEATED, N_SPREADS * row.spread("duplicates_exact"))
+    return row.values["duplicates_exact"] > least
 
 
 def _missing(row: Row) -> Finding | None:

@@ -21,7 +21,7 @@ def main(board: Board, dataset: Dataset, variant: Variant, seed: Seed, device: D
     else:
         mixture = MixtureSettings.model_validate(needs["mixture"])
         values = evaluate(cell, mixture, needs["n_samples"], resolve(device))
-    typer.echo(f"{cell}: {', '.join(f'{key} {value:.3g}' for key, value in values.items()) or 'diverged'}")
+    typer.echo(f"{cell}: {', '.join(f'{key} {value:.4g}' for key, value in values.items()) or 'diverged'}")
 
 
 if __name__ == "__main__":

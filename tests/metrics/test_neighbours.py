@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gm_bench.metrics.arithmetic import full_float32
-from gm_bench.metrics.distances import within
+from gm_bench.metrics.distances import nearest_squared, within
 from gm_bench.metrics.neighbours import (
     DensityCoverage,
     NearestNeighbourAccuracy,
@@ -314,7 +314,14 @@ def test_one_sweep_says_what_each_metric_says_alone() -> None:
     assert together.accuracy == leave_one_out_1nn(fake, real)
     assert together.manifold == precision_recall(fake, real, 3)
     assert together.balls == density_coverage(fake, real, 3)
-    assert compare(fake, real, 3, within(fake, 3), within(real, 3)) == together
+    assert torch.equal(together.real_to_fake, nearest_squared(real, fake))
+    known = compare(fake, real, 3, within(fake, 3), within(real, 3))
+    assert (known.accuracy, known.manifold, known.balls) == (
+        together.accuracy,
+        together.manifold,
+        together.balls,
+    )
+    assert torch.equal(known.real_to_fake, together.real_to_fake)
     assert together.manifold.precision != together.manifold.recall
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gm_bench.metrics.copying import copied
 from gm_bench.metrics.distances import Within, between, nearest_squared, within
 from gm_bench.metrics.extractors.features import Features
 from gm_bench.metrics.fidelity import classifier_score, kid
@@ -23,7 +24,7 @@ CPU = torch.device("cpu")
 # Pairs of a sample and its nearest training image that are kept to be looked at.
 N_PAIRS = 8
 # What `floor` says of them follows from how it is made, whatever the images.
-FIXED_AT_FLOOR = ("one_nn_gap", "train_distance_ratio", "duplicates")
+FIXED_AT_FLOOR = ("one_nn_gap", "train_distance_ratio", "duplicates", "copied", "copied_error")
 
 
 @dataclass(frozen=True)
@@ -163,20 +164,26 @@ def all_metrics(
     """
     features, train = fake.features.to(device), reference.train.features.to(device)
     own = within(features, config.neighbours)
-    values = _likeness(fake, images, own, reference, config, device)
+    likeness, held_out_to_fake = _likeness(fake, images, own, reference, config, device)
     n = len(features)
     seen = between(features, train[:n])
-    nearest = seen.a.squared
+    nearest, train_to_fake = seen.a.squared, seen.b.squared
     if len(train) > n:
-        nearest = torch.minimum(nearest, nearest_squared(features, train[n:]))
+        others = between(features, train[n:])
+        nearest = torch.minimum(nearest, others.a.squared)
+        train_to_fake = torch.cat([train_to_fake, others.b.squared])
     near = memorisation(nearest.cpu(), reference.held_out_to_train, config.duplicate_quantile)
+    limit = duplicate_limit(reference.held_out_to_train, config.duplicate_quantile)
+    again = copied(train_to_fake.cpu(), held_out_to_fake.cpu(), limit)
     of_train = accuracy(own, reference.train_within.to(device), seen, features.shape[1]).overall
-    values |= {
+    values = likeness | {
         "one_nn_train": of_train,
-        "one_nn_gap": of_train - values["one_nn"],
+        "one_nn_gap": of_train - likeness["one_nn"],
         "train_distance_ratio": near.distance_ratio,
         "duplicates": near.duplicates,
         "duplicates_exact": near.exact,
+        "copied": again.share,
+        "copied_error": again.error,
     }
     if labels is not None:
         values["class_accuracy"] = class_accuracy(fake.logits, labels)
@@ -197,7 +204,7 @@ def floor(
     n = len(reference.held_out.features)
     train = Features(reference.train.features[:n], reference.train.logits[:n])
     own = within(train.features.to(device), config.neighbours)
-    values = _likeness(train, train_images[:n], own, reference, config, device)
+    values, _ = _likeness(train, train_images[:n], own, reference, config, device)
     near = reference.held_out_to_train
     limit = duplicate_limit(near, config.duplicate_quantile)
     return values | {
@@ -206,6 +213,8 @@ def floor(
         "train_distance_ratio": 1.0,
         "duplicates": share_of_duplicates(near, limit),
         "duplicates_exact": share_of_duplicates(near, 0.0),
+        "copied": 0.0,
+        "copied_error": 0.0,
     }
 
 
@@ -294,8 +303,12 @@ def _deal(labels: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, T
 
 def _likeness(
     fake: Features, images: Tensor, own: Within, reference: Reference, config: Protocol, device: torch.device
-) -> dict[str, float]:
-    """The metrics that set the fakes against held-out images; `own` is `within` the fakes."""
+) -> tuple[dict[str, float], Tensor]:
+    """The metrics that set the fakes against held-out images; `own` is `within` the fakes.
+
+    Returns:
+        The metrics, and the squared distance of each held-out image to its nearest fake, (n,).
+    """
     a, b = fake.features.to(device), reference.held_out.features.to(device)
     near = compare(a, b, config.neighbours, own, reference.held_out_within.to(device))
     line = fid_infinity(a, b, config.fid_subsets, SEED)
@@ -321,4 +334,4 @@ def _likeness(
     if reference.class_counts is not None:
         modes = mode_coverage(fake.logits, reference.class_counts)
         values |= {"classes_hit": float(modes.hit), "class_kl": modes.divergence}
-    return values
+    return values, near.real_to_fake
