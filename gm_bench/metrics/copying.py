@@ -2,9 +2,9 @@
 
 Samples without detail, as blurs and plain textures are, lie near to much that is real. If nothing was
 copied, training and held-out images are alike to them, and as large a share of either has a sample that is as
-near as a duplicate. Real images are counted, and not samples: many samples near one plain image say nothing of
-copying. That held-out images say what is normal is the idea of Meehan et al. 2020, "A non-parametric test to
-detect data-copying in generative models"; this share is the suite's own.
+near as a duplicate. Real images are counted, and not samples: many samples near one plain image say nothing
+of copying. That held-out images say what is normal is the idea of Meehan et al. 2020, "A non-parametric test
+to detect data-copying in generative models"; this share is the suite's own.
 """
 
 import math
