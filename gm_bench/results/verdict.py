@@ -139,24 +139,41 @@ def _collapse(row: Row) -> Finding | None:
 
 
 def _copies(row: Row) -> Finding | None:
-    share, error = row.values.get("copied", 0.0), row.values.get("copied_error", 0.0)
-    exact = row.values.get("duplicates_exact", 0.0)
-    again = share > max(LEAST_COPIED, N_SPREADS_OF_COPIES * error)
-    if again or _has_exact_copies(row):
-        said = [f"{_percent(exact)} of the samples are one exactly"] * (exact > 0)
-        if again:
-            said.append(
-                f"{_percent(share)} more of those searched than of held-out images have a near duplicate "
-                "among the samples"
-            )
-        return Finding(COPIES, f"Copies of training images: {', '.join(said)}.")
-    if row.values["one_nn"] < row.floor["one_nn"] - max(LEAST_ONE_NN, N_SPREADS * row.spread("one_nn")):
-        return Finding(
-            COPIES,
-            f"Copies of the held-out images that they are compared with: 1-NN {_beside(row, 'one_nn')} is "
-            "lower than two sets of real images have it.",
+    return _of_training_images(row) or _of_held_out_images(row)
+
+
+def _of_training_images(row: Row) -> Finding | None:
+    share, exact = row.values.get("copied", 0.0), row.values.get("duplicates_exact", 0.0)
+    again = share > _copied_noise(row)
+    if not again and not _has_exact_copies(row):
+        return None
+    said = [f"{_percent(exact)} of the samples are one exactly"] * (exact > 0)
+    if again:
+        said.append(
+            f"{_percent(share)} more of those searched than of held-out images have a near duplicate among "
+            "the samples"
         )
-    return None
+    return Finding(COPIES, f"Copies of training images: {', '.join(said)}.")
+
+
+def _of_held_out_images(row: Row) -> Finding | None:
+    """As of a model that was trained on the test split."""
+    said, share = [], -row.values.get("copied", 0.0)
+    if share > _copied_noise(row):
+        said.append(
+            f"{_percent(share)} more of them than of training images have a near duplicate among the samples"
+        )
+    if row.values["one_nn"] < row.floor["one_nn"] - max(LEAST_ONE_NN, N_SPREADS * row.spread("one_nn")):
+        said.append(f"1-NN {_beside(row, 'one_nn')} is lower than two sets of real images have it")
+    if not said:
+        return None
+    sentence = f"Copies of the held-out images that they are compared with: {', '.join(said)}."
+    return Finding(COPIES, sentence)
+
+
+def _copied_noise(row: Row) -> float:
+    """As far from 0 as the share of copied images must be to say something."""
+    return max(LEAST_COPIED, N_SPREADS_OF_COPIES * row.values.get("copied_error", 0.0))
 
 
 def _has_exact_copies(row: Row) -> bool:
