@@ -86,7 +86,7 @@ def _notes(board: Leaderboard, dataset: str) -> list[str]:
             modes, quality, kl = published
             said.append(
                 f"{entry.variant}: published {modes} modes, {quality} of high quality, reverse KL {kl} "
-                "(Lin et al. 2018, 40,000,000 points shown)."
+                f"(Lin et al. 2018, 40,000,000 points shown; here {entry.cost['budget']:,})."
             )
     return said
 
