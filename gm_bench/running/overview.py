@@ -100,9 +100,9 @@ class RunDisplay:
 
 
 def _last_line(chain: Chain) -> str:
-    """What a chain's stage printed last; empty where that was DVC."""
+    """What a chain's stage printed last, but for whose it is; empty where that was DVC."""
     line = chain.output[-1] if chain.output else ""
-    return "" if line.startswith(LINES_OF_DVC) else line
+    return "" if line.startswith(LINES_OF_DVC) else line.removeprefix(f"{chain.cell or chain.name}: ")
 
 
 def _counted(chain: Chain) -> tuple[str, str, str] | None:

@@ -39,4 +39,9 @@ def test_a_run_without_a_terminal_says_where_it_is(
     now[0] = 62.0
     display._report_running()
     said = capsys.readouterr().err.splitlines()
-    assert said == ["signs: extractor signs: classifier for the features, epoch 3 of 20"]
+    assert said == ["signs: extractor classifier for the features, epoch 3 of 20"]
+    trained.state = "evaluate"
+    trained.output.append(f"{cell}: fid 12.3")
+    now[0] = 93.0
+    display._report_running()
+    assert capsys.readouterr().err.splitlines() == ["signs-vae-0: evaluate fid 12.3"]
