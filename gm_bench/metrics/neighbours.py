@@ -9,7 +9,8 @@ from math import fsum
 import torch
 from torch import Tensor
 
-from gm_bench.metrics.distances import Between, Nearest, Within, between, tolerance, within
+from gm_bench.metrics.candidates import tolerance
+from gm_bench.metrics.distances import Between, Nearest, Within, between, within
 from gm_bench.metrics.guards import check_pair
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gm_bench.metrics import distances
+from gm_bench.metrics.blocks import Block, Screen
+from gm_bench.metrics.candidates import Pairs
 from gm_bench.metrics.distances import between, nearest_squared, within
 
 
@@ -91,19 +92,19 @@ def test_neither_squares_nor_radii_overflow_or_vanish(scale: float) -> None:
 def count_undecided(monkeypatch: pytest.MonkeyPatch, a: Tensor, b: Tensor) -> tuple[int, int]:
     """Pairs that were compared by differences, and rows of blocks that were made again in float64."""
     pairs, again = [], []
-    measured, exactly = distances._Pairs.measured, distances._Screen.exactly
+    measured, exactly = Pairs.measured, Screen.exactly
 
-    def counted(self: distances._Pairs, limit: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def counted(self: Pairs, limit: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         result = measured(self, limit)
         pairs.append(len(result[0]))
         return result
 
-    def remade(self: distances._Screen, rows: Tensor, columns: Tensor) -> distances._Block:
+    def remade(self: Screen, rows: Tensor, columns: Tensor) -> Block:
         again.append(len(rows))
         return exactly(self, rows, columns)
 
-    monkeypatch.setattr(distances._Pairs, "measured", counted)
-    monkeypatch.setattr(distances._Screen, "exactly", remade)
+    monkeypatch.setattr(Pairs, "measured", counted)
+    monkeypatch.setattr(Screen, "exactly", remade)
     between(a, b, within(a, 1).squared[:, 0], within(b, 1).squared[:, 0], block=100)
     return sum(pairs), sum(again)
 
