@@ -22,7 +22,7 @@ from gm_bench.config import Params, load_params
 from gm_bench.data.split import hold_out
 from gm_bench.reproducibility import derive, make_deterministic
 from gm_bench.running import resolve
-from gm_bench.training import sampling
+from gm_bench.training import cost, sampling
 from gm_bench.training.checkpoint import Checkpoint, training_key
 from gm_bench.training.cost import cost_of
 from gm_bench.training.fit import fit
@@ -380,6 +380,34 @@ def test_cost_counts_what_was_done(params: Params, blobs: Tensor) -> None:
     norms = 2 * 2 * width + 2 * width
     biases = width + width + 2 * z + 64
     assert cost["parameters"] == {"model": forward + norms + biases}
+
+
+def test_seconds_on_a_cpu_are_the_processors_and_go_on_after_a_stop(
+    params: Params, blobs: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other work takes of the machine meanwhile is not the variant's."""
+    now = [1000.0]
+    monkeypatch.setattr(cost.time, "process_time", lambda: now[0])
+
+    def spend(progress: Progress) -> None:
+        now[0] += 2.0
+
+    job, saved = job_of(params, "vae"), []
+    with pytest.raises(Interrupted):
+        run(
+            job,
+            blobs,
+            on_row=spend,
+            save=lambda s: saved.append(s.seconds),
+            stop_asked=lambda: now[0] == 1060,
+        )
+    assert saved == [60.0]
+    state, _ = run(job, blobs, on_row=spend)
+    assert (len(state.history), state.seconds) == (50, 100.0)
+    assert cost_of(state, CPU)["images_per_second"] == job.n_images / 100
+    state.seconds = 40.0
+    assert run(replace(job, n_images=job.n_images * 2), blobs, state, on_row=spend)[0].seconds == 140.0
+    assert cost.clock_of(torch.device("cuda")) is cost.time.monotonic
 
 
 def test_players_and_data_must_fit_the_recipe(params: Params, blobs: Tensor) -> None:

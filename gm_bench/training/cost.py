@@ -2,6 +2,8 @@
 
 import resource
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,6 +32,15 @@ class OperationCount(TorchDispatchMode):
         if formula is not None:
             self.total += formula(*args, **(kwargs or {}), out_val=out)
         return out
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """What counts the seconds of training.
+
+    On a CPU it is the time of the processor: one thread trains a cell, and what else the machine does
+    meanwhile is not the variant's. On a GPU the processor only asks, so it is the clock on the wall.
+    """
+    return time.process_time if device.type == "cpu" else time.monotonic
 
 
 def cost_of(state: State, device: torch.device) -> dict[str, Any]:

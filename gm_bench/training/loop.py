@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gm_bench.reproducibility import derive
 from gm_bench.training.capture import Capture
-from gm_bench.training.cost import OperationCount
+from gm_bench.training.cost import OperationCount, clock_of
 from gm_bench.training.job import Job
 from gm_bench.training.log import find_divergence, is_passed, read_losses
 from gm_bench.training.order import Order
@@ -67,8 +67,8 @@ def train(
         return {term: value.detach() for term, value in terms.items()}
 
     capture = Capture(update, data, generator) if recipe.capture and device.type == "cuda" else None
-    began, saved_at, seconds_before = time.monotonic(), time.monotonic(), state.seconds
-    images_before = state.images
+    clock, began, saved_at = clock_of(device), time.monotonic(), time.monotonic()
+    spent_before, images_before = state.seconds - clock(), state.images
     model.train()
     if state.rounds == 0:
         model.begin(data)
@@ -104,11 +104,11 @@ def train(
         # Losses are read back only where an interval of the history ends: one synchronisation for all.
         if is_passed(state.images, shown_before, job.n_images, N_HISTORY_ROWS):
             row, state.divergence = read_losses(state, recipe.updates)
-            state.seconds = seconds_before + time.monotonic() - began
+            state.seconds = spent_before + clock()
             if state.divergence:
                 return
             state.history.append(row)
-            rate = (state.images - images_before) / (state.seconds - seconds_before)
+            rate = (state.images - images_before) / (time.monotonic() - began)
             on_row(Progress(state.images, job.n_images, rate, (job.n_images - state.images) / rate, row))
         if job.n_snapshots and is_passed(state.images, shown_before, job.n_images, job.n_snapshots):
             state.divergence = find_divergence(state)
@@ -121,7 +121,7 @@ def train(
                 state.candidates[state.images] = {name: w.to("cpu", copy=True) for name, w in weights.items()}
             model.train()
         if stop_asked() or time.monotonic() - saved_at > save_every:
-            state.seconds = seconds_before + time.monotonic() - began
+            state.seconds = spent_before + clock()
             save(state)
             saved_at = time.monotonic()
             if stop_asked():
@@ -132,7 +132,7 @@ def train(
 
     state.reported.finish(data)
     state.divergence = find_divergence(state)
-    state.seconds = seconds_before + time.monotonic() - began
+    state.seconds = spent_before + clock()
 
 
 def _default_generator(device: torch.device) -> torch.Generator:
