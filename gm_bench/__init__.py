@@ -69,9 +69,10 @@ def evaluate(
             one's own real images are held out, the other half takes the place of training images.
         labels: classes of `real` in memory, whole numbers (N,). Folders have one sub-folder a class, files an
             array `labels`.
-        extractor: for one's own real images: a name of gm_bench/metrics/extractors, a dataset that has an
-            extractor, or auto (a small classifier trained on labelled grey images; for others inception where
-            its weights are at hand, else efficientnet_lite0).
+        extractor: for one's own real images: clip, dinov2, efficientnet_lite0, inception, lenet or vgg16 (a
+            file of gm_bench/metrics/extractors), a dataset that has an extractor, or auto (a small classifier
+            trained on labelled grey images; for others inception where its weights are at hand, else
+            efficientnet_lite0). clip, dinov2 and vgg16 tell no classes apart: they give no score.
         channels: grey or rgb converts both sets to that.
         resize: pixels a side to resize both to.
         allow_low_range: take images that use less than a quarter of 0 … 255 as they are.

@@ -88,7 +88,10 @@ def evaluate(
     reference_key: Annotated[str | None, typer.Option(help="the same for a reference path")] = None,
     extractor: Annotated[
         str,
-        typer.Option(help="for a reference path: auto, efficientnet_lite0, inception, lenet, a dataset"),
+        typer.Option(
+            help="for a reference path: auto, clip, dinov2, efficientnet_lite0, inception, lenet, vgg16 or "
+            "a dataset"
+        ),
     ] = "auto",
     allow_low_range: Annotated[
         bool, typer.Option("--allow-low-range", help="take images of hardly any contrast as they are")

@@ -74,7 +74,8 @@ WRONG = {
     ),
     "unknown extractor": (
         lambda p: p["datasets"]["digits"]["protocol"].update(extractor="vgg"),
-        "is 'vgg': input should be 'efficientnet_lite0' or 'inception' or 'lenet'",
+        "is 'vgg': input should be 'clip' or 'dinov2' or 'efficientnet_lite0' or 'inception' or 'lenet' or "
+        "'vgg16'",
     ),
     "negative learning rate": (
         lambda p: p["variants"]["gan"].update(tiny={"optimiser": {"lr": -1.0}}),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stand_ins import CLIP_SIZE, MODULES, stand_in
 from torch import Tensor
 from torch_fidelity import feature_extractor_inceptionv3 as inception_module
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
@@ -129,7 +130,7 @@ def inception_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_file_is_an_extractor_but_the_shared_ones() -> None:
     """The names are told by the files alone, so that params.yaml is checked without importing a network."""
-    assert {"efficientnet_lite0", "inception", "lenet"} <= set(extractors.names())
+    assert {"efficientnet_lite0", "inception", "lenet", *MODULES} <= set(extractors.names())
     for name in extractors.names():
         assert issubclass(loading.find(name), Extractor)
         assert loading.find(name).name == name
@@ -138,18 +139,21 @@ def test_every_file_is_an_extractor_but_the_shared_ones() -> None:
         found = vars(import_module(f"gm_bench.metrics.extractors.{name}")).values()
         classes = {c for c in found if isinstance(c, type) and issubclass(c, Extractor)}
         assert classes <= {Extractor}
-    known = r"unknown extractor 'features'; .* efficientnet_lite0, inception, lenet"
+    known = r"unknown extractor 'features'; .* clip, dinov2, efficientnet_lite0, inception, lenet, vgg16"
     with pytest.raises(loading.ExtractorError, match=known):
         loading.find("features")
 
 
 @pytest.fixture
 def extractor_of(
-    inception_weights: Path,
+    inception_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, tuple[int, int, int]], Extractor]:
     """An extractor by name, with random weights."""
 
     def make(name: str, image_shape: tuple[int, int, int]) -> Extractor:
+        if name in MODULES:
+            stand_in(name, tmp_path, monkeypatch)
+            return loading.find(name).load(Path(), {}, image_shape)
         made: dict[str, Callable[[], Extractor]] = {
             "efficientnet_lite0": lambda: EfficientNetLite0Extractor.of_weights(
                 EfficientNetLite0().state_dict(), image_shape
@@ -172,8 +176,24 @@ def first_input(extractor: Extractor, given: Tensor, monkeypatch: pytest.MonkeyP
     return seen[0]
 
 
-# Level of a constant image → what the first layer must see of it, by hand.
+# Level of a constant image → what the first layer must see of it, by hand; and the size of what it sees.
+# Networks that scale each channel in its own way have three values.
+IMAGENET = {
+    0: (-2.1179039, -2.0357143, -1.8044444),
+    128: (0.0740646, 0.2051821, 0.4264924),
+    255: (2.2489083, 2.4285714, 2.64),
+}
 FIRST_LAYER = {
+    "vgg16": (IMAGENET, (224, 224)),
+    "dinov2": (IMAGENET, (224, 224)),
+    "clip": (
+        {
+            0: (-1.7922625, -1.7520971, -1.4802198),
+            128: (0.0763361, 0.1688972, 0.3399486),
+            255: (1.9303363, 2.0748838, 2.1458970),
+        },
+        (CLIP_SIZE, CLIP_SIZE),
+    ),
     "efficientnet_lite0": ({0: -127 / 128, 128: 1 / 128, 255: 1.0}, (96, 96)),
     "lenet": ({0: -1.0, 128: 1 / 255, 255: 1.0}, (8, 8)),
     "inception": ({0: -1.0, 128: 0.0, 255: 127 / 128}, (299, 299)),
@@ -188,29 +208,36 @@ def test_what_reaches_the_first_layer(
     """Every channel of a colour image has a level of its own; a grey one is repeated where three are read."""
     expected, size = FIRST_LAYER[name]
     extractor = extractor_of(name, (channels, 8, 8))
-    levels, values = (
-        torch.stack([torch.tensor(row).roll(-c) for c in range(channels)], dim=1)[:, :, None, None]
-        for row in (list(expected), list(expected.values()))
-    )
-    seen = first_input(extractor, levels.to(torch.uint8).expand(-1, -1, 8, 8).contiguous(), monkeypatch)
+    rows = [torch.tensor(list(expected)).roll(-c) for c in range(channels)]
+    levels = torch.stack(rows, dim=1)[:, :, None, None].to(torch.uint8)
+    seen = first_input(extractor, levels.expand(-1, -1, 8, 8).contiguous(), monkeypatch)
     assert seen.shape == (3, extractor.channels, *size)
+
+    def value(image: int, channel: int) -> float:
+        at_level = expected[int(levels[image, channel % channels])]
+        return at_level[channel] if isinstance(at_level, tuple) else at_level
+
+    values = torch.tensor([[value(image, c) for c in range(extractor.channels)] for image in range(3)])
     # float32; (x − 128) / 128 and x / 127.5 − 1 differ by 4e-3 at 128 and by 8e-3 at 255
-    torch.testing.assert_close(seen, values.expand_as(seen), rtol=0, atol=1e-6)
+    torch.testing.assert_close(seen, values[:, :, None, None].expand_as(seen), rtol=0, atol=1e-6)
 
 
-def test_inception_enlarges_as_tensorflow_1_did(
-    extractor_of: Callable, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["inception", *MODULES])
+def test_torch_fidelitys_networks_enlarge_as_tensorflow_1_did(
+    name: str, extractor_of: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bilinear from the corner, output pixel i at i · 8 / 299, the last one repeated: by hand, in float64."""
     given = images(2, 3, 8, 8)
-    seen = first_input(extractor_of("inception", (3, 8, 8)), given, monkeypatch)
-    place = torch.arange(299, dtype=torch.float64) * 8 / 299
+    seen = first_input(extractor_of(name, (3, 8, 8)), given, monkeypatch)
+    expected, (size, _) = FIRST_LAYER[name]
+    zero, full = (torch.tensor(expected[level]).double().view(-1, 1, 1) for level in (0, 255))
+    place = torch.arange(size, dtype=torch.float64) * 8 / size
     low = place.floor().long()
     high, share = (low + 1).clamp(max=7), place - low
     rows = given.double()[:, :, low] * (1 - share)[:, None] + given.double()[:, :, high] * share[:, None]
     both = rows[:, :, :, low] * (1 - share) + rows[:, :, :, high] * share
     # float32 at values up to 255
-    torch.testing.assert_close(seen.double(), (both - 128) / 128, rtol=0, atol=1e-5)
+    torch.testing.assert_close(seen.double(), zero + (full - zero) * both / 255, rtol=0, atol=1e-5)
 
 
 def test_inception_reads_grey_as_three_equal_channels(

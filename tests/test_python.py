@@ -239,7 +239,7 @@ def test_refusals_name_arguments_of_python(
         gm_bench.evaluate(images, "somewhere")
     with pytest.raises(
         ValueError,
-        match=r"choose auto, efficientnet_lite0, inception, lenet, one that is in extractors .* pinned",
+        match=r"choose auto, clip, dinov2, .*, vgg16, one that is in extractors .* pinned",
     ):
         gm_bench.evaluate(images, images, extractor="emoji")
 

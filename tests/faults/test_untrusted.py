@@ -21,12 +21,14 @@ import torch
 from cell_results import DISPLAY, cell_result
 from fake_cells import record_of, write_cell, write_dataset
 from PIL import Image
+from stand_ins import MODULES, take
 
 from gm_bench.data.dataset import DataError, load, read_split, save
 from gm_bench.data.loaders import cifar10
 from gm_bench.io import FileError, read_bytes, read_json, read_rows, read_tensors
 from gm_bench.metrics.extractors.features import WeightsError
 from gm_bench.metrics.extractors.inception import InceptionExtractor
+from gm_bench.metrics.extractors.loading import find
 from gm_bench.report import cell_page
 from gm_bench.tracking.store import Store
 
@@ -158,6 +160,23 @@ def test_inception_weights_that_run_code_do_not(tmp_path: Path) -> None:
     torch.save({"weight": Trap(tmp_path / "owned")}, path)
     with pytest.raises(WeightsError, match="holds more than tensors"):
         InceptionExtractor.of_weights(path, (3, 16, 16))
+    assert not (tmp_path / "owned").exists()
+    torch.load(path, weights_only=False)["weight"].close()
+    assert (tmp_path / "owned").exists(), "it would have gone off"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_weights_of_other_networks_that_run_code_do_not(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the right hash too. CLIP's file is opened as a program, but as one in TorchScript."""
+    path = tmp_path / "weights.pth"
+    torch.save({"weight": Trap(tmp_path / "owned")}, path)
+    take(path, MODULES[name], monkeypatch)
+    with pytest.raises(WeightsError, match=r"holds more than tensors|is no TorchScript archive") as caught:
+        find(name).load(Path(), {}, (3, 16, 16))
+    assert str(caught.value).endswith(f": replace it from {MODULES[name].WEIGHTS.url}")
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "owned").exists()
     torch.load(path, weights_only=False)["weight"].close()
     assert (tmp_path / "owned").exists(), "it would have gone off"

@@ -8,8 +8,10 @@ import io
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from cell_results import DISPLAY, cell_result
@@ -321,3 +323,32 @@ def test_every_number_of_the_protocol_stands_in_its_sentence() -> None:
     assert "over 703 test images with 67 codes each" in said["Likelihood"]
     assert "84 features" in said["Extractor"]
     assert pages.summary(shown, "digits") == "N = 801, features of lenet"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ((), ""),
+        (("inception_score",), "Inception Score over 2 splits and the classes of lenet, not the data's; "),
+        (("classifier_score", "classes_hit"), "classifier score over 2 splits; "),
+    ],
+)
+def test_only_a_score_that_is_there_is_spoken_of(names: tuple[str, ...], said: str) -> None:
+    """An extractor that tells no classes apart has none."""
+    of_classes = {"inception_score", "classifier_score", "classes_hit", "class_kl", "class_accuracy"}
+
+    def kept(values: Mapping[str, Any]) -> dict[str, Any]:
+        shown = {name: value for name, value in values.items() if name not in of_classes}
+        return shown | dict.fromkeys(names, values["recall"])
+
+    whole = board()
+    shown = replace(
+        whole,
+        protocols={"digits": whole.protocols["digits"] | UNEQUAL_PROTOCOL},
+        floors={"digits": kept(whole.floors["digits"])},
+        entries={"digits": [replace(e, metrics=kept(e.metrics)) for e in whole.entries["digits"]]},
+    )
+    (line,) = [line for line in pages.protocol_in_words(shown, "digits") if line.startswith("Estimates")]
+    assert line.startswith(f"Estimates: {said}KID over 101 subsets of 401; precision")
+    titles = {title for table in markdown_tables(tables.to_markdown(shown, TRACK)) for title in table[0]}
+    assert titles & {IMAGES.title(name) for name in of_classes} == {IMAGES.title(name) for name in names}

@@ -5,7 +5,7 @@ Besides them the folder holds what they share.
 
 import pkgutil
 
-SHARED = ("classifier", "features", "layers", "loading")
+SHARED = ("classifier", "features", "layers", "loading", "pretrained")
 
 
 def names() -> list[str]:

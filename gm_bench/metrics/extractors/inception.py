@@ -3,17 +3,13 @@
 Its weights are no part of this package: they are found or downloaded, and checked.
 """
 
-import os
-import urllib.error
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from gm_bench.io import sha256_file
-from gm_bench.metrics.extractors.features import Extractor, WeightsError, read_weights
+from gm_bench.metrics.extractors.features import Extractor
+from gm_bench.metrics.extractors.pretrained import WeightFile, tensors_alone
 
 VARIABLE = "GM_BENCH_INCEPTION_WEIGHTS"
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -34,18 +30,14 @@ class InceptionExtractor(Extractor):
     def of_weights(cls, path: Path, image_shape: tuple[int, int, int]) -> Self:
         """The network with the weights of a file whose content was checked.
 
-        torch-fidelity opens weights in a way that can run code, so it gets a file of nothing but the tensors.
-
         Raises:
             WeightsError: the file is no file of tensors.
         """
-        with TemporaryDirectory() as folder:
-            tensors = Path(folder, path.name)
-            torch.save(read_weights(path, f": replace it from {URL}"), tensors)
+        with tensors_alone(path, URL) as tensors:
             network = FeatureExtractorInceptionV3(
                 "inception-v3-compat",
                 ["2048", "logits_unbiased"],
-                feature_extractor_weights_path=str(tensors),
+                feature_extractor_weights_path=tensors,
                 feature_extractor_internal_dtype="float32",
             )
         return cls(network, image_shape, 3, N_FEATURES, N_LOGITS)
@@ -62,7 +54,7 @@ class InceptionExtractor(Extractor):
 
 def at_hand() -> bool:
     """Whether a file of weights is named by the environment or was downloaded before."""
-    return bool(os.environ.get(VARIABLE)) or _kept().is_file()
+    return _file().at_hand()
 
 
 def find_weights() -> Path:
@@ -74,30 +66,8 @@ def find_weights() -> Path:
     Raises:
         WeightsError: the file is missing and cannot be downloaded, or its content is another.
     """
-    given = os.environ.get(VARIABLE)
-    path = Path(given) if given else _kept()
-    if given and not path.is_file():
-        raise WeightsError(f"{VARIABLE} names {path}, which is no file: it must be {FILE} from {URL}")
-    if not path.is_file():
-        _download(path)
-    if sha256_file(path) != SHA256:
-        raise WeightsError(
-            f"{path} is not the file {FILE} (its sha256 must be {SHA256}): replace it from {URL}"
-        )
-    return path
+    return _file().find()
 
 
-def _kept() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints" / FILE
-
-
-def _download(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(URL, str(path), hash_prefix=SHA256, progress=False)
-    except (OSError, RuntimeError, urllib.error.URLError) as error:
-        raise WeightsError(
-            f"cannot download the Inception weights ({' '.join(str(error).split())}): get {URL} elsewhere "
-            f"and put it at {path}, or point {VARIABLE} to it, or choose the extractor efficientnet_lite0, "
-            "which needs no download"
-        ) from error
+def _file() -> WeightFile:
+    return WeightFile("Inception", VARIABLE, FILE, URL, SHA256)

@@ -157,7 +157,8 @@ def all_metrics(
         images: those images, uint8 (n, C, H, W).
         reference: of the same extractor and `config`.
         device: computes distances and covariances.
-        labels: the classes that the images were asked for, int64 (n,), or None.
+        labels: the classes that the images were asked for, int64 (n,), or None. They are judged where the
+            extractor's classes are the dataset's.
 
     Raises:
         ValueError: a metric refuses the features; the message says why.
@@ -185,7 +186,7 @@ def all_metrics(
         "copied": again.share,
         "copied_error": again.error,
     }
-    if labels is not None:
+    if labels is not None and reference.class_counts is not None:
         values["class_accuracy"] = class_accuracy(fake.logits, labels)
     return values
 
@@ -312,7 +313,6 @@ def _likeness(
     a, b = fake.features.to(device), reference.held_out.features.to(device)
     near = compare(a, b, config.neighbours, own, reference.held_out_within.to(device))
     line = fid_infinity(a, b, config.fid_subsets, SEED)
-    score = "inception_score" if config.extractor == "inception" else "classifier_score"
     values = {
         "fid": fid(a, reference.moments.to(device)),
         "fid_infinity": line.value,
@@ -320,7 +320,7 @@ def _likeness(
         "kid": kid(
             fake.features, reference.held_out.features, config.kid_subsets, config.kid_subset_size, SEED
         ),
-        score: classifier_score(fake.logits, config.score_splits, SEED),
+        **_score(fake, config),
         "precision": near.manifold.precision,
         "recall": near.manifold.recall,
         "density": near.balls.density,
@@ -335,3 +335,11 @@ def _likeness(
         modes = mode_coverage(fake.logits, reference.class_counts)
         values |= {"classes_hit": float(modes.hit), "class_kl": modes.divergence}
     return values, near.real_to_fake
+
+
+def _score(fake: Features, config: Protocol) -> dict[str, float]:
+    """The classifier score by its name; none where the extractor tells no classes apart."""
+    if fake.logits.shape[1] == 0:
+        return {}
+    name = "inception_score" if config.extractor == "inception" else "classifier_score"
+    return {name: classifier_score(fake.logits, config.score_splits, SEED)}

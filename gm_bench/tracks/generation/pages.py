@@ -33,9 +33,6 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
     """What the numbers of a dataset depend on, one sentence a line."""
     protocol, names = board.protocols[dataset], board.metrics(dataset)
     extractor, n, draws = protocol["extractor"], protocol["n_samples"], protocol["draws"]
-    score = "Inception Score" if "inception_score" in names else "classifier score"
-    # Without the data's own classes the extractor's are those of what it was trained on.
-    classes = "" if "classes_hit" in names else f" and the classes of {extractor['name']}, not the data's"
     scope = (
         "comparable wherever this protocol is used"
         if extractor["comparable"] == "everywhere"
@@ -54,7 +51,7 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
         f"{extractor['features']} features, {scope}.",
         f"Preprocessing: {protocol['preprocessing']}; {protocol['dtype']}, "
         f"TF32 {'on' if protocol['tf32'] else 'off'}.",
-        f"Estimates: {score} over {count(protocol['score_splits'], 'split')}{classes}; "
+        f"Estimates: {_score_in_words(protocol, names)}"
         f"KID over {count(protocol['kid_subsets'], 'subset')} of {protocol['kid_subset_size']:,}; "
         f"precision, recall, density and coverage with {count(protocol['neighbours'], 'neighbour')}; "
         f"FID∞ through {count(protocol['fid_subsets'], 'size')} of subsets.",
@@ -63,6 +60,18 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
         *_likelihood_in_words(board, dataset),
         "Versions: " + ", ".join(f"{name} {version}" for name, version in protocol["versions"].items()) + ".",
     ]
+
+
+def _score_in_words(protocol: Json, names: Sequence[str]) -> str:
+    """What the classifier score is over, a clause; empty where the extractor tells no classes apart."""
+    titles = {"inception_score": "Inception Score", "classifier_score": "classifier score"}
+    found = [title for name, title in titles.items() if name in names]
+    if not found:
+        return ""
+    # Without the data's own classes the extractor's are those of what it was trained on.
+    name = protocol["extractor"]["name"]
+    classes = "" if "classes_hit" in names else f" and the classes of {name}, not the data's"
+    return f"{found[0]} over {count(protocol['score_splits'], 'split')}{classes}; "
 
 
 def notes(board: Leaderboard, dataset: str) -> list[str]:

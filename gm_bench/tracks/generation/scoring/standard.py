@@ -86,7 +86,7 @@ class Standard:
         said = [leak(self.reference.held_out_to_train).sentence]
         if n < extractor["features"]:
             said.append(few_images(n, extractor["features"]))
-        if not self.extractor.own_classes:
+        if self.extractor.n_logits and not self.extractor.own_classes:
             said.append(
                 f"the classifier score is over the {self.extractor.n_logits:,} classes of "
                 f"{extractor['name']}, which are not those of these images"
