@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 import torch
 from refused import refused_on_board
+from torch import Tensor
 
 from gm_bench import io
 from gm_bench.cell import DATA, REFERENCE, Cell
 from gm_bench.config import load_params
 from gm_bench.data.dataset import DataError, load
+from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.extractors.lenet import LeNetExtractor
 from gm_bench.results.schema import Origin
 from gm_bench.tracks.mode_collapse.stacked import measuring, pages
-from gm_bench.tracks.mode_collapse.stacked.modes import judge, numbered, seen, stacked
+from gm_bench.tracks.mode_collapse.stacked.modes import SURE, judge, numbered, seen, stacked
 from gm_bench.tracks.mode_collapse.stacked.settings import N_SHOWN, Stacks
 from gm_bench.tracks.mode_collapse.stages import (
     explained_cell,
@@ -56,23 +58,36 @@ def test_stacks_are_three_images_drawn_apart() -> None:
     assert classes.double().mean(dim=0).tolist() == pytest.approx([4.5] * 3, abs=0.2)
 
 
+def certain(modes: Tensor) -> tuple[Tensor, Tensor]:
+    """Digits of modes (n,), all of them sure."""
+    digits = torch.stack([modes // 100, modes // 10 % 10, modes % 10], dim=1)
+    return digits, torch.ones(len(modes), 3)
+
+
 def test_modes_by_hand() -> None:
     """Of modes of 10, 20, 30 and 40 real images the samples have the first twice and the last six times."""
     real = torch.tensor([10, 20, 30, 40])
-    told = judge(torch.tensor([0, 3, 3, 3, 0, 3, 3, 3]), real)
+    told = judge(*certain(torch.tensor([0, 3, 3, 3, 0, 3, 3, 3])), real, 10)
     assert told["modes"] == 2
     assert told["reverse_kl"] == pytest.approx(0.25 * math.log(0.25 / 0.1) + 0.75 * math.log(0.75 / 0.4))
 
 
 def test_modes_at_the_ends() -> None:
     equal = torch.full((1000,), 7)
-    everything = judge(torch.arange(1000).repeat(3), equal)
-    assert everything == {"modes": 1000, "reverse_kl": pytest.approx(0, abs=1e-12)}
-    assert judge(torch.full((50,), 812), equal) == {"modes": 1, "reverse_kl": pytest.approx(math.log(1000))}
+    everything = judge(*certain(torch.arange(1000).repeat(3)), equal, 10)
+    assert everything == {"modes": 1000, "high_quality": 1, "reverse_kl": pytest.approx(0, abs=1e-12)}
+    one = judge(*certain(torch.full((50,), 812)), equal, 10)
+    assert one == {"modes": 1, "high_quality": 1, "reverse_kl": pytest.approx(math.log(1000))}
     with pytest.raises(ValueError, match="0 samples cannot be judged"):
-        judge(torch.empty(0).long(), equal)
+        judge(*certain(torch.empty(0).long()), equal, 10)
     with pytest.raises(ValueError, match="set n_images of the stacked digits higher"):
-        judge(torch.tensor([1]), torch.tensor([5, 0]))
+        judge(*certain(torch.tensor([1])), torch.tensor([5, 0]), 10)
+
+
+def test_one_digit_that_the_classifier_is_not_sure_of_is_enough() -> None:
+    classes, _ = certain(torch.tensor([5, 17, 812, 999]))
+    probability = torch.tensor([[0.9, 1.0, 0.95], [1.0, 0.89, 1.0], [1.0, 1.0, 0.5], [1.0, 1.0, 1.0]])
+    assert judge(classes, probability, torch.ones(1000), 10)["high_quality"] == 0.5
 
 
 def test_the_classifier_says_the_modes_of_real_stacks() -> None:
@@ -80,11 +95,15 @@ def test_the_classifier_says_the_modes_of_real_stacks() -> None:
     digits = load("digits", n_test=800, split_seed=0)
     _, extractor = LeNetExtractor.of_package("digits", (1, 8, 8))
     images, labels = stacked(digits.test_images, digits.test_labels, 400, torch.Generator().manual_seed(1))
-    classes = seen(images, extractor, CPU)
-    assert classes.shape == (400, 3)
+    classes, probability = seen(images, extractor, CPU)
+    assert classes.shape == probability.shape == (400, 3)
     right = (classes == labels).double().mean(dim=0)
     assert (right > 0.95).all(), right
-    assert torch.equal(seen(images[:, :1], extractor, CPU)[:, 0], classes[:, 0])
+    assert torch.equal(seen(images[:, :1], extractor, CPU)[0][:, 0], classes[:, 0])
+    logits = extract(extractor, images[:, 1:2], CPU).logits.double()
+    chosen = logits.exp().amax(dim=1) / logits.exp().sum(dim=1)
+    torch.testing.assert_close(probability[:, 1].double(), chosen, rtol=0, atol=1e-6)
+    assert float((probability >= SURE).all(dim=1).double().mean()) > 0.8, "real digits"
 
 
 def test_a_tiny_run_from_digits_to_pages(
@@ -105,6 +124,7 @@ def test_a_tiny_run_from_digits_to_pages(
     assert real["counts"].shape == (1000,)
     assert int(real["counts"].sum()) == 12_000 + N_SHOWN
     floor = io.read_json(REFERENCE / "stacked_digits/floor.json")
+    assert floor["values"]["high_quality"] > 0.8
     assert floor["values"]["modes"] == pytest.approx(1000 * (1 - math.exp(-2)), abs=30)
     assert 0.2 < floor["values"]["reverse_kl"] < 1  # chance of 2,000 samples in 1,000 modes, and few mistakes
     _, extractor = LeNetExtractor.of_package("digits", (1, 8, 8))
@@ -118,7 +138,7 @@ def test_a_tiny_run_from_digits_to_pages(
         model = load_model(*io.read_tensors(cell.folder / "model.safetensors"), CPU)
         images = measuring.draw(model, 2000, 0, CPU)
         assert images.shape == (2000, 3, 8, 8)
-        assert values == judge(numbered(seen(images, extractor, CPU), 10), real["counts"])
+        assert values == judge(*seen(images, extractor, CPU), real["counts"], 10)
         assert 1 <= values["modes"] <= 1000
     shutil.copy(migrated, "mlflow.db")
     store = Store(f"sqlite:///{tmp_path}/mlflow.db")

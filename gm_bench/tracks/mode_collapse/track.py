@@ -55,7 +55,8 @@ CATALOGUE = Catalogue(
             0.02,
             False,
             False,
-            "Share of samples within three standard deviations of a mode.",
+            "Share of samples within three standard deviations of a mode, or of all three digits of which a "
+            "classifier is sure.",
         ),
     ],
     order_by="reverse_kl",

@@ -50,12 +50,12 @@ def fetch(dataset: str, stacks: Stacks, source: dict[str, Any]) -> None:
     io.write_tensors(REFERENCE / dataset / "real.safetensors", {"counts": counts, "images": shown})
     record, extractor = _classifier(stacks, images)
     # Each test image is looked at once: a stack's classes are those of its parts.
-    classes = seen(grey.test_images, extractor, CPU)[:, 0]
+    classes, probability = (said[:, 0] for said in seen(grey.test_images, extractor, CPU))
     parts = [
         torch.randint(len(classes), (stacks.n_samples, N_CHANNELS), generator=generator)
         for _ in range(N_DRAWS_OF_FLOOR)
     ]
-    draws = [judge(numbered(classes[drawn], n_classes), counts) for drawn in parts]
+    draws = [judge(classes[drawn], probability[drawn], counts, n_classes) for drawn in parts]
     write_floor(dataset, draws, _protocol(stacks, record))
 
 
@@ -69,8 +69,7 @@ def evaluate(cell: Cell, stacks: Stacks, device: torch.device) -> dict[str, floa
     images = torch.zeros_like(real["images"])
     if metadata["status"] == OK:
         images = draw(sampling.load(tensors, metadata, device), stacks.n_samples, cell.seed, device)
-        modes = numbered(seen(images, extractor, device), extractor.n_logits)
-        values = judge(modes, real["counts"])
+        values = judge(*seen(images, extractor, device), real["counts"], extractor.n_logits)
     write_metrics(cell, metadata, _protocol(stacks, record), values, {}, images, device)
     picture = image_grid(images[:N_SHOWN], columns=round(N_SHOWN**0.5), scale=1)
     io.write_bytes(cell.folder / "grid.png", png_bytes(picture))
