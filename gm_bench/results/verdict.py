@@ -15,6 +15,7 @@ LEAST_REPEATED = 0.01  # share of images
 LEAST_COPIED = 0.001  # share of the training images that were searched
 LEAST_SHARPNESS = 0.15  # of that of real images
 FAR = 0.5  # a share of this fraction of the floor's is far below it
+NARROW = 0.25  # the same of coverage: samples that are varied and unlike real ones have more than that
 CROWDED = 0.9  # 1-NN of fakes from which on they lie nearer to one another than to anything real
 LEAST_ONE_NN = 0.1  # as far below the floor as samples must be to be the held-out images
 SURE_OF_MISSING = 0.01  # chance at which real images would lack any of the classes
@@ -68,8 +69,8 @@ class Row:
             metric
         )
 
-    def far_below(self, metric: str) -> bool:
-        return self.below(metric) and self.values[metric] < FAR * self.floor[metric]
+    def far_below(self, metric: str, fraction: float = FAR) -> bool:
+        return self.below(metric) and self.values[metric] < fraction * self.floor[metric]
 
     def known(self, *metrics: str) -> bool:
         return all(metric in self.values and metric in self.floor for metric in metrics)
@@ -127,9 +128,10 @@ def _repeats(row: Row) -> Finding | None:
 def _collapse(row: Row) -> Finding | None:
     if not row.known("coverage", "recall", "one_nn_fake", "precision"):
         return None
-    narrow = row.far_below("coverage") and row.far_below("recall") and row.values["one_nn_fake"] >= CROWDED
+    narrow = row.far_below("coverage", NARROW) and row.far_below("recall")
+    crowded = row.values["one_nn_fake"] >= CROWDED
     lies_among_real = not row.far_below("precision")  # far from everything real, both are low without it
-    if not narrow or not (lies_among_real or _repeats(row)):
+    if not (narrow and crowded) or not (lies_among_real or _repeats(row)):
         return None
     return Finding(
         COLLAPSE,
