@@ -20,12 +20,13 @@ from gm_bench.config import load_params
 from gm_bench.data.dataset import read_split
 from gm_bench.data.split import choose as choose_places
 from gm_bench.data.split import hold_out
-from gm_bench.metrics.distances import nearest_squared
+from gm_bench.metrics.copying import share_of_copies
+from gm_bench.metrics.distances import nearest_squared, within
 from gm_bench.metrics.extractors.features import Features, extract
 from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.metrics.fidelity import classifier_score, kid
 from gm_bench.metrics.frechet import fid, fid_infinity
-from gm_bench.metrics.memorisation import memorisation
+from gm_bench.metrics.memorisation import duplicate_limit, memorisation
 from gm_bench.metrics.modes import mode_coverage
 from gm_bench.metrics.neighbours import density_coverage, leave_one_out_1nn, precision_recall
 from gm_bench.metrics.repeats import distinct_share
@@ -63,7 +64,7 @@ METRICS = {
     "duplicates",
     "duplicates_exact",
     "copied",
-    "copied_error",
+    "copied_held_out",
     "fid_infinity",
     "fid_infinity_error",
     "density",
@@ -80,7 +81,7 @@ MEMORISATION = (
     "duplicates",
     "duplicates_exact",
     "copied",
-    "copied_error",
+    "copied_held_out",
 )
 
 
@@ -171,6 +172,8 @@ def test_floor_is_every_metric_of_training_images_against_held_out_ones() -> Non
     held_out = nearest_squared(test, kept["train_features"])
     near = memorisation(held_out, held_out, PROTOCOL.duplicate_quantile)
     assert near.duplicates == pytest.approx(PROTOCOL.duplicate_quantile, abs=1 / N)
+    own = within(test, 1).squared[:, 0]
+    limit = duplicate_limit(held_out, PROTOCOL.duplicate_quantile)
     nearest, both = leave_one_out_1nn(train, test), precision_recall(train, test, PROTOCOL.neighbours)
     assert floor["values"] == {
         "fid": fid(train, test),
@@ -186,8 +189,8 @@ def test_floor_is_every_metric_of_training_images_against_held_out_ones() -> Non
         "train_distance_ratio": 1.0,
         "duplicates": near.duplicates,
         "duplicates_exact": near.exact,
-        "copied": 0.0,
-        "copied_error": 0.0,
+        "copied": share_of_copies(held_out, own, limit),
+        "copied_held_out": share_of_copies(own, held_out, limit),
         "fid_infinity": line.value,
         "fid_infinity_error": line.error,
         "density": balls.density,
@@ -279,7 +282,7 @@ def test_cell_gets_every_metric_for_every_draw_under_the_protocol_of_the_floor()
     assert memorised["one_nn_gap"] == memorised["one_nn_train"] - copied["one_nn"]
     assert (memorised["duplicates"], memorised["duplicates_exact"]) == (1, 1)
     assert memorised["train_distance_ratio"] == 0
-    assert memorised["copied"] == pytest.approx(N / N_TRAIN, abs=0.02)
+    assert (memorised["copied"], memorised["copied_held_out"]) == (1, 0)
     assert result["values"]["duplicates_exact"][1:] == [0] * (DRAWS - 1)
     assert result["values"]["fid"][0] < result["values"]["fid"][1] < result["values"]["fid"][2]
     assert result["values"]["one_nn"][2] > 0.99
@@ -336,7 +339,7 @@ def test_bounds_of_the_likelihood_are_averaged_over_images() -> None:
 
 def test_the_floors_spread_is_that_of_random_splits_of_the_pool() -> None:
     floor = io.read_json(Path("reference/digits/floor.json"))
-    fixed = {"one_nn_gap", "train_distance_ratio", "duplicates", "copied", "copied_error"}
+    fixed = {"one_nn_gap", "train_distance_ratio", "duplicates"}
     assert set(floor["sd"]) == METRICS - fixed
     kept, _ = io.read_tensors(Path("reference/digits/features.safetensors"))
     train, test = (read_split(Path("data", "digits"), name)[1] for name in ("train", "test"))
@@ -422,8 +425,10 @@ def test_memorisation_looks_at_all_chosen_training_images() -> None:
     share = len(beyond) / N
     assert result["values"]["duplicates_exact"] == pytest.approx([share] * DRAWS, abs=1e-12)
     assert result["values"]["duplicates"][0] == pytest.approx(share + 0.01 * (1 - share), abs=0.01)
-    n_held_out = N - len(beyond)  # the others are held-out images, all of which so come out again
-    assert result["values"]["copied"][0] == pytest.approx(len(beyond) / N_TRAIN - n_held_out / N, abs=0.03)
+    assert result["values"]["copied"][0] == share
+    assert (
+        result["values"]["copied_held_out"][0] == 1 - share
+    )  # the others are the held-out images themselves
     for pair in result["details"]["closest_pairs"][0][: len(beyond)]:
         assert pair["distance_ratio"] == 0
         assert torch.equal(split("train")[pair["train"]], images[0, pair["sample"]])

@@ -220,10 +220,10 @@ IMAGES = Catalogue(
         _row("duplicates", "Duplicates", "↓", "Share of images nearer to a training image than nearly all "
              "held-out ones are.", fixed=True),
         _row("duplicates_exact", "Exact duplicates", "↓", "Share of images that are a training image."),
-        _row("copied", "Copied", "→0", "Share of training images with a near duplicate among the images, "
-             "less that of held-out images.", fixed=True),
-        _row("copied_error", "Copied error", "↓", "Standard deviation of that share where nothing is copied.",
-             fixed=True),
+        _row("copied", "Copied", "↓", "Share of images that are near duplicates of a training image and far "
+             "nearer to it than to any held-out one."),
+        _row("copied_held_out", "Copied held-out", "↓", "The same of held-out images: more than of real images "
+             "where a model saw them."),
         _row("distinct", "Distinct images", "↑", "Share of the images that is left where repeats are counted "
              "once."),
         _row("classes_hit", "Classes", "↑", "Classes that at least one image is taken for."),

@@ -1,48 +1,27 @@
-"""Copying told from plainness: what lies near to training images, against what lies near to held-out ones.
+"""Copies told from plain images: a copy lies near to one real image, a plain image near to many.
 
-Samples without detail, as blurs and plain textures are, lie near to much that is real. If nothing was
-copied, training and held-out images are alike to them, and as large a share of either has a sample that is as
-near as a duplicate. Real images are counted, and not samples: many samples near one plain image say nothing
-of copying. That held-out images say what is normal is the idea of Meehan et al. 2020, "A non-parametric test
-to detect data-copying in generative models"; this share is the suite's own.
+Samples without detail, as blurs and textures are, lie in the middle of the features, near to training images
+and about as near to held-out ones. A copy lies far nearer to its original than to any image of the other side.
+That is the ratio by which Lowe 2004, "Distinctive image features from scale-invariant keypoints", §7.1, tells
+true matches from chance; that held-out images say what is normal is the idea of Meehan et al. 2020, "A
+non-parametric test to detect data-copying in generative models". The two together are this suite's own.
 """
-
-import math
-from dataclasses import dataclass
 
 from torch import Tensor
 
-from gm_bench.metrics.memorisation import share_of_duplicates
+RATIO = 2 / 3
 
 
-@dataclass(frozen=True)
-class Copied:
-    """Training images that come out again.
+def share_of_copies(to_one: Tensor, to_other: Tensor, limit: float) -> float:
+    """Share of samples that are near duplicates of one set of real images and far nearer to it than to another.
 
-    Args:
-        share: of the training images with a near duplicate among the samples, less that of held-out images;
-            0 in expectation where nothing is copied, and below it by noise.
-        error: standard deviation of the share where nothing is copied.
-    """
-
-    share: float
-    error: float
-
-
-def copied(train_to_fake: Tensor, held_out_to_fake: Tensor, limit: float) -> Copied:
-    """Training images with a near duplicate among the samples, beyond what held-out images have of them.
-
-        share = p − q, error = √(c (1 − c) (1/M + 1/m))
-
-    with p of M training and q of m held-out images that have one, and c the share of both together: the
-    comparison of two proportions, exact in that which real images are held out is drawn by chance.
+    Far nearer is at less than `RATIO` of the distance. A sample that is a duplicate of images of both sets is
+    a copy of neither.
 
     Args:
-        train_to_fake: squared distance of each training image to its nearest sample, (M,).
-        held_out_to_fake: of each held-out image, (m,).
-        limit: squared distance below which two images are near duplicates (`memorisation.duplicate_limit`).
+        to_one: squared distance of each sample to its nearest image of the set that may be copied, (n,).
+        to_other: to its nearest of the other set, (n,).
+        limit: squared distance below which two images are near duplicates (`duplicate_limit`).
     """
-    n_train, n_held_out = len(train_to_fake), len(held_out_to_fake)
-    p, q = (share_of_duplicates(squared, limit) for squared in (train_to_fake, held_out_to_fake))
-    both = (p * n_train + q * n_held_out) / (n_train + n_held_out)
-    return Copied(p - q, math.sqrt(both * (1 - both) * (1 / n_train + 1 / n_held_out)))
+    near = (to_one < limit) | (to_one == 0)
+    return float((near & (to_one < RATIO**2 * to_other)).double().mean())

@@ -41,12 +41,12 @@ class DensityCoverage:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All of them, and the squared distance of each real row to its nearest fake one, float64 (n,)."""
+    """All of them, and the squared distance of each fake row to its nearest real one, float64 (n,)."""
 
     accuracy: NearestNeighbourAccuracy
     manifold: PrecisionRecall
     balls: DensityCoverage
-    real_to_fake: Tensor
+    fake_to_real: Tensor
 
 
 def compare(
@@ -75,7 +75,7 @@ def compare(
         accuracy(known_fake, known_real, swept, fake.shape[1]),
         _precision_recall(swept),
         _density_coverage(swept, known_real, neighbours, fake.shape[1]),
-        swept.b.squared,
+        swept.a.squared,
     )
 
 

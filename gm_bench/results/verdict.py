@@ -7,12 +7,12 @@ where it is known, and never less than that of a share of n images, √(p (1 −
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 N_SPREADS = 3.0
 N_SPREADS_OF_COPIES = 4.0  # an accusation, and made of many rows
 LEAST_REPEATED = 0.01  # share of images
-LEAST_COPIED = 0.001  # share of the training images that were searched
+LEAST_COPIED = 0.005  # the same of copies
 LEAST_SHARPNESS = 0.15  # of that of real images
 FAR = 0.5  # a share of this fraction of the floor's is far below it
 NARROW = 0.25  # the same of coverage: samples that are varied and unlike real ones have more than that
@@ -145,25 +145,25 @@ def _copies(row: Row) -> Finding | None:
 
 
 def _of_training_images(row: Row) -> Finding | None:
-    share, exact = row.values.get("copied", 0.0), row.values.get("duplicates_exact", 0.0)
-    again = share > _copied_noise(row)
-    if not again and not _has_exact_copies(row):
+    if not _copied(row, "copied"):
         return None
-    said = [f"{_percent(exact)} of the samples are one exactly"] * (exact > 0)
-    if again:
-        said.append(
-            f"{_percent(share)} more of those searched than of held-out images have a near duplicate among "
-            "the samples"
-        )
-    return Finding(COPIES, f"Copies of training images: {', '.join(said)}.")
+    exact = row.values.get("duplicates_exact", 0.0)
+    also = f", {_percent(exact)} are one exactly" if _copied(row, "duplicates_exact") else ""
+    return Finding(
+        COPIES,
+        f"Copies of training images: {_percent(row.values['copied'])} of the samples lie far nearer to one "
+        f"than to any held-out image (of held-out images {_percent(row.floor.get('copied', 0.0))}){also}.",
+    )
 
 
 def _of_held_out_images(row: Row) -> Finding | None:
     """As of a model that was trained on the test split."""
-    said, share = [], -row.values.get("copied", 0.0)
-    if share > _copied_noise(row):
+    said = []
+    if _copied(row, "copied_held_out"):
+        usual = _percent(row.floor.get("copied_held_out", 0.0))
         said.append(
-            f"{_percent(share)} more of them than of training images have a near duplicate among the samples"
+            f"{_percent(row.values['copied_held_out'])} of the samples lie far nearer to one than to any "
+            f"training image (of other held-out images {usual})"
         )
     if row.values["one_nn"] < row.floor["one_nn"] - max(LEAST_ONE_NN, N_SPREADS * row.spread("one_nn")):
         said.append(f"1-NN {_beside(row, 'one_nn')} is lower than two sets of real images have it")
@@ -173,17 +173,17 @@ def _of_held_out_images(row: Row) -> Finding | None:
     return Finding(COPIES, sentence)
 
 
-def _copied_noise(row: Row) -> float:
-    """As far from 0 as the share of copied images must be to say something."""
-    return max(LEAST_COPIED, N_SPREADS_OF_COPIES * row.values.get("copied_error", 0.0))
+def _copied(row: Row, metric: str) -> bool:
+    """Whether a share of copies is more than real images have of them; a floor without it counts as none.
 
-
-def _has_exact_copies(row: Row) -> bool:
-    """Whether more samples are a training image than held-out images are, which have some in common."""
-    if not row.known("duplicates_exact"):
+    Of repeats each counts once: a single sample that lies near a training image by chance may be all of them.
+    """
+    if metric not in row.values:
         return False
-    least = row.floor["duplicates_exact"] + max(LEAST_REPEATED, N_SPREADS * row.spread("duplicates_exact"))
-    return row.values["duplicates_exact"] > least
+    usual = replace(row, floor={metric: 0.0, **row.floor})
+    varied = [row.values.get("distinct", 1.0)] + [row.values["coverage"]] * bool(_collapse(row))
+    noise = N_SPREADS_OF_COPIES * usual.spread(metric, max(1.0, row.n * min(varied)))
+    return row.values[metric] > usual.floor[metric] + max(LEAST_COPIED, noise)
 
 
 def _missing(row: Row) -> Finding | None:

@@ -4,27 +4,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from gm_bench.metrics.copying import Copied, copied
+from gm_bench.metrics.copying import share_of_copies
 from gm_bench.metrics.distances import between
 from gm_bench.metrics.memorisation import duplicate_limit, memorisation
 
 N_TRAIN, N, D = 3000, 1000, 16
 
 
-def test_two_shares_and_the_error_of_their_difference() -> None:
-    train = torch.tensor([0.0, 0.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
-    held_out = torch.tensor([0.9, 2.0, 3.0, 4.0])
-    found = copied(train, held_out, 1.0)
-    assert found == Copied(2 / 8 - 1 / 4, pytest.approx((3 / 12 * 9 / 12 * (1 / 8 + 1 / 4)) ** 0.5))
-    assert copied(train, held_out, 0.1).share == 1 / 8
+def test_a_copy_is_near_and_nearer_than_two_thirds() -> None:
+    to_one = torch.tensor([1.0, 2.0, 3.9, 4.1, 8.0]) ** 2
+    to_other = torch.tensor([1.4, 3.1, 9.0, 9.0, 99.0]) ** 2
+    # of the first the other is too near, the last two are no near duplicates
+    assert share_of_copies(to_one, to_other, 16.0) == 2 / 5
+    assert share_of_copies(to_other, to_one, 16.0) == 0
 
 
-def test_an_image_at_distance_0_is_a_duplicate_at_any_limit() -> None:
-    assert copied(torch.zeros(4), torch.ones(4), 0.0) == Copied(1.0, pytest.approx(0.5**1.5))
-
-
-def test_nothing_near_is_nothing_copied_and_has_no_error() -> None:
-    assert copied(torch.ones(4), torch.ones(4), 0.5) == Copied(0.0, 0.0)
+def test_an_exact_copy_is_one_at_any_limit_unless_it_is_on_both_sides() -> None:
+    assert share_of_copies(torch.zeros(4), torch.tensor([0.0, 0.1, 1.0, 2.0]), 0.0) == 0.75
 
 
 def real() -> tuple[Tensor, Tensor]:
@@ -32,13 +28,17 @@ def real() -> tuple[Tensor, Tensor]:
     return torch.randn(N_TRAIN, D, generator=generator), torch.randn(N, D, generator=generator)
 
 
-def seen(fake: Tensor) -> tuple[Copied, float]:
-    """What is said of features, and the share of near duplicates beside it."""
+def seen(fake: Tensor) -> tuple[float, float, float]:
+    """Copies of training and of held-out images, and near duplicates, among features."""
     train, held_out = real()
     known = between(held_out, train).a.squared
-    swept = between(fake, train)
-    found = copied(swept.b.squared, between(fake, held_out).b.squared, duplicate_limit(known, 0.01))
-    return found, memorisation(swept.a.squared, known, 0.01).duplicates
+    one, other = between(fake, train).a.squared, between(fake, held_out).a.squared
+    limit = duplicate_limit(known, 0.01)
+    return (
+        share_of_copies(one, other, limit),
+        share_of_copies(other, one, limit),
+        memorisation(one, known, 0.01).duplicates,
+    )
 
 
 def plain() -> Tensor:
@@ -46,26 +46,33 @@ def plain() -> Tensor:
     return torch.randn(N, D, generator=torch.Generator().manual_seed(1)) * 0.2
 
 
+def fresh() -> Tensor:
+    return torch.randn(N, D, generator=torch.Generator().manual_seed(2))
+
+
 def test_samples_amid_all_others_are_near_duplicates_and_no_copies() -> None:
-    found, duplicates = seen(plain())
+    copied, copied_held_out, duplicates = seen(plain())
     assert duplicates > 0.3
-    assert abs(found.share) < 2 * found.error
+    assert max(copied, copied_held_out) < 0.003
 
 
 def test_new_images_are_no_copies() -> None:
-    fresh = torch.randn(N, D, generator=torch.Generator().manual_seed(2))
-    found, duplicates = seen(fresh)
+    copied, copied_held_out, duplicates = seen(fresh())
     assert duplicates == pytest.approx(0.01, abs=0.01)
-    assert abs(found.share) < 2 * found.error
+    assert max(copied, copied_held_out) < 0.003
 
 
-@pytest.mark.parametrize("others", ["fresh", "plain"])
-def test_planted_copies_are_found_at_their_share_among_new_images_and_amid_blurs(others: str) -> None:
+@pytest.mark.parametrize("others", [fresh, plain])
+@pytest.mark.parametrize("n_originals", [150, 5])
+def test_planted_copies_are_found_at_their_share(others, n_originals: int) -> None:
+    """Among new images and amid blurs, of as many originals and of a few over and over again."""
     generator = torch.Generator().manual_seed(3)
-    fake = plain() if others == "plain" else torch.randn(N, D, generator=generator)
-    before, _ = seen(fake)
-    train, _ = real()
-    fake[:150] = train[:150] + 0.05 * torch.randn(150, D, generator=generator)
-    after, _ = seen(fake)
-    assert after.share - before.share == pytest.approx(150 / N_TRAIN, abs=0.01)
-    assert after.share > 4 * after.error
+    train, held_out = real()
+    for originals, of_held_out in ((train, False), (held_out, True)):
+        fake = others()
+        fake[:150] = originals[:n_originals].repeat(150 // n_originals, 1)
+        fake[:150] += 0.05 * torch.randn(150, D, generator=generator)
+        copied, copied_held_out, _ = seen(fake)
+        found, other = (copied_held_out, copied) if of_held_out else (copied, copied_held_out)
+        assert found == pytest.approx(0.15, abs=0.003)
+        assert other < 0.003

@@ -314,14 +314,14 @@ def test_one_sweep_says_what_each_metric_says_alone() -> None:
     assert together.accuracy == leave_one_out_1nn(fake, real)
     assert together.manifold == precision_recall(fake, real, 3)
     assert together.balls == density_coverage(fake, real, 3)
-    assert torch.equal(together.real_to_fake, nearest_squared(real, fake))
+    assert torch.equal(together.fake_to_real, nearest_squared(fake, real))
     known = compare(fake, real, 3, within(fake, 3), within(real, 3))
     assert (known.accuracy, known.manifold, known.balls) == (
         together.accuracy,
         together.manifold,
         together.balls,
     )
-    assert torch.equal(known.real_to_fake, together.real_to_fake)
+    assert torch.equal(known.fake_to_real, together.fake_to_real)
     assert together.manifold.precision != together.manifold.recall
 
 

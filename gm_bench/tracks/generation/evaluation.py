@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gm_bench.metrics.copying import copied
+from gm_bench.metrics.copying import share_of_copies
 from gm_bench.metrics.distances import Within, between, nearest_squared, within
 from gm_bench.metrics.extractors.features import Features
 from gm_bench.metrics.fidelity import classifier_score, kid
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 # Pairs of a sample and its nearest training image that are kept to be looked at.
 N_PAIRS = 8
 # What `floor` says of them follows from how it is made, whatever the images.
-FIXED_AT_FLOOR = ("one_nn_gap", "train_distance_ratio", "duplicates", "copied", "copied_error")
+FIXED_AT_FLOOR = ("one_nn_gap", "train_distance_ratio", "duplicates")
 
 
 @dataclass(frozen=True)
@@ -165,17 +165,13 @@ def all_metrics(
     """
     features, train = fake.features.to(device), reference.train.features.to(device)
     own = within(features, config.neighbours)
-    likeness, held_out_to_fake = _likeness(fake, images, own, reference, config, device)
+    likeness, to_held_out = _likeness(fake, images, own, reference, config, device)
     n = len(features)
     seen = between(features, train[:n])
-    nearest, train_to_fake = seen.a.squared, seen.b.squared
+    nearest = seen.a.squared
     if len(train) > n:
-        others = between(features, train[n:])
-        nearest = torch.minimum(nearest, others.a.squared)
-        train_to_fake = torch.cat([train_to_fake, others.b.squared])
+        nearest = torch.minimum(nearest, nearest_squared(features, train[n:]))
     near = memorisation(nearest.cpu(), reference.held_out_to_train, config.duplicate_quantile)
-    limit = duplicate_limit(reference.held_out_to_train, config.duplicate_quantile)
-    again = copied(train_to_fake.cpu(), held_out_to_fake.cpu(), limit)
     of_train = accuracy(own, reference.train_within.to(device), seen, features.shape[1]).overall
     values = likeness | {
         "one_nn_train": of_train,
@@ -183,8 +179,7 @@ def all_metrics(
         "train_distance_ratio": near.distance_ratio,
         "duplicates": near.duplicates,
         "duplicates_exact": near.exact,
-        "copied": again.share,
-        "copied_error": again.error,
+        **_copies(nearest, to_held_out, reference, config),
     }
     if labels is not None and reference.class_counts is not None:
         values["class_accuracy"] = class_accuracy(fake.logits, labels)
@@ -214,8 +209,7 @@ def floor(
         "train_distance_ratio": 1.0,
         "duplicates": share_of_duplicates(near, limit),
         "duplicates_exact": share_of_duplicates(near, 0.0),
-        "copied": 0.0,
-        "copied_error": 0.0,
+        **_copies(near, reference.held_out_within.squared[:, 0], reference, config),
     }
 
 
@@ -308,7 +302,7 @@ def _likeness(
     """The metrics that set the fakes against held-out images; `own` is `within` the fakes.
 
     Returns:
-        The metrics, and the squared distance of each held-out image to its nearest fake, (n,).
+        The metrics, and the squared distance of each fake to its nearest held-out image, (n,).
     """
     a, b = fake.features.to(device), reference.held_out.features.to(device)
     near = compare(a, b, config.neighbours, own, reference.held_out_within.to(device))
@@ -334,7 +328,18 @@ def _likeness(
     if reference.class_counts is not None:
         modes = mode_coverage(fake.logits, reference.class_counts)
         values |= {"classes_hit": float(modes.hit), "class_kl": modes.divergence}
-    return values, near.real_to_fake
+    return values, near.fake_to_real
+
+
+def _copies(
+    to_train: Tensor, to_held_out: Tensor, reference: Reference, config: Protocol
+) -> dict[str, float]:
+    """Which share of images are copies of training or of held-out images, from squared distances (n,)."""
+    limit = duplicate_limit(reference.held_out_to_train, config.duplicate_quantile)
+    return {
+        "copied": share_of_copies(to_train, to_held_out, limit),
+        "copied_held_out": share_of_copies(to_held_out, to_train, limit),
+    }
 
 
 def _score(fake: Features, config: Protocol) -> dict[str, float]:
