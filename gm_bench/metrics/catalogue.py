@@ -222,8 +222,8 @@ IMAGES = Catalogue(
         _row("duplicates_exact", "Exact duplicates", "↓", "Share of images that are a training image."),
         _row("copied", "Copied", "↓", "Share of images that are near duplicates of a training image and far "
              "nearer to it than to any held-out one."),
-        _row("copied_held_out", "Copied held-out", "↓", "The same of held-out images: more than of real images "
-             "where a model saw them."),
+        _row("copied_held_out", "Copied held-out", "↓", "The same of held-out images: more than of "
+             "real images where a model saw them."),
         _row("distinct", "Distinct images", "↑", "Share of the images that is left where repeats are counted "
              "once."),
         _row("classes_hit", "Classes", "↑", "Classes that at least one image is taken for."),
