@@ -2,7 +2,8 @@
 
 Noise is what real images show in the place of samples: the floor's standard deviation between random splits
 where it is known, and never less than that of a share of n images, √(p (1 − p) / n). A finding needs
-`N_SPREADS` of them, and a difference that matters besides: large sets tell apart what nobody would see.
+`N_SPREADS` of them, copies `N_SPREADS_OF_COPIES`, and a difference that matters besides: large sets tell apart
+what nobody would see.
 """
 
 import math
@@ -84,7 +85,7 @@ def verdict(row: Row) -> list[Finding]:
     """
     if not row.known("one_nn"):
         return []
-    rules = (_repeats, _collapse, _copies, _missing, _blurred, _noise, _unlike)
+    rules = (_repeats, _collapse, _copies, _copies_of_held_out, _missing, _blurred, _noise, _unlike)
     found = [finding for finding in (rule(row) for rule in rules) if finding]
     if _is_told(row):
         return [*found, Finding(TOLD, f"Told from real images at N = {row.n:,}: {_likeness(row)}.")]
@@ -141,10 +142,6 @@ def _collapse(row: Row) -> Finding | None:
 
 
 def _copies(row: Row) -> Finding | None:
-    return _of_training_images(row) or _of_held_out_images(row)
-
-
-def _of_training_images(row: Row) -> Finding | None:
     if not _copied(row, "copied"):
         return None
     exact = row.values.get("duplicates_exact", 0.0)
@@ -156,7 +153,7 @@ def _of_training_images(row: Row) -> Finding | None:
     )
 
 
-def _of_held_out_images(row: Row) -> Finding | None:
+def _copies_of_held_out(row: Row) -> Finding | None:
     """As of a model that was trained on the test split."""
     said = []
     if _copied(row, "copied_held_out"):

@@ -1,7 +1,6 @@
 """What training costs on this machine, and the budget that it can afford: measured, not derived."""
 
 import math
-import time
 
 import torch
 
@@ -9,6 +8,7 @@ from gm_bench.cell import Cell
 from gm_bench.config import Params
 from gm_bench.derived import Facts
 from gm_bench.reproducibility import resolve
+from gm_bench.training.cost import clock_of
 from gm_bench.training.job import Job
 from gm_bench.training.loop import train
 from gm_bench.training.state import start
@@ -25,7 +25,7 @@ def images_per_second(params: Params, name: str, variant: str, facts: Facts) -> 
     fitted and not trained.
     """
     device, threads = resolve("auto"), torch.get_num_threads()
-    clock = time.process_time if device.type == "cpu" else time.monotonic
+    clock = clock_of(device)
     recipe = params.recipe_of(name, name, variant)
     n = max(2 * recipe.batch_size, 2 * max(1, facts.n_classes))
     data = {

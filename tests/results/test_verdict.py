@@ -217,6 +217,7 @@ def test_samples_far_nearer_to_training_images_than_to_held_out_ones_are_copies(
 
 
 def test_held_out_images_that_are_copied_are_told_apart() -> None:
+    assert len(verdict(made(copied=0.03, copied_held_out=0.03))) == 2, "a model that saw both"
     (found,) = verdict(made(copied_held_out=0.03))
     assert found.sentence == (
         "Copies of the held-out images that they are compared with: 3.0% of the samples lie far nearer to "

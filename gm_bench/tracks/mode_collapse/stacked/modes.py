@@ -54,6 +54,7 @@ def judge(classes: Tensor, probability: Tensor, real: Tensor, n_classes: int) ->
     Args:
         classes, probability: what the three channels of each sample are taken for, as `seen` says it, (n, 3).
         real: how often each mode is among the real images, (K,).
+        n_classes: of the classifier; its third power is K.
 
     Returns:
         modes: that at least one sample is of, best K.
