@@ -2,8 +2,8 @@
 
 Noise is what real images show in the place of samples: the floor's standard deviation between random splits
 where it is known, and never less than that of a share of n images, √(p (1 − p) / n). A finding needs
-`N_SPREADS` of them, copies `N_SPREADS_OF_COPIES`, and a difference that matters besides: large sets tell apart
-what nobody would see.
+`N_SPREADS` of them, copies `N_SPREADS_OF_COPIES`, and a difference that matters besides: large sets tell
+apart what nobody would see.
 """
 
 import math

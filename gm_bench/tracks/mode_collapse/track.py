@@ -55,8 +55,8 @@ CATALOGUE = Catalogue(
             0.02,
             False,
             False,
-            "Share of samples within three standard deviations of a mode; of stacked digits, share in which a "
-            "classifier is sure of all three.",
+            "Share of samples within three standard deviations of a mode; of stacked digits, share in which "
+            "a classifier is sure of all three.",
         ),
     ],
     order_by="reverse_kl",
