@@ -14,8 +14,8 @@ training images themselves beside it: what a perfect copyist would get.
 Found on digits (MNIST was not run): with five seeds less data costs FID (2.3 to 3.4 times as much from 100
 images as from all), but there is no copy: samples lie 1.3 to 1.5 times as far from their nearest training
 image as new images do, however many there are. Longer training does not make copies either: with seed 0 after
-4,000 rounds, 2,560 looks at each of 100 images, it is 1.15, and 0.6 % are near duplicates, where of new images
-1 % would be called so. Here little data means worse samples, not stolen ones.
+4,000 rounds, 2,560 looks at each of 100 images, it is 1.15, and 0.6 % are near duplicates, where of new
+images 1 % would be called so. Here little data means worse samples, not stolen ones.
 """
 
 from dataclasses import dataclass
