@@ -9,6 +9,8 @@ non-parametric test to detect data-copying in generative models". The two togeth
 
 from torch import Tensor
 
+from gm_bench.metrics.memorisation import are_duplicates
+
 RATIO = 2 / 3
 
 
@@ -23,5 +25,4 @@ def share_of_copies(to_one: Tensor, to_other: Tensor, limit: float) -> float:
         to_other: to its nearest of the other set, (n,).
         limit: squared distance below which two images are near duplicates (`duplicate_limit`).
     """
-    near = (to_one < limit) | (to_one == 0)
-    return float((near & (to_one < RATIO**2 * to_other)).double().mean())
+    return float((are_duplicates(to_one, limit) & (to_one < RATIO**2 * to_other)).double().mean())

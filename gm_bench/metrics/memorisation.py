@@ -109,7 +109,12 @@ def duplicate_limit(held_out_squared: Tensor, quantile: float) -> float:
 
 def share_of_duplicates(squared: Tensor, limit: float) -> float:
     """Share of squared distances that are 0 or below the limit."""
-    return float(((squared < limit) | (squared == 0)).double().mean())
+    return float(are_duplicates(squared, limit).double().mean())
+
+
+def are_duplicates(squared: Tensor, limit: float) -> Tensor:
+    """Which of the squared distances are 0 or below the limit, bool of their shape."""
+    return (squared < limit) | (squared == 0)
 
 
 def median_distance(squared: Tensor) -> float:

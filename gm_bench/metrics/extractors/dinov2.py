@@ -14,7 +14,7 @@ from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 from torch_fidelity.registry import register_feature_extractor
 
 from gm_bench.metrics.extractors.features import Extractor, read_weights
-from gm_bench.metrics.extractors.pretrained import FeaturesAlone, WeightFile
+from gm_bench.metrics.extractors.pretrained import AS_IMAGENET, FeaturesAlone, WeightFile
 from gm_bench.nets.dinov2 import from_weights
 
 REGISTERED = "gm-bench-dinov2-vit-b-14"
@@ -51,10 +51,7 @@ register_feature_extractor(REGISTERED, DinoV2Layers)
 
 class DinoV2Extractor(Extractor):
     name = "dinov2"
-    preprocessing = (
-        "uint8, grey repeated to 3 channels, bilinear to 224x224 as TensorFlow 1, "
-        "(x / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)"
-    )
+    preprocessing = AS_IMAGENET
     batch_size = 32
     own_classes = False
 

@@ -14,6 +14,12 @@ from torch import Tensor, nn
 from gm_bench.io import sha256_file
 from gm_bench.metrics.extractors.features import WeightsError, read_weights
 
+# What torch-fidelity makes of images for networks that were trained on ImageNet at 224 pixels.
+AS_IMAGENET = (
+    "uint8, grey repeated to 3 channels, bilinear to 224x224 as TensorFlow 1, "
+    "(x / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)"
+)
+
 
 @dataclass(frozen=True)
 class WeightFile:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 
 from gm_bench.metrics.extractors.features import Extractor
-from gm_bench.metrics.extractors.pretrained import FeaturesAlone, WeightFile, tensors_alone
+from gm_bench.metrics.extractors.pretrained import AS_IMAGENET, FeaturesAlone, WeightFile, tensors_alone
 
 WEIGHTS = WeightFile(
     network="VGG-16",
@@ -25,10 +25,7 @@ N_FEATURES = 4096
 
 class VGG16Extractor(Extractor):
     name = "vgg16"
-    preprocessing = (
-        "uint8, grey repeated to 3 channels, bilinear to 224x224 as TensorFlow 1, "
-        "(x / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)"
-    )
+    preprocessing = AS_IMAGENET
     batch_size = 32
     own_classes = False
 

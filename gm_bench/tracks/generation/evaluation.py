@@ -179,7 +179,9 @@ def all_metrics(
         "train_distance_ratio": near.distance_ratio,
         "duplicates": near.duplicates,
         "duplicates_exact": near.exact,
-        **_copies(nearest, to_held_out, reference, config),
+        **_copies(
+            nearest, to_held_out, duplicate_limit(reference.held_out_to_train, config.duplicate_quantile)
+        ),
     }
     if labels is not None and reference.class_counts is not None:
         values["class_accuracy"] = class_accuracy(fake.logits, labels)
@@ -209,7 +211,7 @@ def floor(
         "train_distance_ratio": 1.0,
         "duplicates": share_of_duplicates(near, limit),
         "duplicates_exact": share_of_duplicates(near, 0.0),
-        **_copies(near, reference.held_out_within.squared[:, 0], reference, config),
+        **_copies(near, reference.held_out_within.squared[:, 0], limit),
     }
 
 
@@ -331,11 +333,8 @@ def _likeness(
     return values, near.fake_to_real
 
 
-def _copies(
-    to_train: Tensor, to_held_out: Tensor, reference: Reference, config: Protocol
-) -> dict[str, float]:
+def _copies(to_train: Tensor, to_held_out: Tensor, limit: float) -> dict[str, float]:
     """Which share of images are copies of training or of held-out images, from squared distances (n,)."""
-    limit = duplicate_limit(reference.held_out_to_train, config.duplicate_quantile)
     return {
         "copied": share_of_copies(to_train, to_held_out, limit),
         "copied_held_out": share_of_copies(to_held_out, to_train, limit),
