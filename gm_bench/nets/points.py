@@ -21,7 +21,7 @@ class Maxout(nn.Module):
         self.linear = nn.Linear(n_inputs, n_outputs * pieces)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x).unflatten(1, (-1, self.pieces)).amax(dim=2)
+        return self.linear(x).unflatten(1, (self.pieces, -1)).amax(dim=1)
 
 
 class Points(Network):

@@ -77,7 +77,7 @@ def test_a_pack_holds_images_that_follow_one_another() -> None:
 def test_maxout_is_the_largest_of_its_pieces() -> None:
     layer = Maxout(1, 2, 3)
     with torch.no_grad():
-        layer.linear.weight.copy_(torch.tensor([[1.0], [2.0], [-1.0], [0.0], [0.5], [-3.0]]))
+        layer.linear.weight.copy_(torch.tensor([[1.0], [0.0], [2.0], [0.5], [-1.0], [-3.0]]))
         layer.linear.bias.zero_()
     assert layer(torch.tensor([[1.0], [-1.0]])).tolist() == [[2.0, 0.5], [1.0, 3.0]]
 
