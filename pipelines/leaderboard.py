@@ -19,7 +19,7 @@ from gm_bench.variants.base.contract import find as find_variant
 
 
 def main(board: Board) -> None:
-    """Publish the cells of a board, read them back, write and print its leaderboard."""
+    """Publish those cells of a board that were made, read them back, write and print its leaderboard."""
     params = load_params()
     cells = params.cells(board)
     known = params.datasets  # a track from outside may bring datasets of its own
@@ -31,6 +31,8 @@ def main(board: Board) -> None:
     console = screen()
     for table in tables.rich_tables(published.board, track):
         console.print(table)
+    for sentence in tables.missing_in_words(published.board):
+        console.print(sentence, soft_wrap=True)
     console.print(
         f"{published.n_runs} runs in {store.place}, {published.n_written} of them new", soft_wrap=True
     )

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from gm_bench.cell import Cell
 from gm_bench.io import FileError
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.report import formatting, tables
+from gm_bench.report.page import render
 from gm_bench.results import leaderboard, leaderboard_file
 from gm_bench.results.aggregation import build
 from gm_bench.results.leaderboard import LeaderboardError, Score
@@ -466,8 +468,22 @@ def test_the_stage_writes_what_the_cells_say(finished, monkeypatch, capsys):
 
 def test_the_stage_names_what_is_missing(finished, monkeypatch):
     use_store(monkeypatch, finished / "store")
+    (finished / "runs/digits/digits/wgan/1/cost.json").unlink()
+    with pytest.raises(FileError, match=r"runs/digits/digits/wgan/1/cost\.json not found"):
+        main("digits")
+
+
+def test_the_stage_publishes_what_was_made(finished, monkeypatch):
+    use_store(monkeypatch, finished / "store")
     shutil.rmtree(finished / "runs/digits/digits/wgan/1")
-    with pytest.raises(FileError, match=r"runs/digits/digits/wgan/1/metrics\.json not found"):
+    main("digits")
+    content = json.loads((finished / "reports/digits/leaderboard.json").read_text())
+    assert content["missing"] == ["digits/wgan/1"]
+    assert {row["variant"]: row["seeds"] for row in content["rows"]} == {"vae": [0, 1], "wgan": [0]}
+    shutil.rmtree(finished / "runs/digits")
+    with pytest.raises(
+        LeaderboardError, match="no cell of the board digits was made yet: gm-bench run makes"
+    ):
         main("digits")
 
 
@@ -536,6 +552,34 @@ def test_a_leaderboard_survives_its_file():
     content = json.loads(json.dumps(leaderboard_file.to_json(board)))
     again = leaderboard_file.from_json(content, "leaderboard.json", IMAGES)
     assert leaderboard_file.to_json(again) == leaderboard_file.to_json(board)
+    assert "missing" not in content
+
+    part = replace(
+        board, name="long", missing=(Cell("long", "digits", "gan", 3), Cell("long", "ring", "gan", 0))
+    )
+    content = json.loads(json.dumps(leaderboard_file.to_json(part)))
+    assert content["missing"] == ["digits/gan/3", "ring/gan/0"]
+    assert leaderboard_file.from_json(content, "leaderboard.json", IMAGES).missing == part.missing
+
+
+def test_a_board_in_the_making_says_what_is_missing():
+    board = board_of(floor(), *(cell("gan", s, v) for s, v in enumerate((10.0, 12.0))), cell("vae", 0, 20.0))
+    assert tables.missing_in_words(board) == []
+    names = [("digits", "vae", 1), ("digits", "vae", 2), ("digits", "wgan", 0), ("digits", "gan", 2)]
+    names += [("digits", "wgan", 1), ("digits", "wgan", 2), ("ring", "gan", 0), ("ring", "vae", 0)]
+    part = replace(board, missing=tuple(Cell("long", *name) for name in names))
+    said = [
+        "Not measured yet: 6 of the 9 cells of digits: vae seed 1, 2; wgan seed 0, 1, 2; gan seed 2.",
+        "Not measured yet: 2 of the 2 cells of ring.",
+    ]
+    assert tables.missing_in_words(part) == said
+    assert tables.to_markdown(part, TRACK).startswith(
+        "# Leaderboard\n\n" + "\n\n".join(said) + "\n\n## digits\n"
+    )
+    assert tables.to_markdown(board, TRACK).startswith("# Leaderboard\n\n## digits\n")
+    page = render(part, [], TRACK, {})
+    assert all(f"<li>{sentence}</li>" in page for sentence in said)
+    assert "Not measured yet" not in render(board, [], TRACK, {})
 
 
 @pytest.mark.parametrize("name", ["all", "mnist_cpu", "fashion_mnist_cpu"])

@@ -21,7 +21,7 @@ from gm_bench.report.formatting import (
     score_text,
 )
 from gm_bench.report.pictures import Frames, data_uri
-from gm_bench.report.tables import in_words, marked, notes, outcome
+from gm_bench.report.tables import in_words, marked, missing_in_words, notes, outcome
 from gm_bench.report.template import templates
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score
 from gm_bench.results.schema import CellResult
@@ -67,7 +67,13 @@ def render(
     ]
     page = templates().get_template("leaderboard.html")
     order = board.catalogue.name(board.order_by)
-    return page.render(name=board.name, order=order, sections=sections, strip_width=STRIP_WIDTH)
+    return page.render(
+        name=board.name,
+        order=order,
+        missing=missing_in_words(board),
+        sections=sections,
+        strip_width=STRIP_WIDTH,
+    )
 
 
 def _section(

@@ -40,7 +40,7 @@ def to_markdown(board: Leaderboard, display: Display) -> str:
             table = _markdown_table(_plain_table(board, dataset, rest, display), 1)
             parts.append(f"The other metrics:\n\n{table}")
         sections.append(f"## {dataset}\n\n" + "\n\n".join(parts) + "\n")
-    return "# Leaderboard\n\n" + "\n".join(sections)
+    return "\n\n".join(["# Leaderboard", *map(_markdown, missing_in_words(board)), "\n".join(sections)])
 
 
 def _verdicts(board: Leaderboard, dataset: str, display: Display) -> list[str]:
@@ -50,6 +50,25 @@ def _verdicts(board: Leaderboard, dataset: str, display: Display) -> list[str]:
         for variant, sentences in display.verdicts(board, dataset).items()
     ]
     return ["In words, where beyond noise:\n\n" + "\n".join(lines)] if lines else []
+
+
+def missing_in_words(board: Leaderboard) -> list[str]:
+    """What a board lacks that is not made whole yet, a sentence for each dataset; nothing of a whole one."""
+    said = []
+    for dataset in dict.fromkeys(cell.dataset for cell in board.missing):
+        lacking: dict[str, list[int]] = {}
+        for cell in board.missing:
+            if cell.dataset == dataset:
+                lacking.setdefault(cell.variant, []).append(cell.seed)
+        n_missing = sum(map(len, lacking.values()))
+        n_made = sum(len(entry.seeds) for entry in board.entries.get(dataset, ()))
+        by_seeds: dict[str, list[str]] = {}
+        for variant, seeds in lacking.items():
+            by_seeds.setdefault(", ".join(map(str, sorted(seeds))), []).append(variant)
+        which = "; ".join(f"{', '.join(variants)} seed {seeds}" for seeds, variants in by_seeds.items())
+        named = f": {which}" if n_made else ""
+        said.append(f"Not measured yet: {n_missing} of the {n_made + n_missing} cells of {dataset}{named}.")
+    return said
 
 
 def main_table(board: Leaderboard, dataset: str, display: Display) -> list[list[str]]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gm_bench.cell import Cell
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.results.schema import OK
 
@@ -95,7 +96,8 @@ class Entry:
 class Leaderboard:
     """Per dataset its protocol, floor, the floor's standard deviation, and entries, the best first.
 
-    `name` and `track` are those of the board; empty where it was read from a file that has none.
+    `name` and `track` are those of the board; empty where it was read from a file that has none. `missing`
+    are the cells of the board that were not made yet.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Leaderboard:
     floors: Mapping[str, Mapping[str, float]]
     floor_sds: Mapping[str, Mapping[str, float]]
     entries: Mapping[str, Sequence[Entry]]
+    missing: Sequence[Cell] = ()
 
     @property
     def datasets(self) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from gm_bench.cell import parse_cell
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.results.leaderboard import Entry, Json, Key, Leaderboard, LeaderboardError, Score
 from gm_bench.results.schema import FLOOR, OK, REAL
@@ -52,6 +53,7 @@ def to_json(board: Leaderboard, facts: Mapping[Key, Json] | None = None) -> dict
         ],
         "floors": {dataset: dict(values) for dataset, values in board.floors.items()},
         "floor_sd": {dataset: dict(values) for dataset, values in board.floor_sds.items()},
+        **({"missing": list(map(str, board.missing))} if board.missing else {}),
     }
 
 
@@ -72,7 +74,8 @@ def from_json(content: Any, name: str, catalogue: Catalogue) -> Leaderboard:
             entries[row["dataset"]].append(_entry_of(row))
         sds = dict(content.get("floor_sd", {}))
         name_of_board, track = content.get("board", ""), content.get("track", "")
-        board = Leaderboard(name_of_board, track, catalogue, protocols, floors, sds, entries)
+        missing = tuple(parse_cell([cell], name_of_board) for cell in content.get("missing", ()))
+        board = Leaderboard(name_of_board, track, catalogue, protocols, floors, sds, entries, missing)
         _check_finite(board, name)
     except LeaderboardError:
         raise

@@ -10,7 +10,7 @@ import typer
 
 from gm_bench.cell import parse_cell
 from gm_bench.config import ConfigError, Params, load_params
-from gm_bench.running import boards, repository, runner, taken, termination, warm
+from gm_bench.running import boards, publishable, repository, runner, taken, termination, warm
 from gm_bench.running.chains import (
     Chain,
     board_chain,
@@ -35,7 +35,7 @@ def run(
     gpus_per_cell: float | None = None,
     **axes: str | None,
 ) -> None:
-    """Bring a board, or a part of it, up to date and publish its leaderboard.
+    """Bring a board, or a part of it, up to date and publish the leaderboard of what there is.
 
     Args:
         board: an entry of params.yaml; None for the first.
@@ -77,13 +77,10 @@ def run(
         chains = [cell_chain(params, cell) for cell in cells]
         layer = here if on is None else _on_ray(on, gpus_per_cell, params, name, jobs, device, environ)
         _bring_up_to_date("cells", chains, stale, params, layer, environ, stack)
-        missing = [cell for cell in params.cells(name) if not (cell.folder / "metrics.json").exists()]
-        if missing:
-            typer.echo(
-                f"{len(missing)} cells of the board {name} are still missing ({missing[0]}, …): its "
-                f"leaderboard is written once they are there (gm-bench run --board {name}); gm-bench show "
-                "prints one cell"
-            )
+        others = {c: s for c, s in runner.cell_states(params, name, stale).items() if c not in cells}
+        reason = publishable.why_not(name, others)
+        if reason:
+            typer.echo(reason)
             return
         sys.exit(runner.publish(board_chain(params, name, "leaderboard"), environ))
 

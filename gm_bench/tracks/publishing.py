@@ -5,7 +5,7 @@ metrics.json (means, for `dvc metrics`) and curves.csv (while training, for `dvc
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from gm_bench.report.charts import Chart, csv_of
 from gm_bench.report.display import Samples
 from gm_bench.report.drawing import standalone
 from gm_bench.results import aggregation, leaderboard_file
-from gm_bench.results.leaderboard import Leaderboard
-from gm_bench.results.schema import OK, CellResult, Origin, read_card, read_cell, read_floor
+from gm_bench.results.leaderboard import Leaderboard, LeaderboardError
+from gm_bench.results.schema import METRICS, OK, CellResult, Origin, read_card, read_cell, read_floor
 from gm_bench.tracking import record
 from gm_bench.tracking.record import Pictures, Record
 from gm_bench.tracking.store import Store
@@ -45,11 +45,11 @@ def publish(
     store: Store,
     revision: Mapping[str, str],
 ) -> Published:
-    """Publish the cells of one board, read them back, and write its reports.
+    """Publish those cells of one board that were made, read them back, and write its reports.
 
     Args:
         track: that of the board.
-        cells: all of one board, at least one.
+        cells: all of one board; the reports say which are missing.
         origin: variant → what it says it is.
         store: where runs go.
         revision: tags that say which state of code and data this is.
@@ -57,19 +57,23 @@ def publish(
     Raises:
         FileError: a file of a cell or of a dataset is missing or damaged, or a report cannot be written.
         ResultError: files of a cell do not belong together.
-        LeaderboardError: the results cannot stand in one table.
+        LeaderboardError: the results cannot stand in one table, or there are none.
         TrackingError: the store cannot be used.
     """
-    name = cells[0].board
-    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
-    results = [read_cell(cell, origin(cell.variant)) for cell in cells]
+    made = [cell for cell in cells if (cell.folder / METRICS).exists()]
+    if not made:
+        raise LeaderboardError(f"no cell of the board {cells[0].board} was made yet: gm-bench run makes them")
+    name = made[0].board
+    datasets = list(dict.fromkeys(cell.dataset for cell in made))
+    results = [read_cell(cell, origin(cell.variant)) for cell in made]
     records = [
         *(floor_record(name, dataset) for dataset in datasets),
         *(cell_record(result, track) for result in results),
     ]
     n_written = sum(store.publish(each) for each in records)
     rows = store.rows([f"{name}/{dataset}" for dataset in datasets])
-    board = aggregation.build(rows, cells, track.catalogue, track.name)
+    board = aggregation.build(rows, made, track.catalogue, track.name)
+    board = replace(board, missing=tuple(cell for cell in cells if cell not in made))
     write_reports(board, track, results)
     for dataset in datasets:
         n_written += store.publish(_leaderboard_record(board, dataset, track, records, revision))

@@ -8,6 +8,7 @@ from typing import Any
 
 from gm_bench.cell import in_file_name
 from gm_bench.report.charts import Chart
+from gm_bench.report.tables import missing_in_words
 from gm_bench.report.template import templates
 from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import CellResult
@@ -30,9 +31,10 @@ def pages(
             for group in board.datasets}  # fmt: skip
     made = templates("gm_bench.tracks.diagnostics")
     common = {"name": board.name, "how": HOW_TO_READ}
+    missing = missing_in_words(board)
     files = {
-        "leaderboard.md": _markdown(board.name, rows),
-        "leaderboard.html": made.get_template("claims.html").render(groups=rows, **common),
+        "leaderboard.md": _markdown(board.name, rows, missing),
+        "leaderboard.html": made.get_template("claims.html").render(groups=rows, missing=missing, **common),
     }
     for group, of_group in rows.items():
         for row in of_group:
@@ -131,8 +133,8 @@ def _row(
     }
 
 
-def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    sections = [f"# Claims: {name}", HOW_TO_READ]
+def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], missing: Sequence[str]) -> str:
+    sections = [f"# Claims: {name}", HOW_TO_READ, *missing]
     for group, of_group in rows.items():
         lines = ["| claim | source | quantity | expected | measured | verdict |", "| --- " * 6 + "|"]
         for row in of_group:
