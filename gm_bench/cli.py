@@ -50,8 +50,8 @@ def run(
 ) -> None:
     """Bring every cell of a board up to date, several side by side, and print its leaderboard.
 
-    With --datasets, --variants or --seeds a part of the board is run, and the leaderboard is that of all cells
-    that there are; one that has more stays.
+    With --datasets, --variants or --seeds a part of the board is run, and the leaderboard is that of all
+    cells that there are; one that has more stays.
     """
     from gm_bench.running import driver
 

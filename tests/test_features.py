@@ -1,6 +1,7 @@
 """Extraction: one pass, the same for every image wherever it stands, and no image read for what it is not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -123,8 +124,8 @@ def inception_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         patch.setattr(inception_module, "load_state_dict_from_url", lambda *args, **kwargs: {})
         patch.setattr(cls, "load_state_dict", lambda *args, **kwargs: None)
         torch.save(cls("inception-v3-compat", ["2048"]).state_dict(), path)
-    monkeypatch.setattr(inception, "SHA256", io.sha256_file(path))
-    monkeypatch.setenv(inception.VARIABLE, str(path))
+    monkeypatch.setattr(inception, "WEIGHTS", replace(inception.WEIGHTS, sha256=io.sha256_file(path)))
+    monkeypatch.setenv(inception.WEIGHTS.variable, str(path))
     return path
 
 
@@ -265,24 +266,25 @@ def test_inception_weights_of_another_content_are_never_loaded(inception_weights
     with inception_weights.open("ab") as file:
         file.write(b"!")
     with pytest.raises(WeightsError, match=r"is not the file .* \(its sha256 must be"):
-        inception.find_weights()
+        inception.WEIGHTS.find()
 
 
 def test_missing_inception_weights_say_where_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(inception.VARIABLE, str(tmp_path / "nothing.pth"))
+    monkeypatch.setenv(inception.WEIGHTS.variable, str(tmp_path / "nothing.pth"))
     with pytest.raises(WeightsError, match=r"nothing\.pth, which is no file: it must be .* from https://"):
-        inception.find_weights()
-    monkeypatch.delenv(inception.VARIABLE)
+        inception.WEIGHTS.find()
+    monkeypatch.delenv(inception.WEIGHTS.variable)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(inception, "URL", (tmp_path / "unreachable").as_uri())
+    unreachable = (tmp_path / "unreachable").as_uri()
+    monkeypatch.setattr(inception, "WEIGHTS", replace(inception.WEIGHTS, url=unreachable))
     with pytest.raises(WeightsError) as caught:
-        inception.find_weights()
+        inception.WEIGHTS.find()
     for part in (
         "file://",
-        str(tmp_path / "checkpoints" / inception.FILE),
-        inception.VARIABLE,
+        str(tmp_path / "checkpoints" / inception.WEIGHTS.name),
+        inception.WEIGHTS.variable,
         "efficientnet_lite0",
     ):
         assert part in str(caught.value)
@@ -291,13 +293,14 @@ def test_missing_inception_weights_say_where_to_get_them(
 def test_inception_weights_are_downloaded_once_and_checked(
     inception_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(inception.VARIABLE)
+    monkeypatch.delenv(inception.WEIGHTS.variable)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(inception, "URL", inception_weights.as_uri())
-    path = inception.find_weights()
-    assert io.sha256_file(path) == inception.SHA256
+    here = inception_weights.as_uri()
+    monkeypatch.setattr(inception, "WEIGHTS", replace(inception.WEIGHTS, url=here))
+    path = inception.WEIGHTS.find()
+    assert io.sha256_file(path) == inception.WEIGHTS.sha256
     inception_weights.unlink()
-    assert inception.find_weights() == path
+    assert inception.WEIGHTS.find() == path
 
 
 def test_an_extractor_whose_weights_were_changed_is_refused(tmp_path: Path, network: LeNet) -> None:

@@ -154,7 +154,7 @@ def test_what_has_no_lenet_is_seen_by_the_installed_network(
     real: tuple[Tensor, Tensor],
 ) -> None:
     """Colour images, and images without labels: no file is downloaded, nothing trained or kept."""
-    monkeypatch.delenv(inception.VARIABLE, raising=False)
+    monkeypatch.delenv(inception.WEIGHTS.variable, raising=False)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.chdir(tmp_path)
     images = real[0][:80].repeat(1, n_channels, 1, 1)
@@ -177,22 +177,22 @@ def test_inception_is_taken_where_its_weights_are_at_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.delenv(inception.VARIABLE, raising=False)
+    monkeypatch.delenv(inception.WEIGHTS.variable, raising=False)
     said: list[str] = []
     assert choose("auto", 1, True, said.append) == "lenet"
     assert said == []
     assert choose("auto", 3, True, said.append) == "efficientnet_lite0"
     assert "Inception's weights are not at hand" in said[-1]
-    assert inception.VARIABLE in said[-1]
+    assert inception.WEIGHTS.variable in said[-1]
     for choice in ("inception", "lenet", "digits"):
         assert choose(choice, 3, True, said.append) == choice
     assert len(said) == 1
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / inception.FILE).touch()
+    (tmp_path / "checkpoints" / inception.WEIGHTS.name).touch()
     assert choose("auto", 3, False, said.append) == "inception"
     assert "--extractor efficientnet_lite0" in said[-1]
-    (tmp_path / "checkpoints" / inception.FILE).unlink()
-    monkeypatch.setenv(inception.VARIABLE, str(tmp_path / "weights.pth"))
+    (tmp_path / "checkpoints" / inception.WEIGHTS.name).unlink()
+    monkeypatch.setenv(inception.WEIGHTS.variable, str(tmp_path / "weights.pth"))
     assert choose("auto", 3, False, said.append) == "inception"
 
 

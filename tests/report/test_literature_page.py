@@ -13,6 +13,7 @@ from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.extractors.inception import InceptionExtractor
 from gm_bench.metrics.extractors.lenet import LeNetExtractor
+from gm_bench.metrics.extractors.pretrained import WeightFile
 from gm_bench.metrics.frechet import fid
 from gm_bench.nets.lenet import LeNet
 from gm_bench.report.literature import Section, page
@@ -81,7 +82,7 @@ def test_fid_in_inceptions_features_is_the_mean_over_draws_against_as_many_test_
 ) -> None:
     monkeypatch.chdir(tmp_path)
     extractor = LeNetExtractor.of_weights(LeNet((1, 8, 8), 10).state_dict(), (1, 8, 8))  # in its place
-    monkeypatch.setattr(published_features, "find_weights", Path)
+    monkeypatch.setattr(WeightFile, "find", lambda self: Path())
     monkeypatch.setattr(InceptionExtractor, "of_weights", lambda path, image_shape: extractor)
     test, draws = noise(0, 6, 1, 8, 8), noise(1, 2, 4, 1, 8, 8)
     cells = [Cell("digits", "digits", *of) for of in (("gan", 0), ("gan", 1), ("vae", 0))]

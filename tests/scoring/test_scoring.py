@@ -383,7 +383,7 @@ def test_brackets_of_a_path_stay_in_the_title(draws: Tensor, tmp_path: Path) -> 
 def test_colour_folders_are_judged_without_a_download_and_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(inception.VARIABLE, raising=False)
+    monkeypatch.delenv(inception.WEIGHTS.variable, raising=False)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     for name, n in (("real", 60), ("fake", 30)):
         for i in range(n):

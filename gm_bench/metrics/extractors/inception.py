@@ -11,10 +11,14 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from gm_bench.metrics.extractors.features import Extractor
 from gm_bench.metrics.extractors.pretrained import WeightFile, tensors_alone
 
-VARIABLE = "GM_BENCH_INCEPTION_WEIGHTS"
 FILE = "weights-inception-2015-12-05-6726825d.pth"
-URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
-SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+WEIGHTS = WeightFile(
+    network="Inception",
+    variable="GM_BENCH_INCEPTION_WEIGHTS",
+    name=FILE,
+    url=f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}",
+    sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+)
 N_FEATURES, N_LOGITS = 2048, 1008
 
 
@@ -33,7 +37,7 @@ class InceptionExtractor(Extractor):
         Raises:
             WeightsError: the file is no file of tensors.
         """
-        with tensors_alone(path, URL) as tensors:
+        with tensors_alone(path, WEIGHTS.url) as tensors:
             network = FeatureExtractorInceptionV3(
                 "inception-v3-compat",
                 ["2048", "logits_unbiased"],
@@ -44,30 +48,9 @@ class InceptionExtractor(Extractor):
 
     @classmethod
     def load(cls, folder: Path, record: dict[str, Any], image_shape: tuple[int, int, int]) -> Self:
-        return cls.of_weights(find_weights(), image_shape)
+        return cls.of_weights(WEIGHTS.find(), image_shape)
 
     @classmethod
     def published(cls) -> dict[str, Any]:
-        find_weights()
-        return cls.describe(SHA256, N_FEATURES, N_LOGITS, comparable="everywhere")
-
-
-def at_hand() -> bool:
-    """Whether a file of weights is named by the environment or was downloaded before."""
-    return _file().at_hand()
-
-
-def find_weights() -> Path:
-    """Path of the checked weight file.
-
-    It is looked for where the environment variable `GM_BENCH_INCEPTION_WEIGHTS` points, else in torch-hub's
-    folder, where torch-fidelity keeps it too, else downloaded to there.
-
-    Raises:
-        WeightsError: the file is missing and cannot be downloaded, or its content is another.
-    """
-    return _file().find()
-
-
-def _file() -> WeightFile:
-    return WeightFile("Inception", VARIABLE, FILE, URL, SHA256)
+        WEIGHTS.find()
+        return cls.describe(WEIGHTS.sha256, N_FEATURES, N_LOGITS, comparable="everywhere")

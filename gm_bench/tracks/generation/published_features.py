@@ -10,7 +10,7 @@ from gm_bench import io
 from gm_bench.cell import DATA, Cell
 from gm_bench.data.dataset import read_split
 from gm_bench.metrics.extractors.features import extract
-from gm_bench.metrics.extractors.inception import InceptionExtractor, find_weights
+from gm_bench.metrics.extractors.inception import WEIGHTS, InceptionExtractor
 from gm_bench.metrics.frechet import Moments, fid, moments
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic
@@ -30,7 +30,7 @@ def inception_fid(cells: list[Cell], device: torch.device) -> dict[str, list[flo
         FileError: the dataset was not fetched, or a file is damaged.
     """
     make_deterministic()
-    weights = find_weights()
+    weights = WEIGHTS.find()
     test, _ = read_split(DATA / cells[0].dataset, "test")
     extractor = InceptionExtractor.of_weights(weights, shape_of(test))
     real = extract(extractor, test, device).features

@@ -39,12 +39,12 @@ def choose(choice: str, channels: int, labelled: bool, say: Callable[[str], None
         return LENET
     from gm_bench.metrics.extractors import inception  # half of the time that everything takes to import
 
-    if inception.at_hand():
+    if inception.WEIGHTS.at_hand():
         say(f"extractor: {INCEPTION}, whose weights are at hand; --extractor {LITE} needs none")
         return INCEPTION
     say(
         f"extractor: {LITE}, since Inception's weights are not at hand: its distances are not those of "
-        f"publications; with {inception.VARIABLE} or --extractor {INCEPTION} they are"
+        f"publications; with {inception.WEIGHTS.variable} or --extractor {INCEPTION} they are"
     )
     return LITE
 
