@@ -76,6 +76,16 @@ class Record:
         """Whose runs it stands among: BOARD/DATASET."""
         return f"{self.board}/{self.dataset}"
 
+    @property
+    def facts_text(self) -> str:
+        """The facts as a tag holds them."""
+        return json.dumps(self.facts, allow_nan=False)
+
+    def is_told(self, metrics: Mapping[str, float], facts: str | None) -> bool:
+        """Whether these are its facts, as a tag holds them, and the last values of all of its series."""
+        last = {point.name: point.value for point in sorted(self.points, key=lambda point: point.step)}
+        return all(metrics.get(name) == value for name, value in last.items()) and facts == self.facts_text
+
 
 def of_cell(
     result: CellResult, card: Json, row_details: Sequence[str] = (), pictures: Pictures | None = None

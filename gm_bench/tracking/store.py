@@ -10,12 +10,10 @@ becomes "current" with the last write of all, so a killed publish leaves nothing
 deletes what was begun and is no longer live. What a newer run replaces becomes "superseded" and stays.
 """
 
-import getpass
 import hashlib
 import json
 import logging
 import os
-import re
 import sqlite3
 import sys
 import time
@@ -43,11 +41,11 @@ from gm_bench import io  # noqa: E402
 from gm_bench.cell import Cell  # noqa: E402
 from gm_bench.running import revision  # noqa: E402
 from gm_bench.tracking import database, views  # noqa: E402
+from gm_bench.tracking.address import owner, tracking_uri, without_password  # noqa: E402
 from gm_bench.tracking.database import EXPERIMENTS, Database, Say, TrackingError  # noqa: E402
 from gm_bench.tracking.record import Point, Record  # noqa: E402
 from gm_bench.tracking.snapshots import grids_by_step  # noqa: E402
 
-DEFAULT_URI = "sqlite:///mlflow.db"
 METRICS_PER_BATCH = 1000
 DIGEST_LENGTH = 36
 KEY, NAME, STATUS, FACTS, REVISION, FILES = (
@@ -61,29 +59,6 @@ LIVE, PUBLISHING, CURRENT, SUPERSEDED = "live", "publishing", "current", "supers
 def say_on_stderr(sentence: str) -> None:
     sys.stderr.write(f"{sentence}\n")
     sys.stderr.flush()
-
-
-def owner() -> str:
-    """Whose experiments these are on a server that others use too: GM_BENCH_OWNER, else the user's name.
-
-    Raises:
-        TrackingError: a name that cannot be one.
-    """
-    try:
-        name = os.environ.get("GM_BENCH_OWNER") or getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as containers have them
-        name = ""
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-        raise TrackingError(
-            f"'{name}' cannot name your experiments on an MLflow server: set GM_BENCH_OWNER to a name of "
-            "letters, digits, '.', '_' and '-'"
-        )
-    return name
-
-
-def tracking_uri() -> str:
-    """Where runs go: MLFLOW_TRACKING_URI, else a database in the working folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
 class Store:
@@ -115,7 +90,7 @@ class Store:
     @property
     def place(self) -> str:
         """The store's address, fit to be shown."""
-        return _without_password(self.uri)
+        return without_password(self.uri)
 
     @property
     def address(self) -> str:
@@ -136,7 +111,9 @@ class Store:
             same = [
                 run
                 for run in finished
-                if run.data.tags.get(KEY) == record.key and _tells(run, record) and not self._lacks_files(run)
+                if run.data.tags.get(KEY) == record.key
+                and record.is_told(run.data.metrics, run.data.tags.get(FACTS))
+                and not self._lacks_files(run)
             ]
             same.sort(key=lambda run: (run.data.tags.get(STATUS) != CURRENT, run.info.run_id))
             key = None if same else record.tags.get(TRAINING_KEY)
@@ -252,7 +229,7 @@ class Store:
             STATUS: PUBLISHING,
             RUN_NAME: record.run_name,
             KEY: record.key,
-            FACTS: _facts(record),
+            FACTS: record.facts_text,
             REVISION: self._revision,
             **({FILES: "true"} if pictures or record.table or record.files else {}),
             **record.tags,
@@ -356,22 +333,10 @@ class Store:
         reason = " ".join(next((line for line in lines if "(sqlite3." in line), lines[0]).split())[:200]
         if self._database is None:
             return (
-                f"the MLflow store {self.place} cannot be used ({_without_password(reason)}): "
+                f"the MLflow store {self.place} cannot be used ({without_password(reason)}): "
                 "check MLFLOW_TRACKING_URI and that the server runs"
             )
         return self._database.advice(error, reason)
-
-
-def _tells(run: Run, record: Record) -> bool:
-    """Whether a run has the record's facts and the last value of each of its series."""
-    last = {point.name: point.value for point in sorted(record.points, key=lambda point: point.step)}
-    known = run.data.metrics
-    told = all(known.get(name) == value for name, value in last.items())
-    return told and run.data.tags.get(FACTS) == _facts(record)
-
-
-def _facts(record: Record) -> str:
-    return json.dumps(record.facts, allow_nan=False)
 
 
 def _migrate(file: Path, artifacts: str) -> None:
@@ -382,7 +347,3 @@ def _dataset_input(record: Record) -> DatasetInput:
     content = json.dumps(record.card, sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:DIGEST_LENGTH]
     return DatasetInput(Dataset(record.dataset, digest, "local", f"data/{record.dataset}", profile=content))
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//…@", text)

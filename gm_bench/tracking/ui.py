@@ -6,7 +6,8 @@ import sys
 import typer
 
 from gm_bench.tracking import database
-from gm_bench.tracking.store import Store, TrackingError, tracking_uri
+from gm_bench.tracking.address import tracking_uri
+from gm_bench.tracking.store import Store, TrackingError
 
 LOOPBACK = "127.0.0.1"
 N_NAMED = 3
