@@ -84,7 +84,7 @@ def made_up(chain: Chain, stages: dict[str, Any], cache: Path) -> record.Record:
     """The record of a cell that did not run, whose small files lie in DVC's cache."""
     cell = chain.cell
     assert cell is not None
-    filled = partial(boards.filled, cell=cell)
+    filled = partial(boards.filled, values=boards.values_of(cell))
     lock = {}
     for address in chain.stages:
         name = address.rpartition(":")[2]

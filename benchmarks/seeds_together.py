@@ -86,7 +86,7 @@ def written_out(models: Sequence[Adversarial], pieces: int) -> Way:
         *hidden, weight, bias = critics
         x = x.flatten(2)
         for i in range(0, len(hidden), 2):
-            x = linear(x, hidden[i], hidden[i + 1]).unflatten(2, (-1, pieces)).amax(dim=3)
+            x = linear(x, hidden[i], hidden[i + 1]).unflatten(2, (pieces, -1)).amax(dim=2)
         return linear(x, weight, bias)
 
     return generator, critic, generators, critics
@@ -163,7 +163,7 @@ def measured(k: int, n_rounds: int) -> list[Tensor]:
         torch.manual_seed(derive(seed, "init"))
         network = networks.build(recipe.network.name, recipe.network.options, (2, 1, 1), 0)
         models.append(contract.build("ns_gan", network, recipe.model).train())
-    ways = [
+    ways: list[OneByOne | Loop] = [
         OneByOne(models, recipe),
         Loop(in_one_pass(models), recipe),
         Loop(written_out(models, recipe.network.options["pieces"]), recipe),

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 N_CORES = os.cpu_count() or 1
-LOOPBACK = "127.0.0.1"
 LEADERBOARD = Path("reports/digits/leaderboard.json")
 BASELINE = "reports/digits/baseline.json"
 

@@ -6,9 +6,11 @@ from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.config import load_params
 from gm_bench.report import tables
-from gm_bench.results.schema import Origin
+from gm_bench.results.leaderboard import LeaderboardError
+from gm_bench.results.schema import METRICS, Origin
 from gm_bench.running import revision
 from gm_bench.running.boards import file_of
+from gm_bench.running.publishable import would_lose
 from gm_bench.running.stage import Board, run, screen
 from gm_bench.tracking.record import lock_digest
 from gm_bench.tracking.store import REVISION, Store
@@ -19,9 +21,16 @@ from gm_bench.variants.base.contract import find as find_variant
 
 
 def main(board: Board) -> None:
-    """Publish those cells of a board that were made, read them back, write and print its leaderboard."""
+    """Publish those cells of a board that were made, read them back, write and print its leaderboard.
+
+    Raises:
+        LeaderboardError: the report that there is would lose cells.
+    """
     params = load_params()
     cells = params.cells(board)
+    lost = would_lose(board, [cell for cell in cells if not (cell.folder / METRICS).exists()])
+    if lost:
+        raise LeaderboardError(lost)
     known = params.datasets  # a track from outside may bring datasets of its own
     said = {name: known[name].note for name in params.board(board).datasets if name in known}
     track, store = with_notes(find_track(params.board(board).track), said), Store()

@@ -482,7 +482,7 @@ def test_the_stage_publishes_what_was_made(finished, monkeypatch):
     assert {row["variant"]: row["seeds"] for row in content["rows"]} == {"vae": [0, 1], "wgan": [0]}
     shutil.rmtree(finished / "runs/digits")
     with pytest.raises(
-        LeaderboardError, match="no cell of the board digits was made yet: gm-bench run makes"
+        LeaderboardError, match="no cell of digits was made yet: gm-bench run --board digits"
     ):
         main("digits")
 

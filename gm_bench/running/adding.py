@@ -4,7 +4,6 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,6 @@ N_NAMED = 3
 LARGEST_SIDE = 64
 TEST_SHARE, MOST_TESTED = 0.25, 10_000
 PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
-
-
-@dataclass(frozen=True)
-class Added:
-    """What is written: the options of the loader, and the board."""
-
-    source: Mapping[str, Any]
-    board: Mapping[str, Any]
 
 
 def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Path | None) -> None:

@@ -56,8 +56,7 @@ class Step:
 def steps_of(params: Params, cell: Cell) -> list[Step]:
     """The stages of a cell, in order."""
     stages = _template(params, cell.board)["stages"]
-    values = {"board": cell.board} | {f"item.{key}": str(value) for key, value in cell.as_dict().items()}
-    return [_step(name, stages[name], values) for name in cell_stages(params, cell.board)]
+    return [_step(name, stages[name], values_of(cell)) for name in cell_stages(params, cell.board)]
 
 
 def steps_of_dataset(params: Params, board: str, dataset: str) -> list[Step]:
@@ -75,10 +74,15 @@ def outs_of(params: Params, cell: Cell) -> list[Path]:
 
 def _step(name: str, stage: Mapping[str, Any], values: Mapping[str, str]) -> Step:
     outs = (next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"])
-    return Step(name, _filled(stage["cmd"], values), tuple(Path(_filled(out, values)) for out in outs))
+    return Step(name, filled(stage["cmd"], values), tuple(Path(filled(out, values)) for out in outs))
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
+def values_of(cell: Cell) -> dict[str, str]:
+    """What stands for the names in a template's stages of a cell."""
+    return {"board": cell.board} | {f"item.{key}": str(value) for key, value in cell.as_dict().items()}
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
     """A text of a template with values in their places."""
     for name, value in values.items():
         text = text.replace(f"${{{name}}}", value)

@@ -13,6 +13,7 @@ from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.config import load_params
 from gm_bench.metrics.catalogue import Catalogue
+from gm_bench.report.formatting import count
 from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
 from gm_bench.results import regression
 from gm_bench.results.baseline import Baseline, of_board, read_baseline, read_board, to_json
@@ -89,21 +90,24 @@ def check_board(name: str, summary: Path | None) -> int:
     n_watched = 0
     try:
         params = load_params()
+        file = reports_of(name) / "leaderboard.json"
         changes = find(params.board(name).track).changes
-        if changes is None:
+        watched = changes(params, name, _read_board(io.read_json(file), str(file))) if changes else ()
+        for what, sentences in watched:
+            n_watched += 1
+            found += sentences
+            screen().print("\n".join(sentences) or f"{what}: as accepted", soft_wrap=True)
+        if not n_watched:
             raise NotComparable(
                 f"nothing of the board {name} is watched by itself, its leaderboards are compared: leave "
                 "--board out, and name others by --baseline and --leaderboard"
             )
-        file = reports_of(name) / "leaderboard.json"
-        for what, sentences in changes(params, name, _read_board(io.read_json(file), str(file))):
-            n_watched += 1
-            found += sentences
-            screen().print("\n".join(sentences) or f"{what}: as accepted", soft_wrap=True)
     except (ValueError, OSError) as error:
         return _cannot_compare(error, summary)
     said = (
-        f"Changed: {len(found)} things" if found else f"Passed: {n_watched} of the board {name} as accepted"
+        f"Changed: {count(len(found), 'thing')}"
+        if found
+        else f"Passed: {n_watched} of the board {name} as accepted"
     )
     if summary:
         lines = "".join(f"\n- {sentence}" for sentence in found)
@@ -146,6 +150,11 @@ def _cannot_compare(error: Exception, summary: Path | None) -> int:
 
 def _update(path: Path, board: Leaderboard, resolving: Resolving | None) -> int:
     """Write the new baseline; the spreads of the one before it are kept where they were measured alike."""
+    if board.missing:
+        raise NotComparable(
+            f"{count(len(board.missing), 'cell')} of the board {board.name} not measured yet "
+            f"({board.missing[0]}, …), which nothing would watch then: run gm-bench run --board {board.name}"
+        )
     earlier = _read_baseline(io.read_json(path), str(path)) if path.exists() else None
     own = tuple(sorted({seed for entry in board.by_key.values() for seed in entry.seeds}))
     if resolving is not None:

@@ -1,7 +1,7 @@
 """Whether the leaderboard of a board can be written of a part of its cells, while others are missing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gm_bench.cell import Cell, reports_of
@@ -23,15 +23,24 @@ def why_not(board: str, others: Mapping[Cell, str]) -> str | None:
             f"({stale[0]}{_more(stale)}); gm-bench run --board {board} makes them anew, gm-bench show prints "
             "one cell"
         )
+    return would_lose(board, [cell for cell, state in others.items() if state == "missing"])
+
+
+def would_lose(board: str, missing: Sequence[Cell]) -> str | None:
+    """What a leaderboard without the missing cells of a board would take from the one that there is.
+
+    Raises:
+        ValueError: the report that there is cannot be read.
+    """
     report = reports_of(board) / "leaderboard.json"
-    reported = _cells_of(report)
-    lost = [cell for cell, state in others.items() if state == "missing" and str(cell) in reported]
-    if lost:
-        return (
-            f"{report} is left as it is: {_count(lost, 'of it ')}missing here ({lost[0]}{_more(lost)}); "
-            f"gm-bench run --board {board} makes them, gm-bench show prints one cell"
-        )
-    return None
+    reported = _cells_of(report) if missing else set()
+    lost = [cell for cell in missing if str(cell) in reported]
+    if not lost:
+        return None
+    return (
+        f"{report} is left as it is: {_count(lost, 'of it ')}missing here ({lost[0]}{_more(lost)}); "
+        f"gm-bench run --board {board} makes them, gm-bench show prints one cell"
+    )
 
 
 def _cells_of(report: Path) -> set[str]:
@@ -48,9 +57,9 @@ def _cells_of(report: Path) -> set[str]:
         ) from None
 
 
-def _count(cells: list[Cell], which: str = "") -> str:
+def _count(cells: Sequence[Cell], which: str = "") -> str:
     return f"1 cell {which}is " if len(cells) == 1 else f"{len(cells)} cells {which}are "
 
 
-def _more(cells: list[Cell]) -> str:
+def _more(cells: Sequence[Cell]) -> str:
     return ", …" if len(cells) > 1 else ""

@@ -60,10 +60,10 @@ def publish(
         LeaderboardError: the results cannot stand in one table, or there are none.
         TrackingError: the store cannot be used.
     """
+    name = cells[0].board
     made = [cell for cell in cells if (cell.folder / METRICS).exists()]
     if not made:
-        raise LeaderboardError(f"no cell of the board {cells[0].board} was made yet: gm-bench run makes them")
-    name = made[0].board
+        raise LeaderboardError(f"no cell of {name} was made yet: gm-bench run --board {name} makes them")
     datasets = list(dict.fromkeys(cell.dataset for cell in made))
     results = [read_cell(cell, origin(cell.variant)) for cell in made]
     records = [

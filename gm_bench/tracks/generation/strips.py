@@ -35,8 +35,6 @@ def load(cell: Cell, device: str) -> TrainedCell:
     """
     place = resolve(device)
     make_deterministic()
-    if not (cell.folder / "model.safetensors").exists():
-        raise ValueError(f"{cell} is not trained yet: dvc repro {cell.stage('train')} does it")
     return load_trained(cell, place)
 
 

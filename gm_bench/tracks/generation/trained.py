@@ -84,7 +84,7 @@ def load(cell: Cell, device: torch.device, repository: Path = Path()) -> Trained
     path = repository / cell.folder / "model.safetensors"
     if not path.exists():
         raise ValueError(
-            f"{cell} is not trained yet ({path} is missing): dvc repro {cell.stage('train')} does it"
+            f"{cell} is not trained yet ({path} is missing): gm-bench run --board {cell.board} does it"
         )
     weights, metadata = io.read_tensors(path)
     if metadata["status"] != "ok":
