@@ -43,7 +43,11 @@ def main(
                 _measure(name, grid, datasets, resolve(device))
             kept = reports_of(name) / KEPT
             measured = io.read_json(kept) if kept.exists() else {}
-            sections += [Section(name, dataset, board, measured.get(dataset, {})) for dataset in datasets]
+            sections += [
+                Section(name, dataset, board, measured.get(dataset, {}))
+                for dataset in datasets
+                if dataset in board.datasets
+            ]
     io.write_text(PAGE, page(sections, table))
     typer.echo(f"written: {PAGE}")
 

@@ -10,6 +10,7 @@ from gm_bench import io
 from gm_bench.cell import DATA, Cell, reports_of
 from gm_bench.config import Board, load_params
 from gm_bench.report.figures import image_grid, labelled, png_bytes
+from gm_bench.report.tables import NOT_MEASURED
 from gm_bench.results.schema import OK, Origin, read_cell
 from gm_bench.running.stage import run
 from gm_bench.tracks.generation.shown import N_SHOWN, first, read
@@ -54,9 +55,14 @@ def main_tables(markdown: str, source: Path) -> str:
         source: the file that `markdown` was read from, which is linked to.
 
     Raises:
-        ValueError: a section has no table, or lacks one of the lines.
+        ValueError: the board is not whole, or a section has no table or lacks one of the lines.
     """
-    sections = re.split(r"^## ", markdown, flags=re.MULTILINE)[1:]
+    before, *sections = re.split(r"^## ", markdown, flags=re.MULTILINE)
+    missing = [line for line in before.splitlines() if line.startswith(NOT_MEASURED)]
+    if missing:
+        raise ValueError(
+            f"{source} is of a part of its board, README.md shows whole ones. {' '.join(missing)}"
+        )
     return "\n\n".join(_section(section, source) for section in sections)
 
 

@@ -14,7 +14,6 @@ from gm_bench.report.training_charts import losses_of_cell
 from gm_bench.results.schema import CellResult, divergence_place
 
 COLUMNS_OF_GRID = 8
-STAGES = ("train", "sample", "evaluate")
 
 
 def render(
@@ -78,13 +77,14 @@ def render(
 
 def commands(cell: Cell) -> list[tuple[str, str]]:
     """What makes a cell again, in words and as a command, to be run from the top of the repository."""
-    again = shlex.join(cell.stage(stage) for stage in STAGES)
-    arguments = shlex.join((cell.board, cell.dataset, cell.variant, str(cell.seed)))
+    board, variant = shlex.quote(cell.board), shlex.quote(cell.variant)
+    part = f"--datasets {shlex.quote(cell.dataset)} --variants {variant} --seeds {cell.seed}"
     return [
-        ("up to date, with all it depends on", f"dvc repro {shlex.quote(cell.stage('evaluate'))}"),
-        ("from scratch", f"dvc repro --single-item --force {again}"),
-        *((f"{stage} alone, without DVC", f"python -m pipelines.{stage} {arguments}") for stage in STAGES),
-        ("all that is known of it", f"gm-bench show {shlex.quote(str(cell))}"),
+        ("up to date, with all it depends on", f"gm-bench run --board {board} {part}"),
+        (
+            "all that is known of it, and its stages",
+            f"gm-bench show {shlex.quote(str(cell))} --board {board}",
+        ),
     ]
 
 

@@ -50,7 +50,7 @@ def _no_verdict(result: CellResult, floor: Mapping[str, float], floor_sd: Mappin
     return []
 
 
-def _no_facts(entry: Entry) -> Json:
+def _no_facts(board: Leaderboard, entry: Entry) -> Json:
     return {}
 
 
@@ -79,7 +79,7 @@ class Display:
         verdicts: (board, dataset) → variant → what its row says in words, beyond noise.
         marks: (board, dataset) → signs that stand behind values, by (variant, metric).
         starred: whether an entry carries a star, which a note explains.
-        row_facts: what an entry's row in leaderboard.json has besides.
+        row_facts: (board, entry) → what an entry's row in leaderboard.json has besides.
         failures: what went wrong in a cell besides divergence, one sentence each.
         cell_verdict: (cell, floor, its standard deviation) → what its metrics say in words.
         cell_facts: terms and texts that stand under the protocol on a cell's page.
@@ -87,9 +87,9 @@ class Display:
         real: (dataset, n) → n real images of its test split, uint8 (n, C, H, W).
         galleries: (the cells shown, bytes that each may take) → further pictures on the leaderboard's page.
         cell_galleries: further pictures on a cell's page.
-        pages: (board, its cells, charts by dataset) → what people read under reports/BOARD, by file name, in
-            place of leaderboard.md, leaderboard.html (both must be among them) and the cells' pages; None
-            for the ones that every track has.
+        pages: (this display, board, its cells, charts by dataset) → what people read under reports/BOARD, by
+            file name, in place of leaderboard.md, leaderboard.html (both must be among them) and the cells'
+            pages; None for the ones that every track has.
     """
 
     catalogue: Catalogue
@@ -100,7 +100,7 @@ class Display:
     verdicts: Callable[[Leaderboard, str], Mapping[str, Sequence[str]]] = _no_verdicts
     marks: Callable[[Leaderboard, str], Mapping[tuple[str, str], str]] = _no_marks
     starred: Callable[[Entry], bool] = _no_star
-    row_facts: Callable[[Entry], Json] = _no_facts
+    row_facts: Callable[[Leaderboard, Entry], Json] = _no_facts
     failures: Callable[[CellResult], list[str]] = _nothing_of_cell
     cell_verdict: Callable[[CellResult, Mapping[str, float], Mapping[str, float]], list[str]] = _no_verdict
     cell_facts: Callable[[CellResult], list[tuple[str, str]]] = _nothing_of_cell
@@ -109,5 +109,8 @@ class Display:
     galleries: Callable[[Sequence[CellResult], int], list[Gallery]] = _no_galleries
     cell_galleries: Callable[[CellResult], list[Gallery]] = _nothing_of_cell
     pages: (
-        Callable[[Leaderboard, Sequence[CellResult], Mapping[str, Sequence[Chart]]], Mapping[str, str]] | None
+        Callable[
+            ["Display", Leaderboard, Sequence[CellResult], Mapping[str, Sequence[Chart]]], Mapping[str, str]
+        ]
+        | None
     ) = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from gm_bench.report.formatting import NOT_AVAILABLE, number, score_text
+from gm_bench.report.formatting import NOT_AVAILABLE, count, number, score_text
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.literature import Agreement, agreement
 
@@ -66,11 +66,12 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
     if not of.inception:
         del columns["FID here, Inception |:"]
     protocol, cost = of.board.protocols[of.dataset], entries[shared[0]].cost
-    n_seeds = max(len(entry.seeds) for entry in entries.values())
+    n_seeds = sorted({len(entry.seeds) for entry in entries.values()})
+    seeds = f"{n_seeds[0]} to " * (len(n_seeds) > 1) + count(n_seeds[-1], "seed")
     said = (
-        f"Network `{cost['network']}`, {cost['budget']:,} images shown, last checkpoint, {n_seeds} "
-        f"{'seed' if n_seeds == 1 else 'seeds'}; features of {protocol['extractor']['name']}, "
-        f"N = {protocol['n_samples']:,}. {_in_words(agreement(ours, theirs))}"
+        f"Network `{cost['network']}`, {cost['budget']:,} images shown, last checkpoint, {seeds}; features "
+        f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. "
+        f"{_in_words(agreement(ours, theirs))}"
     )
     return f"## {of.dataset}: board `{of.name}`\n\n{_markdown(columns)}\n\n{said}\n"
 

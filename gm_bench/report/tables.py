@@ -21,6 +21,7 @@ from gm_bench.report.formatting import (
 from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import FLOOR, REAL, divergence_place
 
+NOT_MEASURED = "Not measured yet: "  # how what a board lacks begins
 COMPARABLE = "Extractor: "  # how the sentence of a protocol begins that says so
 
 
@@ -67,7 +68,7 @@ def missing_in_words(board: Leaderboard) -> list[str]:
             by_seeds.setdefault(", ".join(map(str, sorted(seeds))), []).append(variant)
         which = "; ".join(f"{', '.join(variants)} seed {seeds}" for seeds, variants in by_seeds.items())
         named = f": {which}" if n_made else ""
-        said.append(f"Not measured yet: {n_missing} of the {n_made + n_missing} cells of {dataset}{named}.")
+        said.append(f"{NOT_MEASURED}{n_missing} of the {n_made + n_missing} cells of {dataset}{named}.")
     return said
 
 

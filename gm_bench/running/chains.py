@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gm_bench.cell import Cell
-from gm_bench.config import Board, ConfigError, NotFetchedError, Params
+from gm_bench.config import Board, ConfigError, Params
 from gm_bench.running import boards
-from gm_bench.tracks.modules import module_of
 from gm_bench.tracks.settings import cell_parts
 
 Command = tuple[str, ...]
@@ -66,16 +65,6 @@ def board_chain(params: Params, board: str, stage: str) -> Chain:
 def fetch_chain(params: Params, board: str, dataset: str) -> Chain:
     """The first stage of a dataset alone; of no stages where its track has no such stage."""
     return Chain(dataset, tuple(stages_of_dataset(params, board, dataset, "fetch")))
-
-
-def is_known(params: Params, board: str, dataset: str) -> bool:
-    """Whether every number of a dataset and of its training is given, or can be derived by now."""
-    grid = params.board(board)
-    try:
-        module_of(grid.track, "stages").of_cell(params, board, dataset, grid.variants[0])
-    except NotFetchedError:
-        return False
-    return True
 
 
 def stages_of_dataset(params: Params, board: str, dataset: str, stage: str) -> list[str]:

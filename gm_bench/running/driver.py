@@ -187,6 +187,7 @@ def show_inventory(board: str | None) -> None:
 def show_cell(words: Sequence[str], board: str | None) -> None:
     """Print all that is known of one cell; of a board or a dataset its numbers and where they come from."""
     from gm_bench.running import inspection
+    from gm_bench.tracks.track import find as find_track
 
     params = load_params()
     if len(words) == 1 and (words[0] in params.boards or words[0] in params.datasets):
@@ -205,7 +206,8 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
     else:
         state = f"not on the board {name}"
     steps = boards.steps_of(params, cell)
-    screen().print(inspection.describe(cell, state, settings, origins, boards.file_of(params, name), steps))
+    file, catalogue = boards.file_of(params, name), find_track(params.board(name).track).catalogue
+    screen().print(inspection.describe(cell, state, settings, origins, file, steps, catalogue))
 
 
 def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]]:

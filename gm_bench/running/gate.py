@@ -49,7 +49,7 @@ def check(
     """Judge a leaderboard against a baseline, or accept it as the new one.
 
     Args:
-        baseline: a file, or a revision.
+        baseline: a file, or a revision, of which that of the same board is taken.
         leaderboard: file to be judged.
         update: write `leaderboard` into the file `baseline`; the verdict is shown but does not count.
         summary: Markdown is written there.
@@ -63,7 +63,7 @@ def check(
         board = _read_board(io.read_json(leaderboard), str(leaderboard))
         if update:
             return _update(Path(baseline), board, resolving)
-        accepted = _baseline(baseline)
+        accepted = _baseline(baseline, _reported(board))
         if resolving is None:
             verdict = regression.check(accepted, board)
         else:
@@ -117,15 +117,18 @@ def check_board(name: str, summary: Path | None) -> int:
 
 
 def compare(first: str, second: str, leaderboard: Path) -> None:
-    """Print how two variants of `leaderboard`, or two leaderboards (files or revisions), differ.
+    """Print how two variants of `leaderboard`, or two leaderboards, differ.
+
+    Args:
+        first, second: variants, files, or revisions, of which the report of the same board is taken.
 
     Raises:
         ValueError: one of them is neither, or they are of two kinds.
     """
-    variants: set[str] = set()
+    variants, reported = set(), LEADERBOARD
     if leaderboard.exists():
         board = _read_board(io.read_json(leaderboard), str(leaderboard))
-        variants = {variant for _, variant in board.by_key}
+        variants, reported = {variant for _, variant in board.by_key}, _reported(board)
     named = [name for name in (first, second) if name in variants and not Path(name).is_file()]
     if len(named) == 2:
         verdict, catalogue = regression.contrast_variants(board, first, second), board.catalogue
@@ -136,7 +139,7 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
             "or two files or revisions"
         )
     else:
-        before, after = _board(first), _board(second)
+        before, after = _board(first, reported), _board(second, reported)
         verdict, catalogue = regression.contrast(before, after), after.catalogue
     _print(verdict, catalogue, gating=False)
 
@@ -152,7 +155,7 @@ def _update(path: Path, board: Leaderboard, resolving: Resolving | None) -> int:
     """Write the new baseline; the spreads of the one before it are kept where they were measured alike."""
     if board.missing:
         raise NotComparable(
-            f"{count(len(board.missing), 'cell')} of the board {board.name} not measured yet "
+            f"{count(len(board.missing), 'cell')} of the board {board.name} are missing "
             f"({board.missing[0]}, …), which nothing would watch then: run gm-bench run --board {board.name}"
         )
     earlier = _read_baseline(io.read_json(path), str(path)) if path.exists() else None
@@ -179,29 +182,35 @@ def _update(path: Path, board: Leaderboard, resolving: Resolving | None) -> int:
     return PASSED
 
 
-def _baseline(name: str) -> Baseline:
-    """The baseline in a file, or that of a revision; of one without a baseline its leaderboard."""
+def _reported(board: Leaderboard) -> Path:
+    """Where the leaderboard of a board stands in every revision; of one without a name that of the first."""
+    return reports_of(board.name) / LEADERBOARD.name if board.name else LEADERBOARD
+
+
+def _baseline(name: str, leaderboard: Path) -> Baseline:
+    """The baseline in a file, or that of a revision beside `leaderboard`; that itself where there is none."""
     path = Path(name)
     if path.is_file():
         return _read_baseline(io.read_json(path), name)
     if path == BASELINE:
         raise NotComparable(f"{path} is not there: gm-bench check --update makes it of {LEADERBOARD}")
-    for file in (BASELINE, LEADERBOARD):
+    files = (leaderboard.with_name(BASELINE.name), leaderboard)
+    for file in files:
         content = revision.content_at(name, file)
         if content is not None:
             return _read_baseline(_parsed(content, f"{name}:{file}"), f"{name}:{file}")
-    raise NotComparable(f"revision {name} has neither {BASELINE} nor {LEADERBOARD}")
+    raise NotComparable(f"revision {name} has neither {' nor '.join(map(str, files))}")
 
 
-def _board(name: str) -> Leaderboard:
-    """The leaderboard in a file or of a revision; a baseline's is taken too."""
+def _board(name: str, leaderboard: Path) -> Leaderboard:
+    """The leaderboard in a file, or `leaderboard` of a revision; a baseline's is taken too."""
     path = Path(name)
     if path.is_file():
         return _read_baseline(io.read_json(path), name).board
-    content = revision.content_at(name, LEADERBOARD)
+    content = revision.content_at(name, leaderboard)
     if content is None:
-        raise NotComparable(f"revision {name} has no {LEADERBOARD}")
-    return _read_board(_parsed(content, f"{name}:{LEADERBOARD}"), f"{name}:{LEADERBOARD}")
+        raise NotComparable(f"revision {name} has no {leaderboard}")
+    return _read_board(_parsed(content, f"{name}:{leaderboard}"), f"{name}:{leaderboard}")
 
 
 def _read_board(content: Any, name: str) -> Leaderboard:

@@ -15,7 +15,7 @@ from rich.text import Text
 from gm_bench import io
 from gm_bench.cell import Cell
 from gm_bench.config import Params
-from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.formatting import duration, number
 from gm_bench.results.schema import divergence_place
 from gm_bench.running.boards import Step, address
@@ -31,6 +31,7 @@ def describe(
     origins: Mapping[str, str],
     file: Path,
     steps: Sequence[Step],
+    catalogue: Catalogue,
 ) -> Group:
     """State, parameters, metrics draw by draw, cost, files and commands of a cell.
 
@@ -42,13 +43,14 @@ def describe(
             the track does not say.
         file: the dvc.yaml of the cell's stages.
         steps: these stages, in order.
+        catalogue: of the metrics of its track.
     """
     folder = cell.folder
     metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
     parts: list[RenderableType] = [Text(f"{cell}: {_state(state, metrics, cost)}", "bold")]
     parts.append(_parameters(settings, origins, cost))
     if metrics and metrics["values"]:
-        parts.append(_metrics(metrics["values"]))
+        parts.append(_metrics(metrics["values"], catalogue))
     if cost:
         parts.append(_costs(cost))
     parts.append(_files([out for step in steps for out in step.outs]))
@@ -114,13 +116,13 @@ def _flat(tree: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield prefix + key, str(list(value) if isinstance(value, tuple) else value)
 
 
-def _metrics(values: Mapping[str, list[float]]) -> Table:
+def _metrics(values: Mapping[str, list[float]], catalogue: Catalogue) -> Table:
     n_draws = max(map(len, values.values()))
     table = _table("metric", "mean", "sd of draws", *(f"draw {i}" for i in range(n_draws)))
     for name, draws in values.items():
         sd = f"{statistics.stdev(draws):.3g}" if len(draws) > 1 else "–"
         table.add_row(
-            IMAGES.title(name), f"{statistics.fmean(draws):.4g}", sd, *(f"{value:.4g}" for value in draws)
+            catalogue.title(name), f"{statistics.fmean(draws):.4g}", sd, *(f"{value:.4g}" for value in draws)
         )
     return table
 

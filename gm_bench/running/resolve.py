@@ -15,7 +15,7 @@ from gm_bench.running.code import code_hash
 from gm_bench.tracks.audit import stages as of_audit
 from gm_bench.tracks.modules import module_of
 from gm_bench.tracks.needs import Needs
-from gm_bench.tracks.settings import check_board, check_boards
+from gm_bench.tracks.settings import check_board, check_boards, is_known
 
 
 def dataset(params: Params, name: str, track: str = "generation") -> None:
@@ -32,18 +32,20 @@ def dataset(params: Params, name: str, track: str = "generation") -> None:
 def board(params: Params, name: str, under: str | None = None) -> None:
     """Write the files of all cells of a board; those of cells that it no longer has go away.
 
+    Of datasets whose numbers are open until they are fetched there are none before, unless all are such.
+
     Args:
         under: another name to write them under, for cells that are made like those of the board.
 
     Raises:
-        ConfigError: the board cannot be run.
+        ConfigError: the board cannot be run, or no dataset of it was fetched whose numbers are open.
     """
     check_board(params, name)
     grid = params.board(name)
     stages = module_of(grid.track, "stages")
     needs = {
         Cell(under or name, d, v, 0).resolved(stage): each
-        for d in grid.datasets
+        for d in [d for d in grid.datasets if is_known(params, name, d)] or grid.datasets
         for v in grid.variants
         for stage, each in stages.of_cell(params, name, d, v).items()
     }

@@ -28,10 +28,9 @@ from gm_bench.running.chains import (
     board_chain,
     cell_chain,
     dataset_chain,
-    is_known,
     stages_of_dataset,
 )
-from gm_bench.tracks.settings import check_board
+from gm_bench.tracks.settings import check_board, is_known
 
 PROGRESS = "progress.json"  # where training says how far it is, beside its checkpoints
 INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
@@ -42,11 +41,10 @@ LINES_OF_A_FAILURE = 15
 TEMPORARY = Path(".dvc", "tmp")
 
 
-def prepare(params: Params, board: str, environ: dict[str, str]) -> bool:
+def prepare(params: Params, board: str, environ: dict[str, str]) -> None:
     """Write the board's stages and let DVC run those that say what the others depend on.
 
-    Returns:
-        Whether all of that is known: what a dataset's numbers are derived from, fetch finds.
+    That is left out of datasets which were not fetched: numbers may follow from what is found there.
 
     Raises:
         ConfigError: the board cannot be run.
@@ -56,18 +54,16 @@ def prepare(params: Params, board: str, environ: dict[str, str]) -> bool:
     repository.check()
     boards.write(params, board)
     datasets = params.board(board).datasets
-    known = all(is_known(params, board, dataset) for dataset in datasets)
     stages = [
         each for name in datasets for each in stages_of_dataset(params, board, name, boards.RESOLVE_DATA)
     ]
-    if known:
+    if any(is_known(params, board, dataset) for dataset in datasets):
         stages += board_chain(params, board, "resolve").stages
     chain = Chain("resolve", tuple(stages))
     if stages:
         run_chain(chain, environ, threading.Event())
     if stages and chain.state != "done":
         raise ValueError("\n".join(chain.output[-LINES_OF_A_FAILURE:]))
-    return known
 
 
 @contextmanager

@@ -4,9 +4,8 @@ reports/BOARD/leaderboard.{md,csv,json,html}, figures/ (charts with their number
 metrics.json (means, for `dvc metrics`) and curves.csv (while training, for `dvc plots`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from gm_bench import io
 from gm_bench.cell import Cell, reports_of
 from gm_bench.report import cell_page, page, tables
 from gm_bench.report.charts import Chart, csv_of
-from gm_bench.report.display import Samples
+from gm_bench.report.display import Display, Samples
 from gm_bench.report.drawing import standalone
 from gm_bench.results import aggregation, leaderboard_file
 from gm_bench.results.leaderboard import Leaderboard, LeaderboardError
@@ -106,20 +105,27 @@ def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult
     folder = reports_of(board.name)
     drawn = {d: track.charts(board, d, [r for r in results if r.dataset == d]) for d in board.datasets}
     files = {"leaderboard.csv": leaderboard_file.to_csv(board), "curves.csv": curves_csv(results)}
-    files |= (track.pages or partial(_pages, track))(board, results, drawn)
+    files |= (track.pages or _pages)(track, board, results, drawn)
     for name, content in files.items():
         io.write_text(folder / name, content)
-    facts = {key: track.row_facts(entry) for key, entry in board.by_key.items()}
+    facts = {key: track.row_facts(board, entry) for key, entry in board.by_key.items()}
     io.write_json(folder / "leaderboard.json", leaderboard_file.to_json(board, facts))
     io.write_json(folder / "metrics.json", leaderboard_file.to_metrics(board))
-    figures = folder / "figures"
-    figures.mkdir(parents=True, exist_ok=True)  # an output of the stage, of a track without charts too
-    for chart in (chart for of_dataset in drawn.values() for chart in of_dataset):
-        _write_chart(figures, chart)
+    figures = {
+        name: content
+        for of_dataset in drawn.values()
+        for chart in of_dataset
+        for name, content in _files_of(chart).items()
+    }
+    (folder / "figures").mkdir(parents=True, exist_ok=True)  # an output of the stage, without charts too
+    for name, content in figures.items():
+        io.write_text(folder / "figures" / name, content)
+    _remove_others(folder / "figures", figures)
+    _remove_others(folder / "cells", {Path(name).name for name in files})
 
 
 def _pages(
-    track: Track,
+    track: Display,
     board: Leaderboard,
     results: Sequence[CellResult],
     drawn: Mapping[str, Sequence[Chart]],
@@ -149,16 +155,24 @@ def curves_csv(results: Sequence[CellResult]) -> str:
     return csv_of(["dataset", "variant", "seed", "images", *metrics], lines)
 
 
-def _write_chart(folder: Path, chart: Chart) -> None:
-    """Its numbers and, where it is a single picture, the picture."""
-    io.write_text(folder / f"{chart.name}.csv", chart.table)
+def _files_of(chart: Chart) -> dict[str, str]:
+    """Its numbers and, where it is a single picture, the picture, by file name."""
+    files = {f"{chart.name}.csv": chart.table}
     if len(chart.panels) == 1 and not chart.panels[0].label:
-        io.write_text(folder / f"{chart.name}.svg", standalone(chart.panels[0].svg))
+        files[f"{chart.name}.svg"] = standalone(chart.panels[0].svg)
+    return files
+
+
+def _remove_others(folder: Path, written: Collection[str]) -> None:
+    """What earlier reports left in a folder that is theirs alone."""
+    for path in folder.glob("*"):
+        if path.name not in written:
+            path.unlink()
 
 
 def _cell_pages(
     board: Leaderboard,
-    track: Track,
+    track: Display,
     results: Sequence[CellResult],
     samples: Mapping[Cell, Samples],
 ) -> dict[str, str]:

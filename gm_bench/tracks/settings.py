@@ -14,7 +14,7 @@ from gm_bench import tracks
 from gm_bench.cell import Cell
 from gm_bench.checking import ConfigError, Model, checked, look_up
 from gm_bench.composition import merged
-from gm_bench.config import Params
+from gm_bench.config import NotFetchedError, Params
 from gm_bench.data import loaders as data_loaders
 from gm_bench.derived import Value
 from gm_bench.tracks.modules import TrackError, module_of
@@ -81,6 +81,16 @@ def refuse_board(params: Params, board: str) -> None:
     stages = module_of(params.board(board).track, "stages")
     if hasattr(stages, "refuse"):
         stages.refuse(params, board)
+
+
+def is_known(params: Params, board: str, dataset: str) -> bool:
+    """Whether every number of a dataset and of its training is given, or can be derived by now."""
+    grid = params.board(board)
+    try:
+        module_of(grid.track, "stages").of_cell(params, board, dataset, grid.variants[0])
+    except NotFetchedError:
+        return False
+    return True
 
 
 def explained_cell(params: Params, cell: Cell) -> tuple[dict[str, Any], dict[str, str]]:

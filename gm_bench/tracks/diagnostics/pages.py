@@ -8,6 +8,7 @@ from typing import Any
 
 from gm_bench.cell import in_file_name
 from gm_bench.report.charts import Chart
+from gm_bench.report.display import Display
 from gm_bench.report.tables import missing_in_words
 from gm_bench.report.template import templates
 from gm_bench.results.leaderboard import Entry, Leaderboard
@@ -16,6 +17,7 @@ from gm_bench.tracks.diagnostics.claim import find
 from gm_bench.tracks.diagnostics.pictures import names_of
 from gm_bench.tracks.diagnostics.verdict import Finding, findings, of_claim
 
+FIRST = "claims"  # the board that Found speaks of where it names none
 HOW_TO_READ = (
     "What is expected, and how near, stands in each claim's file and was written before it was run. A claim "
     "holds where the 95 % interval of the mean over seeds (Student's t) lies within what is expected, for "
@@ -24,9 +26,16 @@ HOW_TO_READ = (
 
 
 def pages(
-    board: Leaderboard, results: Sequence[CellResult], drawn: Mapping[str, Sequence[Chart]]
+    display: Display,
+    board: Leaderboard,
+    results: Sequence[CellResult],
+    drawn: Mapping[str, Sequence[Chart]],
 ) -> dict[str, str]:
-    """The table as Markdown and as a page, and a page for each claim, by file name."""
+    """The table as Markdown and as a page, and a page for each claim, by file name.
+
+    Args:
+        display: its catalogue knows the quantities; all words are the claims' own.
+    """
     rows = {group: [_row(board, entry, results, drawn[group]) for entry in _in_order(board, group, results)]
             for group in board.datasets}  # fmt: skip
     made = templates("gm_bench.tracks.diagnostics")
@@ -49,11 +58,18 @@ def findings_of(entry: Entry) -> list[Finding]:
     return findings(claim, {each.key: entry.metrics[each.key].values for each in claim.expected})
 
 
-def found(name: str) -> str:
-    """What was found when a claim was run: the paragraph of its file's docstring that begins with Found."""
+def found(name: str, board: str) -> str:
+    """What was found when a claim was run on a board, a paragraph of its file's docstring.
+
+    It begins with "Found on BOARD:"; without one, what "Found:" says of the board claims.
+    """
     text = import_module(find(name).experiment.__module__).__doc__ or ""
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    return next((p.removeprefix("Found: ") for p in paragraphs if p.startswith("Found: ")), "")
+    for start, of in ((f"Found on {board}: ", ""), ("Found: ", "" if board == FIRST else f"on {FIRST}, ")):
+        for paragraph in paragraphs:
+            if paragraph.startswith(start):
+                return of + paragraph.removeprefix(start)
+    return ""
 
 
 def notes(board: Leaderboard, dataset: str) -> list[str]:
@@ -66,14 +82,14 @@ def notes(board: Leaderboard, dataset: str) -> list[str]:
     return said
 
 
-def row_facts(entry: Entry) -> dict[str, Any]:
+def row_facts(board: Leaderboard, entry: Entry) -> dict[str, Any]:
     """What a row of leaderboard.json says besides the values."""
     claim, judged = find(entry.variant), findings_of(entry)
     return {
         "claim": claim.sentence,
         "source": claim.source,
         "verdict": of_claim(judged),
-        "found": found(entry.variant),
+        "found": found(entry.variant, board.name),
         "findings": [
             {
                 "quantity": f.expected.key,
@@ -112,7 +128,7 @@ def _row(
         "name": entry.variant,
         "claim": claim,
         "verdict": of_claim(judged),
-        "found": found(entry.variant),
+        "found": found(entry.variant, board.name),
         "findings": [
             {
                 "title": f.expected.title,

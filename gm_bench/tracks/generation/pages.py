@@ -160,7 +160,7 @@ def starred(entry: Entry) -> bool:
     return bool(picked(entry))
 
 
-def row_facts(entry: Entry) -> Json:
+def row_facts(board: Leaderboard, entry: Entry) -> Json:
     """What the likelihoods of a row are of, and which model it reports."""
     first = entry.details[entry.seeds[0]]
     images = list(picked(entry).values())

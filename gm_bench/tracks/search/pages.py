@@ -6,6 +6,7 @@ from typing import Any
 
 from gm_bench.report import page, tables
 from gm_bench.report.charts import Chart
+from gm_bench.report.display import Display
 from gm_bench.report.formatting import count, duration
 from gm_bench.report.template import templates
 from gm_bench.results.leaderboard import Entry, Leaderboard
@@ -42,20 +43,21 @@ def notes(board: Leaderboard, dataset: str) -> list[str]:
     return said
 
 
-def row_facts(entry: Entry) -> Json:
+def row_facts(board: Leaderboard, entry: Entry) -> Json:
     """What a row of leaderboard.json says of the search, by seed."""
     return {"search": {str(seed): details["summary"] for seed, details in sorted(entry.details.items())}}
 
 
 def pages(
-    board: Leaderboard, results: Sequence[CellResult], drawn: Mapping[str, Sequence[Chart]]
+    display: Display,
+    board: Leaderboard,
+    results: Sequence[CellResult],
+    drawn: Mapping[str, Sequence[Chart]],
 ) -> dict[str, str]:
     """The leaderboard as Markdown and as a page, and a page of the trials of each cell, by file name."""
-    from gm_bench.tracks.search.track import TRACK  # late: it is made of what stands here
-
     files = {
-        "leaderboard.md": tables.to_markdown(board, TRACK),
-        "leaderboard.html": page.render(board, results, TRACK, drawn),
+        "leaderboard.md": tables.to_markdown(board, display),
+        "leaderboard.html": page.render(board, results, display, drawn),
     }
     made = templates("gm_bench.tracks.search")
     template = made.get_template("trials.html")

@@ -23,10 +23,10 @@ non-saturating GAN 58 and 55) and worse with it at the middle one (78, where tha
 clipped, is the worse the faster without batch norm (102, 109, 144). The board claims_long has ten times the
 rounds.
 
-There, with three seeds, one run of six of WGAN fails in each, always at the fast rate (with batch norm FID
-421 and 322, without 51), and no run of the other losses. That no more of LSGAN's and WGAN-GP's runs fail
-holds then, but none of the non-saturating GAN's fails either. No spread is told from its: LSGAN's is 0.80 to
-1.25 times as large, WGAN-GP's 0.57 to 1.79, WGAN's 1.8 to 5.3.
+Found on claims_long: with three seeds one run of six of WGAN fails in each, always at the fast rate (with
+batch norm FID 421 and 322, without 51), and no run of the other losses. That no more of LSGAN's and
+WGAN-GP's runs fail holds then, but none of the non-saturating GAN's fails either. No spread is told from
+its: LSGAN's is 0.80 to 1.25 times as large, WGAN-GP's 0.57 to 1.79, WGAN's 1.8 to 5.3.
 """
 
 import math
