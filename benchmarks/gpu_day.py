@@ -79,6 +79,16 @@ class Day:
             self.failed[" ".join(words)] = log.read_text(encoding="utf-8").strip()[-500:]
         return code == 0
 
+    def prepare(self, params: Params, board: str) -> list[Cell]:
+        """Make what the cells of a board depend on; those of which all is there in time."""
+        ready = [
+            dataset
+            for dataset in params.board(board).datasets
+            if all(map(self.step, boards.steps_of_dataset(params, board, dataset)))
+        ]
+        is_resolved = bool(ready) and self.command(f"python -m pipelines.resolve board {board}")
+        return [cell for cell in params.cells(board) if is_resolved and cell.dataset in ready]
+
     def cell(self, params: Params, cell: Cell) -> None:
         """Bring one cell as far as time allows."""
         note = cell.folder / MADE_OF
@@ -89,10 +99,11 @@ class Day:
 
 
 def pack(params: Params, board: str, out: Path) -> int:
-    """Write OUT/BOARD.zip; how many cells are finished."""
+    """Write OUT/BOARD.zip unless it would be empty; how many cells are finished."""
     cells = [cell for cell in params.cells(board) if (cell.folder / "metrics.json").exists()]
     made_of = {cell: json.loads((cell.folder / MADE_OF).read_text(encoding="utf-8")) for cell in cells}
-    packing.pack(params, board, made_of, out / f"{board}.zip")
+    if cells:
+        packing.pack(params, board, made_of, out / f"{board}.zip")
     return len(cells)
 
 
@@ -117,11 +128,7 @@ def main() -> None:
     os.chdir(place)
     params = load_params()
     with ThreadPoolExecutor(options.jobs) as pool:
-        for board in options.boards:
-            for name in params.board(board).datasets:
-                all(map(day.step, boards.steps_of_dataset(params, board, name)))
-            day.command(f"python -m pipelines.resolve board {board}")
-        cells = [cell for board in options.boards for cell in params.cells(board)]
+        cells = [cell for board in options.boards for cell in day.prepare(params, board)]
         list(pool.map(partial(day.cell, params), sorted(cells, key=lambda cell: cell.seed)))
     finished = {
         board: f"{pack(params, board, out)} of {len(params.cells(board))}" for board in options.boards

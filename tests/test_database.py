@@ -476,7 +476,9 @@ def test_pictures_that_are_gone_are_said_and_published_again(
     shutil.rmtree(here / "mlartifacts")
     assert store.without_files() == ["digits/wgan/0"]
     told = CliRunner().invoke(cli.app, ["ui"])
-    assert "1 runs have lost their pictures (digits/wgan/0): dvc repro leaderboard publishes" in told.output
+    assert (
+        "1 runs have lost their pictures (digits/wgan/0): gm-bench run --board NAME publishes" in told.output
+    )
     assert store.publish(floor_record("digits", "digits")) is False, "it never had any"
     assert store.publish(record_of("wgan", 0)) is True
     assert store.without_files() == []

@@ -11,6 +11,7 @@ from gm_bench.config import ConfigError, NotFetchedError, Params, parse_params
 from gm_bench.derived import Facts
 from gm_bench.metrics import extractors
 from gm_bench.results.protocol import Protocol
+from gm_bench.running import resolve
 from gm_bench.tracks.generation.stages import of_cell, of_dataset
 from gm_bench.yaml_text import dump_yaml, load_yaml
 
@@ -104,6 +105,18 @@ def test_before_fetch_only_fetch_is_resolved() -> None:
         params.dataset("signs")
     with pytest.raises(NotFetchedError):
         params.plan("signs", "signs")
+
+
+def test_a_board_is_resolved_as_far_as_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = with_signs({"datasets": ["signs", "digits"], "recipe": "tiny", "n_images": 640, "n_snapshots": 1})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFetchedError):
+        resolve.board(parse_params(with_signs(), {}), "signs")
+    resolve.board(parse_params(text, {}), "signs")
+    found = {path.parent for path in Path("resolved/boards/signs").rglob("train.json")}
+    assert found == {Path("resolved/boards/signs/digits", variant) for variant in ("vae", "wgan_gp")}
+    resolve.board(parse_params(text, {"signs": SIGNS}), "signs")
+    assert len(list(Path("resolved/boards/signs").rglob("train.json"))) == 4
 
 
 def test_what_is_resolved_after_fetch_are_the_derived_numbers(signs: Params) -> None:

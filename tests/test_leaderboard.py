@@ -527,7 +527,9 @@ def test_a_finished_cell_without_a_metric_stops_the_leaderboard(metric, n_seeds,
     """NaN is how a column that a row does not have comes out of a DataFrame."""
     rows = [cell("gan", seed, 1.0 + seed) for seed in range(n_seeds)]
     rows[-1] |= {f"eval/{metric}": math.nan}
-    sentence = f"cell digits/gan/{n_seeds - 1} finished without {metric}, but {why}: evaluate it again"
+    sentence = (
+        f"cell digits/gan/{n_seeds - 1} finished without {metric}, but {why}: delete its metrics.json, and"
+    )
     with pytest.raises(LeaderboardError, match=sentence):
         board_of(floor(), cell("vae", 0, 9.0), *rows)
 

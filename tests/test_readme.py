@@ -88,6 +88,17 @@ def test_a_table_without_its_protocol_is_refused() -> None:
         between_markers(f"{BEGIN} and no end", "")
 
 
+def test_a_part_of_a_board_is_not_shown_as_the_whole() -> None:
+    text = Path("reports", SHOWN[0], "leaderboard.md").read_text(encoding="utf-8")
+    part = text.replace(
+        "\n\n## ", "\n\nNot measured yet: 2 of the 9 cells of mnist: vae seed 1, 2.\n\n## ", 1
+    )
+    with pytest.raises(
+        ValueError, match=r"board\.md is of a part .* 2 of the 9 cells of mnist: vae seed 1, 2\."
+    ):
+        main_tables(part, Path("board.md"))
+
+
 @pytest.mark.parametrize("page", [*PAGES, *REPORTS], ids=str)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))

@@ -35,22 +35,23 @@ def build(rows: pd.DataFrame, cells: Sequence[Cell], catalogue: Catalogue, track
     by_cell = _index([r for r in records if r["kind"] == "cell"], ("dataset", "variant", "seed"))
     by_floor = _index([r for r in records if r["kind"] == FLOOR], ("dataset",))
     protocols, floors, floor_sds, entries = {}, {}, {}, {}
+    name = cells[0].board if cells else ""
+    again = f"gm-bench run --board {name}"
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
-        floor = _one(by_floor, (dataset,))
+        floor = _one(by_floor, (dataset,), again)
         protocols[dataset] = floor["protocol"]
         floors[dataset] = _with_prefix(floor, "eval/")
         floor_sds[dataset] = _with_prefix(floor, "eval_draw_sd/")
         seeds: dict[str, list[int]] = {}
         for cell in (cell for cell in cells if cell.dataset == dataset):
-            _check_protocol(_one(by_cell, (dataset, cell.variant, cell.seed)), floor)
+            _check_protocol(_one(by_cell, (dataset, cell.variant, cell.seed), again), floor, again)
             seeds.setdefault(cell.variant, []).append(cell.seed)
         found = []
         for variant, chosen in seeds.items():
             of_variant = [by_cell[dataset, variant, seed][0] for seed in sorted(chosen)]
-            _check_complete(of_variant, floors[dataset], catalogue.order_by)
+            _check_complete(of_variant, floors[dataset], catalogue.order_by, again)
             found.append(_entry(of_variant, catalogue))
         entries[dataset] = sorted(_judged(found, catalogue), key=lambda entry: _order(entry, catalogue))
-    name = cells[0].board if cells else ""
     return Leaderboard(name, track, catalogue, protocols, floors, floor_sds, entries)
 
 
@@ -74,28 +75,31 @@ def _index(
     return index
 
 
-def _one(index: Mapping[tuple[Any, ...], list[dict[str, Any]]], name: tuple[Any, ...]) -> dict[str, Any]:
+def _one(
+    index: Mapping[tuple[Any, ...], list[dict[str, Any]]], name: tuple[Any, ...], again: str
+) -> dict[str, Any]:
+    """The row of that name; `again` is the command that publishes it."""
     found = index.get(name, [])
     what = f"cell {'/'.join(map(str, name))}" if len(name) > 1 else f"floor of {name[0]}"
     if not found:
-        raise LeaderboardError(f"the {what} is missing from the tracking store: run dvc repro to publish it")
+        raise LeaderboardError(f"the {what} is missing from the tracking store: {again} publishes it")
     if len(found) > 1:
         raise LeaderboardError(
-            f"the {what} stands {len(found)} times in the tracking store: publish it again"
+            f"the {what} stands {len(found)} times in the tracking store: {again} publishes it anew"
         )
     return found[0]
 
 
-def _check_protocol(row: Json, floor: Json) -> None:
+def _check_protocol(row: Json, floor: Json, again: str) -> None:
     difference = same_protocol(row["protocol"], floor["protocol"])
     if difference:
         raise LeaderboardError(
             f"cell {_named(row)} cannot be compared with the floor of {row['dataset']}: {difference}; "
-            "run dvc repro to evaluate both under one protocol"
+            f"{again} evaluates both under one protocol"
         )
 
 
-def _check_complete(rows: Sequence[Json], floor: Mapping[str, float], order_by: str) -> None:
+def _check_complete(rows: Sequence[Json], floor: Mapping[str, float], order_by: str, again: str) -> None:
     """Refuse a finished cell of a variant that lacks a metric which another seed or the floor has."""
     finished = [row for row in rows if row["status"] == OK]
     wanted = {order_by: "tables are ordered by it"} | dict.fromkeys(floor, "the floor has it")
@@ -104,10 +108,9 @@ def _check_complete(rows: Sequence[Json], floor: Mapping[str, float], order_by: 
     for row in finished:
         for metric, why in wanted.items():
             if f"eval/{metric}" not in row:
-                name = _named(row)
                 raise LeaderboardError(
-                    f"cell {name} finished without {metric}, but {why}: evaluate it again with "
-                    f"dvc repro --force --single-item evaluate@{name.replace('/', '-')}"
+                    f"cell {_named(row)} finished without {metric}, but {why}: delete its metrics.json, and "
+                    f"{again} evaluates it again"
                 )
 
 

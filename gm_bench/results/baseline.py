@@ -213,7 +213,7 @@ def check_floor(board: Leaderboard, dataset: str) -> list[str]:
         if metric not in board.floors.get(dataset, {}):
             raise NotComparable(
                 f"the floor of {dataset} lacks {metric}, so that nothing says whether the measuring has "
-                "changed: run make repro to measure it again"
+                f"changed: gm-bench run --board {board.name} measures it again"
             )
     return judged
 

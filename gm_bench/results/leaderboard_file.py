@@ -80,7 +80,7 @@ def from_json(content: Any, name: str, catalogue: Catalogue) -> Leaderboard:
     except LeaderboardError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise LeaderboardError(f"{name} is no leaderboard: give the leaderboard.json of make repro") from None
+        raise LeaderboardError(f"{name} is no leaderboard: give a leaderboard.json of reports/") from None
     return board
 
 
@@ -127,7 +127,7 @@ def _check_finite(board: Leaderboard, name: str) -> None:
     for where, metric, value in found:
         if not math.isfinite(value):
             raise LeaderboardError(
-                f"{name}: {metric} of {where} is {value}: run make repro to write it again"
+                f"{name}: {metric} of {where} is {value}: gm-bench run --board {board.name} writes it again"
             )
 
 

@@ -237,8 +237,8 @@ def _refuse_what_differs(before: Leaderboard, after: Leaderboard, dataset: str) 
     for metric in check_floor(before, dataset):
         if metric not in after.floors.get(dataset, {}):
             raise NotComparable(
-                f"{dataset} cannot be compared with the baseline: the floor lacks {metric}; run make repro "
-                "to measure it again"
+                f"{dataset} cannot be compared with the baseline: the floor lacks {metric}; gm-bench "
+                f"run --board {after.name} measures it again"
             )
         old, new = (board.floors[dataset][metric] for board in (before, after))
         (bad_old,), (bad_new,) = (badness(metric, [value], catalogue) for value in (old, new))

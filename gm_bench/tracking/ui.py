@@ -51,6 +51,6 @@ def _say_what_is_missing(runs: list[str]) -> None:
         named = ", ".join(runs[:N_NAMED]) + (", …" if len(runs) > N_NAMED else "")
         typer.echo(
             f"{len(runs)} runs have lost their pictures ({named}): "
-            "dvc repro leaderboard publishes them again",
+            "gm-bench run --board NAME publishes those of a board again",
             err=True,
         )

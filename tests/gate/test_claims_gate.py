@@ -138,6 +138,9 @@ def test_other_boards_are_compared_and_not_run(monkeypatch: pytest.MonkeyPatch) 
     done = command("--board", "digits")
     assert done.exit_code == 2
     assert "nothing of the board digits is watched by itself" in done.output
+    done = command("--board", "claims_long")
+    assert done.exit_code == 2
+    assert "nothing of the board claims_long is watched by itself" in done.output
     done = command("--board", "claims", "--update")
     assert done.exit_code == 1
     assert "check --board takes neither --update nor --resolve" in done.output

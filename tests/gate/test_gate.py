@@ -102,6 +102,17 @@ def test_a_baseline_of_single_seeds_is_refused() -> None:
     assert not Path("reports/digits/baseline.json").exists()
 
 
+def test_a_part_of_a_board_is_no_baseline() -> None:
+    accepted()
+    before = Path("reports/digits/baseline.json").read_bytes()
+    leaderboard(row("vae"), board="digits", missing=["digits/gan/0", "digits/gan/1"])
+    refused = command("check", "--update")
+    assert refused.exit_code == 2
+    assert "2 cells of the board digits are missing (digits/gan/0, …)" in refused.output
+    assert "run gm-bench run --board digits" in refused.output
+    assert Path("reports/digits/baseline.json").read_bytes() == before
+
+
 def git(*arguments: str) -> str:
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
     done = subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True)
@@ -130,6 +141,30 @@ def test_revisions_stand_for_their_files() -> None:
     assert "'nonsense' is neither a file nor a revision" in unknown.output
     assert command("check", "--baseline", "--output=stolen").exit_code == 2
     assert not Path("stolen").exists()
+
+
+def test_of_a_revision_the_report_of_the_same_board_is_taken() -> None:
+    git("init", "-q")
+    leaderboard()
+    other = Path("reports/other/leaderboard.json")
+    other.parent.mkdir()
+    other.write_text(json.dumps(content() | {"board": "other"}))
+    git("add", ".")
+    git("commit", "-qm", "both")
+    other.write_text(json.dumps(content(row("vae", fid=(40.0, 41.0, 42.0)), row("gan")) | {"board": "other"}))
+    judged = command("check", "--baseline", "HEAD", "--leaderboard", str(other))
+    assert judged.exit_code == 1
+    git("add", ".")
+    git("commit", "-qm", "worse")
+    assert "+290.7 %" in command("compare", "HEAD~1", "HEAD", "--leaderboard", str(other)).output
+    assert "+290.7 %" not in command("compare", "HEAD~1", "HEAD").output
+    git("rm", "-q", str(other))
+    git("commit", "-qm", "gone")
+    other.parent.mkdir(exist_ok=True)
+    other.write_text(json.dumps(content() | {"board": "other"}))
+    lost = command("check", "--baseline", "HEAD", "--leaderboard", str(other))
+    assert lost.exit_code == 2
+    assert "has neither reports/other/baseline.json nor reports/other/leaderboard.json" in lost.output
 
 
 def test_variants_and_files_are_compared() -> None:

@@ -167,7 +167,10 @@ def test_the_page_of_a_cell(page, reports):
     assert all(
         page.execute_script("return arguments[0].naturalWidth > 0", picture) for picture in find(page, "img")
     )
-    assert "dvc repro evaluate@digits-vae-1" in page.find_element("css selector", "main").text
+    assert (
+        "gm-bench run --board digits --datasets digits --variants vae --seeds 1"
+        in page.find_element("css selector", "main").text
+    )
     page.get((reports / "cells/digits-wgan-1.html").as_uri())
     assert "Training diverged at step 77" in page.find_element("css selector", "[role=alert]").text
     look(page, 390)

@@ -73,6 +73,11 @@ def test_what_was_measured_in_their_features_is_a_column() -> None:
     assert "| vae | 30.0 | 3 | – | VAE |" in text
 
 
+def test_variants_may_have_different_numbers_of_seeds() -> None:
+    text = page([Section("digits", "digits", board(gan=[5.0], ns_gan=[4.0, 4.5], vae=[30.0]), {})], TABLE)
+    assert "last checkpoint, 1 to 2 seeds; features of lenet" in text
+
+
 def test_two_variants_are_no_section() -> None:
     assert "##" not in page([Section("digits", "digits", board(gan=[1.0], vae=[2.0]), {})], TABLE)
 

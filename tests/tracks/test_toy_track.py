@@ -89,7 +89,10 @@ def test_from_results_to_page_mlflow_and_gate(
     store = Store(f"sqlite:///{tmp_path}/mlflow.db")
     published = publish(track, cells, _origin, store, {})
     assert (published.n_runs, published.n_written) == (8, 8)
+    for left in ("figures/ring-earlier.svg", "cells/ring-gone-0.html"):
+        Path("reports/toys", left).write_text("of an earlier report")
     assert publish(track, cells, _origin, store, {}).n_written == 0
+    assert not list(Path("reports/toys").glob("*/*earlier*")) + list(Path("reports/toys").glob("*/*gone*"))
 
     told = json.loads(Path("reports/toys/leaderboard.json").read_text())
     assert [(row["variant"], row["rank"]) for row in told["rows"]] == [("hop", 1), ("skip", 2)]
