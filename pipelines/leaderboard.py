@@ -6,7 +6,6 @@ from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.config import load_params
 from gm_bench.report import tables
-from gm_bench.results.leaderboard import LeaderboardError
 from gm_bench.results.schema import METRICS, Origin
 from gm_bench.running import revision
 from gm_bench.running.boards import file_of
@@ -21,22 +20,18 @@ from gm_bench.variants.base.contract import find as find_variant
 
 
 def main(board: Board) -> None:
-    """Publish those cells of a board that were made, read them back, write and print its leaderboard.
+    """Publish those cells of a board that were made, read them back, print and write its leaderboard.
 
-    Raises:
-        LeaderboardError: the report that there is would lose cells.
+    It is printed alone where the report that there is would lose cells.
     """
     params = load_params()
     cells = params.cells(board)
-    lost = would_lose(board, [cell for cell in cells if not (cell.folder / METRICS).exists()])
-    if lost:
-        raise LeaderboardError(lost)
     known = params.datasets  # a track from outside may bring datasets of its own
     said = {name: known[name].note for name in params.board(board).datasets if name in known}
     track, store = with_notes(find_track(params.board(board).track), said), Store()
-    published = publish(
-        track, cells, track.origin or _origin, store, _state(file_of(params, board).with_suffix(".lock"))
-    )
+    lost = would_lose(board, [cell for cell in cells if not (cell.folder / METRICS).exists()])
+    state = _state(file_of(params, board).with_suffix(".lock"))
+    published = publish(track, cells, track.origin or _origin, store, state, reports=not lost)
     console = screen()
     for table in tables.rich_tables(published.board, track):
         console.print(table)
@@ -45,11 +40,11 @@ def main(board: Board) -> None:
     console.print(
         f"{published.n_runs} runs in {store.place}, {published.n_written} of them new", soft_wrap=True
     )
-    console.print(
+    written = (
         f"written: {reports_of(board)}/leaderboard.html, .md, .csv, .json, metrics.json, curves.csv, cells/ "
-        "and figures/",
-        soft_wrap=True,
+        "and figures/"
     )
+    console.print(lost or written, soft_wrap=True)
 
 
 def _origin(variant: str) -> Origin:

@@ -160,7 +160,8 @@ class TestPipeline:
         assert "missing" not in board(finished, "other")
         shutil.move(finished / "runs/other/digits/kde", tmp_path)
         left = gm_bench(finished, "run", "--board", "other", "--variants", "vae")
-        assert "reports/other/leaderboard.json is left as it is: 1 cell of it is missing here" in left.stdout
+        assert "Not measured yet: 1 of the 2 cells of digits: kde seed 1." in left.stdout
+        assert "leaderboard.json is left as it is: digits/kde/1 is missing here" in left.stdout
         assert len(board(finished, "other")["rows"]) == 2
         assert len(board(finished)["rows"]) == 2
         locked = (finished / "boards/other/dvc.lock").read_text(encoding="utf-8")

@@ -77,12 +77,22 @@ def run(
         chains = [cell_chain(params, cell) for cell in cells]
         layer = here if on is None else _on_ray(on, gpus_per_cell, params, name, jobs, device, environ)
         _bring_up_to_date("cells", chains, stale, params, layer, environ, stack)
-        others = {c: s for c, s in runner.cell_states(params, name, stale).items() if c not in cells}
-        reason = publishable.why_not(name, others)
-        if reason:
-            typer.echo(reason)
+        states = runner.cell_states(params, name, stale)
+        old, missing = (
+            [cell for cell in states if cell not in cells and states[cell] == state]
+            for state in ("stale", "missing")
+        )
+        if old:
+            typer.echo(
+                f"the leaderboard of {name} is left as it is: {len(old)} of its cells ({old[0]}, …) are of "
+                f"another recipe, code or data, and gm-bench run --board {name} makes them anew; gm-bench show "
+                "prints one cell"
+            )
             return
-        sys.exit(runner.publish(board_chain(params, name, "leaderboard"), environ))
+        if publishable.would_lose(name, missing):
+            sys.exit(runner.attend([sys.executable, "-m", "pipelines.leaderboard", name], environ))
+        chain = board_chain(params, name, "leaderboard")
+        sys.exit(runner.attend([*runner.DVC, "repro", "--single-item", *chain.stages], environ))
 
 
 def _on_ray(

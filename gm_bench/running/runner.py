@@ -242,13 +242,13 @@ def _followed(command: Sequence[str], environ: dict[str, str], hear: Callable[[s
     return process.wait()
 
 
-def publish(chain: Chain, environ: dict[str, str]) -> int:
-    """Let DVC run the leaderboard's chain before the user's eyes; its exit code.
+def attend(command: Sequence[str], environ: dict[str, str]) -> int:
+    """Run a command before the user's eyes; its exit code.
 
     Raises:
         KeyboardInterrupt: the user stopped, and the child has ended.
     """
-    process = warm.start([*DVC, "repro", "--single-item", *chain.stages], environ)
+    process = warm.start(command, environ)
     try:
         return process.wait()
     except KeyboardInterrupt:

@@ -43,6 +43,7 @@ def publish(
     origin: Callable[[str], Origin],
     store: Store,
     revision: Mapping[str, str],
+    reports: bool = True,
 ) -> Published:
     """Publish those cells of one board that were made, read them back, and write its reports.
 
@@ -52,6 +53,7 @@ def publish(
         origin: variant → what it says it is.
         store: where runs go.
         revision: tags that say which state of code and data this is.
+        reports: write them, and the leaderboard into the store; else nothing but cells is published.
 
     Raises:
         FileError: a file of a cell or of a dataset is missing or damaged, or a report cannot be written.
@@ -73,6 +75,8 @@ def publish(
     rows = store.rows([f"{name}/{dataset}" for dataset in datasets])
     board = aggregation.build(rows, made, track.catalogue, track.name)
     board = replace(board, missing=tuple(cell for cell in cells if cell not in made))
+    if not reports:
+        return Published(board, len(records), n_written)
     write_reports(board, track, results)
     for dataset in datasets:
         n_written += store.publish(_leaderboard_record(board, dataset, track, records, revision))
