@@ -85,8 +85,8 @@ def run(
         if old:
             typer.echo(
                 f"the leaderboard of {name} is left as it is: {len(old)} of its cells ({old[0]}, …) are of "
-                f"another recipe, code or data, and gm-bench run --board {name} makes them anew; gm-bench show "
-                "prints one cell"
+                f"another recipe, code or data, and gm-bench run --board {name} makes them anew; gm-bench "
+                "show prints one cell"
             )
             return
         if publishable.would_lose(name, missing):
