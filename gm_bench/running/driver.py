@@ -59,7 +59,10 @@ def run(
 
     with termination.as_interrupt(), runner.alone(typer.echo), ExitStack() as stack:
         runner.prepare(params, name, environ)
-        fetching = [fetch_chain(params, name, dataset) for dataset in part.datasets]
+        # Those of the part, and those of cells that came in a pack: their leaderboard needs the floor too.
+        known = {cell.dataset for cell in params.cells(name) if runner.is_made(cell)}
+        needed = [each for each in params.board(name).datasets if each in {*part.datasets, *known}]
+        fetching = [fetch_chain(params, name, dataset) for dataset in needed]
         stale = runner.stale_stages(params, name, typer.echo)
         if _bring_up_to_date("fetch", fetching, stale, params, here, environ, stack):
             params = load_params()  # numbers may follow from what was fetched
@@ -71,7 +74,7 @@ def run(
             for cell in params.cells(name)
             if cell.dataset in part.datasets and cell.variant in part.variants and cell.seed in part.seeds
         ]
-        datasets = [dataset_chain(params, name, dataset) for dataset in part.datasets]
+        datasets = [dataset_chain(params, name, dataset) for dataset in needed]
         if _bring_up_to_date("datasets", datasets, stale, params, here, environ, stack):
             stale = runner.stale_stages(params, name, typer.echo)
         chains = [cell_chain(params, cell) for cell in cells]

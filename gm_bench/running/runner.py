@@ -280,12 +280,16 @@ def progress_in(folder: Path) -> dict[str, Any] | None:
     return progress
 
 
+def is_made(cell: Cell) -> bool:
+    """Whether a cell was finished, here or where its pack is from."""
+    return (cell.folder / "metrics.json").exists()
+
+
 def cell_states(params: Params, board: str, stale: Iterable[str]) -> dict[Cell, str]:
     """Each cell of a board as fresh, stale (an input changed) or missing (never finished)."""
     changed = set(stale)
     states = {}
     for cell in params.cells(board):
         stages = {*dataset_chain(params, board, cell.dataset).stages, *cell_chain(params, cell).stages}
-        finished = (cell.folder / "metrics.json").exists()
-        states[cell] = "missing" if not finished else "stale" if stages & changed else "fresh"
+        states[cell] = "missing" if not is_made(cell) else "stale" if stages & changed else "fresh"
     return states
