@@ -25,7 +25,7 @@ from gm_bench.cell import Cell
 from gm_bench.config import Params, load_params
 from gm_bench.running import boards, packing, taken
 from gm_bench.running.boards import Step
-from gm_bench.running.runner import INTERRUPTED
+from gm_bench.running.runner import INTERRUPTED, is_made
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS_TO_SAVE = 30
@@ -100,7 +100,7 @@ class Day:
 
 def pack(params: Params, board: str, out: Path) -> int:
     """Write OUT/BOARD.zip unless it would be empty; how many cells are finished."""
-    cells = [cell for cell in params.cells(board) if (cell.folder / "metrics.json").exists()]
+    cells = [cell for cell in params.cells(board) if is_made(cell)]
     made_of = {cell: json.loads((cell.folder / MADE_OF).read_text(encoding="utf-8")) for cell in cells}
     if cells:
         packing.pack(params, board, made_of, out / f"{board}.zip")

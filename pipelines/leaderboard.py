@@ -6,10 +6,11 @@ from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.config import load_params
 from gm_bench.report import tables
-from gm_bench.results.schema import METRICS, Origin
+from gm_bench.results.schema import Origin
 from gm_bench.running import revision
 from gm_bench.running.boards import file_of
 from gm_bench.running.publishable import would_lose
+from gm_bench.running.runner import is_made
 from gm_bench.running.stage import Board, run, screen
 from gm_bench.tracking.record import lock_digest
 from gm_bench.tracking.store import REVISION, Store
@@ -29,7 +30,7 @@ def main(board: Board) -> None:
     known = params.datasets  # a track from outside may bring datasets of its own
     said = {name: known[name].note for name in params.board(board).datasets if name in known}
     track, store = with_notes(find_track(params.board(board).track), said), Store()
-    lost = would_lose(board, [cell for cell in cells if not (cell.folder / METRICS).exists()])
+    lost = would_lose(board, [cell for cell in cells if not is_made(cell)])
     state = _state(file_of(params, board).with_suffix(".lock"))
     published = publish(track, cells, track.origin or _origin, store, state, reports=not lost)
     console = screen()
