@@ -38,6 +38,7 @@ def render(
     n_draws = max(map(len, values.values()), default=0)
     n_samples = result.protocol.get("n_samples")
     protocol = [*_flat(result.protocol), *display.cell_facts(result)]
+    examples = display.examples(result.protocol)
     return (
         templates()
         .get_template("cell.html")
@@ -49,7 +50,7 @@ def render(
             siblings=[(f"seed {other.seed}", None if other == cell else other.page) for other in siblings],
             failures=failures(result, display),
             verdict=display.cell_verdict(result, floor, floor_sd),
-            against=f"against {n_samples:,} held-out images" if n_samples else "",
+            of_samples=f"of {n_samples:,} generated {examples}" if n_samples else "",
             n_draws=n_draws,
             scores=[
                 _score(
@@ -63,11 +64,11 @@ def render(
             ],
             samples=_samples(result, samples),
             galleries=display.cell_galleries(result),
-            chart=losses_of_cell(result),
+            chart=losses_of_cell(result, examples),
             commands=commands(cell),
             lists=[
-                ("Cost", _cost(cost)),
-                ("Parameters", [("budget", f"{cost['budget']:,} real images"), *_flat(cost["recipe"])]),
+                ("Cost", _cost(cost, examples)),
+                ("Parameters", [("budget", f"{cost['budget']:,} real {examples}"), *_flat(cost["recipe"])]),
                 ("Protocol", protocol),
                 ("Origin", _origin(result)),
             ],
@@ -96,7 +97,8 @@ def failures(result: CellResult, display: Display) -> list[str]:
         shown, budget = result.cost["images"], result.cost["budget"]
         said.append(
             f"Training diverged at {divergence_place(where)}: the value was {where['value']}. "
-            f"It had been shown {shown:,} of {budget:,} images; there are no metrics."
+            f"It had been shown {shown:,} of {budget:,} {display.examples(result.protocol)}; there are no "
+            "metrics."
         )
     return [*said, *display.failures(result)]
 
@@ -122,11 +124,11 @@ def _samples(result: CellResult, samples: Samples | None) -> dict[str, str] | No
     return {"source": data_uri(exact_grid(samples.images, COLUMNS_OF_GRID)), "text": text}
 
 
-def _cost(cost: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _cost(cost: Mapping[str, Any], examples: str) -> list[tuple[str, str]]:
     facts = [
         ("time", duration(cost["seconds"])),
-        ("images", f"{cost['images']:,} of {cost['budget']:,}"),
-        ("images per second", number(cost["images_per_second"], 0)),
+        (examples, f"{cost['images']:,} of {cost['budget']:,}"),
+        (f"{examples} per second", number(cost["images_per_second"], 0)),
         ("rounds", number(cost["rounds"], 0)),
     ]
     for name in ("updates", "parameters"):

@@ -22,7 +22,7 @@ class Samples:
     Args:
         images: of the finished model, uint8 (n, C, H, W); None where the cell diverged.
         snapshots: from the same codes at several times of the training, uint8 (P, n, C, H, W), or None.
-        images_shown: real images that training had been shown at each of those times, ascending.
+        images_shown: real examples that training had been shown at each of those times, ascending.
     """
 
     images: Tensor | None = None
@@ -32,6 +32,10 @@ class Samples:
 
 def _no_summary(board: Leaderboard, dataset: str) -> str:
     return ""
+
+
+def _images(protocol: Json) -> str:
+    return "images"
 
 
 def _no_sentences(board: Leaderboard, dataset: str) -> list[str]:
@@ -74,6 +78,7 @@ class Display:
         catalogue: its metrics.
         protocol_in_words: (board, dataset) → what the numbers depend on, one sentence a line.
         charts: (board, dataset, its cells) → charts.
+        examples: protocol of a dataset → what training is shown and samples are, in the plural.
         summary: (board, dataset) → what stands beside the dataset's name.
         notes: (board, dataset) → what has to be known of single rows.
         verdicts: (board, dataset) → variant → what its row says in words, beyond noise.
@@ -95,6 +100,7 @@ class Display:
     catalogue: Catalogue
     protocol_in_words: Callable[[Leaderboard, str], list[str]]
     charts: Callable[[Leaderboard, str, Sequence[CellResult]], list[Chart]]
+    examples: Callable[[Json], str] = _images
     summary: Callable[[Leaderboard, str], str] = _no_summary
     notes: Callable[[Leaderboard, str], list[str]] = _no_sentences
     verdicts: Callable[[Leaderboard, str], Mapping[str, Sequence[str]]] = _no_verdicts

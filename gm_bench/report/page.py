@@ -88,6 +88,7 @@ def _section(
     place = _scale(board, dataset)
     return {
         "name": dataset,
+        "examples": display.examples(board.protocols[dataset]),
         "summary": ", ".join(filter(None, (f"{len(entries)} variants", display.summary(board, dataset)))),
         "families": [(family, colours[family]) for family in dict.fromkeys(e.family for e in entries)],
         "columns": [

@@ -19,7 +19,7 @@ from gm_bench.report.formatting import (
     score_text,
 )
 from gm_bench.results.leaderboard import Entry, Leaderboard
-from gm_bench.results.schema import FLOOR, REAL, divergence_place
+from gm_bench.results.schema import FLOOR, divergence_place
 
 NOT_MEASURED = "Not measured yet: "  # how what a board lacks begins
 COMPARABLE = "Extractor: "  # how the sentence of a protocol begins that says so
@@ -157,7 +157,8 @@ def in_words(board: Leaderboard, dataset: str, display: Display) -> list[str]:
         *display.protocol_in_words(board, dataset),
         f"Better: {', '.join(catalogue.title(name) for name in names)} "
         "(↓ lower, ↑ higher, → nearer to that number).",
-        f"Budget: {budgets} real images shown to each model. Time and parameters: of one seed, on {devices}.",
+        f"Budget: {budgets} real {display.examples(board.protocols[dataset])} shown to each model. "
+        f"Time and parameters: of one seed, on {devices}.",
     ]
 
 
@@ -187,7 +188,7 @@ def _text_table(
     digits = {name: decimals(entries, name) for name in metrics}
     floor, spread = board.floors[dataset], board.floor_sds[dataset]
     header = ["rank", "variant", "family", *titles, "seeds", "time", "parameters"]
-    floor_line = [NOT_AVAILABLE, FLOOR, REAL]
+    floor_line = [NOT_AVAILABLE, FLOOR, f"real {display.examples(board.protocols[dataset])}"]
     floor_line += [floor_text(floor.get(name), digits[name], spread.get(name)) for name in metrics]
     lines = [header, [*floor_line, *[NOT_AVAILABLE] * 3]]
     for entry in entries:

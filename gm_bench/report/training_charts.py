@@ -102,8 +102,8 @@ def losses(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> C
     )
 
 
-def losses_of_cell(result: CellResult) -> Chart | None:
-    """The losses of one cell."""
+def losses_of_cell(result: CellResult, examples: str) -> Chart | None:
+    """The losses of one cell, over the real `examples` that training was shown."""
     by_term = _loss_bands([result])
     if not by_term:
         return None
@@ -112,7 +112,7 @@ def losses_of_cell(result: CellResult) -> Chart | None:
     return Chart(
         name,
         "Losses while training",
-        "Against real images shown.",
+        f"Against real {examples} shown.",
         "; ".join(f"{term} ends at {band[-1][1]:.4g}" for term, band in by_term.items()),
         (Panel("", _loss_panel(by_term, name, WIDTH, 200)),),
         csv_of(("term", "images", "value"), lines),

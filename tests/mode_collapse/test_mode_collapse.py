@@ -144,6 +144,14 @@ def test_a_tiny_run_from_mixture_to_pages(
     assert "Samples of the first seed" in page
     assert 'data-times="[100, 200, 300, 400, 600,' in page, "a slider over the training"
     assert page.count('class="frames"') == 2
+    of_cell = Path("reports/mode_collapse/cells/ring-ns_gan-0.html").read_text()
+    assert "| floor | real points |" in markdown
+    assert "<small>real points</small>" in page
+    assert 'data-examples="points"' in page
+    for text in (markdown, of_cell):
+        assert "2,000 real points" in text
+        assert "images" not in text
+    assert "of 500 generated points" in of_cell
 
 
 def test_looks_change_no_weight_and_outlive_a_stop(tmp_path: Path) -> None:

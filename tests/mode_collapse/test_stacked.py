@@ -150,6 +150,7 @@ def test_a_tiny_run_from_digits_to_pages(
     assert "ns_gan: published for DCGAN 99.0 modes, reverse KL 3.40 (Srivastava et al. 2017" in markdown
     assert "ns_gan: published for DCGAN 78.9 ± 6.5 modes, reverse KL 4.50 (Lin et al. 2018" in markdown
     assert "6,400,000 images shown; here 640)" in markdown
+    assert "640 real images shown" in markdown
     assert "VEEGAN 150.0 and 2.95 (Srivastava et al. 2017)" in markdown
     page = Path("reports/stacked_mnist/leaderboard.html").read_text()
     assert 'data-times="[320, 640]"' in page, "a slider over the training"

@@ -163,7 +163,7 @@ def test_bands_reach_from_the_lowest_to_the_highest_seed(drawn):
 
 
 def test_losses_of_one_cell():
-    chart = losses_of_cell(cell_result("gan", 2))
+    chart = losses_of_cell(cell_result("gan", 2), "images")
     assert [float(line["value"]) for line in table(chart)] == [2.0, 3.0, 4.0, 5.0]
     assert chart.alt == "critic/loss ends at 5"
 

@@ -240,7 +240,7 @@ def test_losses_stand_in_the_colour_of_their_name(draw: Draw) -> None:
 
 def test_losses_of_one_cell_are_its_own(draw: Draw) -> None:
     (result,) = [r for r in results() if (r.variant, r.seed) == (VARIANTS[1], 2)]
-    chart, (axes,) = draw(losses_of_cell, result)
+    chart, (axes,) = draw(losses_of_cell, result, "images")
     names = {text.get_color(): text.get_text() for text in axes.texts}
     for line in axes.lines:
         term = f"{names[line.get_color()]}/loss"

@@ -62,13 +62,13 @@ function overTime(section, slider) {
   });
   const show = () => {
     const now = times[Number(slider.value)];
-    const words = `${now.toLocaleString("en")} images shown`;
+    const words = `${now.toLocaleString("en")} ${slider.dataset.examples} shown`;
     tools.querySelector("output").value = words;
     slider.setAttribute("aria-valuetext", words);
     for (const each of pictures) {
       const frame = Math.max(0, each.times.findLastIndex((time) => time <= 1.01 * now));
       each.element.style.setProperty("--frame", frame);
-      each.picture.alt = `${each.text}, after ${each.times[frame].toLocaleString("en")} images`;
+      each.picture.alt = `${each.text}, after ${each.times[frame].toLocaleString("en")} ${slider.dataset.examples}`;
     }
   };
   const play = tools.querySelector(".play");

@@ -6,7 +6,7 @@ from gm_bench import io
 from gm_bench.metrics.catalogue import MAIN, Catalogue, Metric
 from gm_bench.report.charts import Chart, ranking
 from gm_bench.report.charts import Panel as Picture
-from gm_bench.report.display import Samples
+from gm_bench.report.display import Json, Samples
 from gm_bench.report.drawing import FAMILY_INKS, PANEL, figure_of, to_svg
 from gm_bench.report.pictures import Gallery
 from gm_bench.results.leaderboard import Leaderboard
@@ -143,11 +143,16 @@ def _pictures(result: CellResult) -> Samples:
     return Samples(pictures[-1] if result.status == OK else None, pictures, tuple(metadata["images_shown"]))
 
 
+def _examples(protocol: Json) -> str:
+    return "images" if stacked.STACKED in protocol else "points"
+
+
 TRACK = Track(
     name="mode_collapse",
     catalogue=CATALOGUE,
     protocol_in_words=_protocol,
     charts=_charts,
+    examples=_examples,
     notes=_notes,
     metric_pairs=(("modes", "high_quality"),),
     samples=_pictures,
