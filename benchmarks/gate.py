@@ -307,6 +307,8 @@ def main() -> None:
     parser.add_argument("--leaderboard", type=Path, default=ROOT / "reports/digits/leaderboard.json")
     parser.add_argument("--output", type=Path, default=ROOT / "reports/gate/simulation.md")
     options = parser.parse_args()
+    if options.runs < 2 * N_VARIANTS:
+        parser.error(f"--runs is {options.runs}: at least {2 * N_VARIANTS}, a run of each variant, twice")
     rows = json.loads(options.leaderboard.read_text(encoding="utf-8"))["rows"]
     text = report([row for row in rows if row["dataset"] == DATASET], options.runs)
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ TRIALS.yaml names a board and lists trials, each a variant with what differs fro
 
 Every trial trains seed 0 on the training split less the images that are held back, and is judged by those;
 the test split is never read. A row a trial, failed ones too, is appended to reports/trials/BOARD.csv; a trial
-that has a row with the same settings is not run again.
+that has a row with the same settings is not run again. A second run of a board's trials waits for the first.
 """
 
 import csv
@@ -22,6 +22,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from filelock import FileLock
 from torch import Tensor
 
 from gm_bench.cell import Cell
@@ -36,6 +37,8 @@ from gm_bench.metrics.neighbours import leave_one_out_1nn, precision_recall
 from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.reproducibility import make_deterministic
+from gm_bench.running.runner import TEMPORARY
+from gm_bench.running.stage import run
 from gm_bench.training.job import Job
 from gm_bench.training.loop import train
 from gm_bench.training.sampling import draw_snapshot
@@ -49,7 +52,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def run(params: Params, board: str, trial: dict[str, Any], n_images: int, n_held_back: int) -> dict[str, Any]:
+def outcome(
+    params: Params, board: str, trial: dict[str, Any], n_images: int, n_held_back: int
+) -> dict[str, Any]:
     """Train one trial and judge it: its row, and 64 samples."""
     grid = params.board(board)
     dataset = grid.datasets[0]
@@ -121,26 +126,33 @@ def main(
     """Run the trials that have no row yet, one after the other."""
     make_deterministic()
     asked, params = load_yaml(trials.read_text()), load_params()
-    board = asked["board"]
-    table = out / f"{board}.csv"
+    table = out / f"{asked['board']}.csv"
     out.mkdir(parents=True, exist_ok=True)
-    for trial in asked["trials"]:
-        rows = list(csv.DictReader(table.open())) if table.exists() else []
-        overlay = json.dumps({k: v for k, v in trial.items() if k != "variant"}, sort_keys=True)
-        key = (trial["variant"], overlay, str(asked["n_images"]))
-        if any((row["variant"], row["overlay"], row["n_images"]) == key for row in rows):
-            continue
-        row = run(params, board, trial, asked["n_images"], asked["n_held_back"])
-        samples = row.pop("samples", None)
-        if samples is not None:
-            (out / f"{board}-{len(rows)}.png").write_bytes(png_bytes(image_grid(samples[:64], 8, 1)))
-        with table.open("a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if not rows:
-                writer.writeheader()
-            writer.writerow(row)
-        typer.echo({key: value for key, value in row.items() if key != "board"})
+    TEMPORARY.mkdir(parents=True, exist_ok=True)
+    with FileLock(TEMPORARY / f"trials-{asked['board']}.lock"):
+        for trial in asked["trials"]:
+            add_row(table, params, trial, asked)
+
+
+def add_row(table: Path, params: Params, trial: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Run a trial, unless the table has its row, and write row and samples."""
+    rows = list(csv.DictReader(table.open())) if table.exists() else []
+    overlay = json.dumps({k: v for k, v in trial.items() if k != "variant"}, sort_keys=True)
+    key = (trial["variant"], overlay, str(asked["n_images"]))
+    if any((row["variant"], row["overlay"], row["n_images"]) == key for row in rows):
+        return
+    row = outcome(params, asked["board"], trial, asked["n_images"], asked["n_held_back"])
+    samples = row.pop("samples", None)
+    if samples is not None:
+        picture = table.with_name(f"{table.stem}-{len(rows)}.png")
+        picture.write_bytes(png_bytes(image_grid(samples[:64], 8, 1)))
+    with table.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if not rows:
+            writer.writeheader()
+        writer.writerow(row)
+    typer.echo({key: value for key, value in row.items() if key != "board"})
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)
