@@ -18,7 +18,7 @@ from gm_bench.tracks.generation.shown import N_SHOWN, first, read
 README = Path("README.md")
 SHOWN = ("mnist_cpu", "fashion_mnist_cpu", "cifar10_cpu")  # boards, in the order of README
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
-PROTOCOL = (("N = ",), ("±: ",), ("Extractor: ", "Budget: "))  # how the lines that README repeats begin
+PROTOCOL = (("N = ", "±: "), ("Extractor: ", "Budget: "))  # how the lines that README repeats begin
 N_COLUMNS = 8
 
 
@@ -49,7 +49,7 @@ def shown(board: str, grid: Board) -> str:
 
 
 def main_tables(markdown: str, source: Path) -> str:
-    """The main table of each dataset in a leaderboard.md, three lines of its protocol, and where the rest is.
+    """The main table of each dataset in a leaderboard.md, two lines of its protocol, and where the rest is.
 
     Args:
         source: the file that `markdown` was read from, which is linked to.
@@ -87,7 +87,7 @@ def _section(section: str, source: Path) -> str:
     title, table, said = section.split("\n\n")[:3]
     lines = [line.removeprefix("- ") for line in said.splitlines()]
     chosen = [" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL]
-    chosen.append(f"The other metrics and the whole protocol: [{source}]({source}).")
+    chosen[-1] += f" The other metrics and the whole protocol: [{source}]({source})."
     return f"### {title}\n\n{table}\n\n" + "\n".join(f"- {line}" for line in chosen)
 
 
