@@ -79,6 +79,18 @@ def test_an_experiment_gives_what_its_pictures_show_and_the_same_again(name: str
         assert run(name, 1, cut).values != outcome.values
 
 
+def test_sharpness_is_told_of_what_its_curves_show() -> None:
+    """The outcome's tolerance is wider than the ratio's distance from 1 in so small an experiment."""
+    outcome = run("vae_blurs", 0, tiny("vae_blurs"))
+    at = {name: dict(points) for name, points in outcome.curves.items()}
+    samples = at["VAE, samples"]
+    assert samples[0.25] != samples[1.0]
+    assert outcome.values["blur_wider"] == samples[1.0] / samples[0.25]
+    assert outcome.values["blur_vae"] == samples[0.5]
+    assert outcome.values["blur_gan"] == at["GAN, samples"][0.5]
+    assert outcome.values["blur_autoencoder"] == at["autoencoder, reconstructions"][0.5]
+
+
 def test_digits_are_those_of_the_boards() -> None:
     source = PARAMS.dataset("digits").source
     assert OPTIONS["digits"] == source.options
