@@ -14,7 +14,7 @@ from gm_bench.running.runner import is_made
 from gm_bench.running.stage import Board, run, screen
 from gm_bench.tracking.record import lock_digest
 from gm_bench.tracking.store import REVISION, Store
-from gm_bench.tracks.publishing import publish
+from gm_bench.tracks.publishing import PART, publish
 from gm_bench.tracks.track import find as find_track
 from gm_bench.tracks.track import with_notes
 from gm_bench.variants.base.contract import find as find_variant
@@ -23,7 +23,7 @@ from gm_bench.variants.base.contract import find as find_variant
 def main(board: Board) -> None:
     """Publish those cells of a board that were made, read them back, print and write its leaderboard.
 
-    It is printed alone where the report that there is would lose cells.
+    Where the report that there is would lose cells, it stays and this one is written beside it.
     """
     params = load_params()
     cells = params.cells(board)
@@ -32,7 +32,7 @@ def main(board: Board) -> None:
     track, store = with_notes(find_track(params.board(board).track), said), Store()
     lost = would_lose(board, [cell for cell in cells if not is_made(cell)])
     state = _state(file_of(params, board).with_suffix(".lock"))
-    published = publish(track, cells, track.origin or _origin, store, state, reports=not lost)
+    published = publish(track, cells, track.origin or _origin, store, state, beside=lost is not None)
     console = screen()
     for table in tables.rich_tables(published.board, track):
         console.print(table)
@@ -41,11 +41,12 @@ def main(board: Board) -> None:
     console.print(
         f"{published.n_runs} runs in {store.place}, {published.n_written} of them new", soft_wrap=True
     )
-    written = (
-        f"written: {reports_of(board)}/leaderboard.html, .md, .csv, .json, metrics.json, curves.csv, cells/ "
-        "and figures/"
-    )
-    console.print(lost or written, soft_wrap=True)
+    folder = reports_of(board)
+    if lost:
+        console.print(lost, soft_wrap=True)
+        folder /= PART
+    files = "leaderboard.html, .md, .csv, .json, metrics.json, curves.csv, cells/ and figures/"
+    console.print(f"written: {folder}/{files}", soft_wrap=True)
 
 
 def _origin(variant: str) -> Origin:

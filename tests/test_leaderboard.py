@@ -485,7 +485,7 @@ def test_the_stage_publishes_what_was_made(finished, monkeypatch):
         main("digits")
 
 
-def test_the_stage_prints_a_part_beside_a_report_that_has_more(finished, monkeypatch, capsys):
+def test_the_stage_writes_a_part_beside_a_report_that_has_more(finished, monkeypatch, capsys):
     use_store(monkeypatch, finished / "store")
     main("digits")
     before = {path: path.read_bytes() for path in finished.glob("reports/**/*") if path.is_file()}
@@ -495,6 +495,12 @@ def test_the_stage_prints_a_part_beside_a_report_that_has_more(finished, monkeyp
     said = " ".join(capsys.readouterr().out.split())
     assert "Not measured yet: 1 of the 4 cells of digits: wgan seed 1." in said
     assert "reports/digits/leaderboard.json is left as it is: digits/wgan/1 is missing here, and gm-b" in said
+    assert "written: reports/digits/part/leaderboard.html, .md" in said
+    part = finished / "reports/digits/part"
+    assert json.loads((part / "leaderboard.json").read_text())["missing"] == ["digits/wgan/1"]
+    assert "cells/digits-wgan-0.html" in (part / "leaderboard.html").read_text()
+    assert (part / "cells/digits-wgan-0.html").exists()
+    shutil.rmtree(part)
     assert {path: path.read_bytes() for path in finished.glob("reports/**/*") if path.is_file()} == before
 
 

@@ -1,7 +1,8 @@
 """A board's cells → MLflow, and from there → reports/BOARD: tables, pages, charts, files for DVC's own words.
 
 reports/BOARD/leaderboard.{md,csv,json,html}, figures/ (charts with their numbers), cells/ (a page each),
-metrics.json (means, for `dvc metrics`) and curves.csv (while training, for `dvc plots`).
+metrics.json (means, for `dvc metrics`) and curves.csv (while training, for `dvc plots`). Where the report has
+cells that are missing here it stays, and the same files of those that are here go to reports/BOARD/part.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,6 +25,7 @@ from gm_bench.tracking.store import Store
 from gm_bench.tracking.views import Columns
 from gm_bench.tracks.track import Track
 
+PART = "part"  # folder of a report beside the one that it does not replace
 N_REAL = 64  # real images beside the samples
 GRID, SNAPSHOTS = "grid.png", "snapshots.safetensors"
 
@@ -43,7 +45,7 @@ def publish(
     origin: Callable[[str], Origin],
     store: Store,
     revision: Mapping[str, str],
-    reports: bool = True,
+    beside: bool = False,
 ) -> Published:
     """Publish those cells of one board that were made, read them back, and write its reports.
 
@@ -53,7 +55,7 @@ def publish(
         origin: variant → what it says it is.
         store: where runs go.
         revision: tags that say which state of code and data this is.
-        reports: write them, and the leaderboard into the store; else nothing but cells is published.
+        beside: the board's report has more and stays: this one goes beside it, only cells go into the store.
 
     Raises:
         FileError: a file of a cell or of a dataset is missing or damaged, or a report cannot be written.
@@ -75,9 +77,10 @@ def publish(
     rows = store.rows([f"{name}/{dataset}" for dataset in datasets])
     board = aggregation.build(rows, made, track.catalogue, track.name)
     board = replace(board, missing=tuple(cell for cell in cells if cell not in made))
-    if not reports:
+    if beside:
+        write_reports(board, track, results, reports_of(name) / PART)
         return Published(board, len(records), n_written)
-    write_reports(board, track, results)
+    write_reports(board, track, results, reports_of(name))
     for dataset in datasets:
         n_written += store.publish(_leaderboard_record(board, dataset, track, records, revision))
         columns = Columns(track.catalogue, board.main_metrics(dataset), track.metric_pairs)
@@ -100,13 +103,13 @@ def floor_record(board: str, dataset: str) -> Record:
     return record.of_floor(board, read_floor(dataset), read_card(dataset))
 
 
-def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult]) -> None:
-    """All files under reports/BOARD.
+def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult], folder: Path) -> None:
+    """All files of a report.
 
     Args:
         results: the board's cells.
+        folder: of the report.
     """
-    folder = reports_of(board.name)
     drawn = {d: track.charts(board, d, [r for r in results if r.dataset == d]) for d in board.datasets}
     files = {"leaderboard.csv": leaderboard_file.to_csv(board), "curves.csv": curves_csv(results)}
     files |= (track.pages or _pages)(track, board, results, drawn)

@@ -69,7 +69,7 @@ class Panel:
     Args:
         title: what is shown.
         x, y: labels of the axes.
-        measured: names of the outcome's curves: mean over seeds with a band from the lowest to the highest.
+        measured: names of the outcome's curves, a line for each seed.
         exact: names of those curves that come from a closed form, drawn dashed.
         log_x, log_y: whether an axis is logarithmic.
     """

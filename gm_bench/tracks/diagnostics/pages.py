@@ -15,13 +15,14 @@ from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import CellResult
 from gm_bench.tracks.diagnostics.claim import find
 from gm_bench.tracks.diagnostics.pictures import names_of
-from gm_bench.tracks.diagnostics.verdict import Finding, findings, of_claim
+from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, Finding, findings, of_claim
 
 FIRST = "claims"  # the board that Found speaks of where it names none
 HOW_TO_READ = (
-    "What is expected, and how near, stands in each claim's file and was written before it was run. A claim "
-    "holds where the 95 % interval of the mean over seeds (Student's t) lies within what is expected, for "
-    "each of its quantities; it does not hold where one interval lies outside; otherwise it cannot be told."
+    "What is expected, and how near, stands in each claim's file and was written before it was run; where "
+    "something was known then, Found says so. A claim holds where the 95 % interval of the mean over seeds "
+    "(Student's t) lies within what is expected, for each of its quantities; it does not hold where one "
+    "interval lies outside; otherwise it cannot be told."
 )
 
 
@@ -96,6 +97,7 @@ def row_facts(board: Leaderboard, entry: Entry) -> dict[str, Any]:
                 "expected": f.expected.region,
                 "mean": f.mean,
                 "interval": list(f.interval) if f.interval else None,
+                "seeds_within": f.n_within,
                 "verdict": f.verdict,
             }
             for f in judged
@@ -104,12 +106,23 @@ def row_facts(board: Leaderboard, entry: Entry) -> dict[str, Any]:
 
 
 def measured(finding: Finding) -> str:
-    """The mean with its interval over seeds: 0.0141 (0.012 to 0.016)."""
+    """The mean with its interval over seeds: 0.0141 ± 0.0015 (0.012 to 0.016), 5 of 5 seeds within."""
     if finding.interval is None:
         return f"{finding.mean:.3g}"
+    if len(set(finding.values)) == 1:
+        return f"{finding.mean:.4g} with every seed"
     low, high = finding.interval
     spread = statistics.stdev(finding.values)
-    return f"{finding.mean:.4g} ± {spread:.2g} ({low:.4g} to {high:.4g})"
+    within = f"{finding.n_within} of {len(finding.values)} seeds within"
+    return f"{finding.mean:.4g} ± {spread:.2g} ({low:.4g} to {high:.4g}), {within}"
+
+
+def counted(judged: Sequence[Finding]) -> str:
+    """How many quantities of a claim there are with each verdict: 3 hold, 1 cannot be told."""
+    verdicts = [finding.verdict for finding in judged]
+    words = {HOLDS: ("holds", "hold"), FAILS: ("does not", "do not"), OPEN: ("cannot be told",) * 2}
+    counts = {verdict: verdicts.count(verdict) for verdict in words}
+    return ", ".join(f"{n} {words[verdict][n > 1]}" for verdict, n in counts.items() if n)
 
 
 def _in_order(board: Leaderboard, group: str, results: Sequence[CellResult]) -> list[Entry]:
@@ -128,6 +141,7 @@ def _row(
         "name": entry.variant,
         "claim": claim,
         "verdict": of_claim(judged),
+        "counted": counted(judged),
         "found": found(entry.variant, board.name),
         "findings": [
             {
@@ -152,13 +166,17 @@ def _row(
 def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], missing: Sequence[str]) -> str:
     sections = [f"# Claims: {name}", HOW_TO_READ, *missing]
     for group, of_group in rows.items():
+        short = ["| claim | verdict | of its quantities |", "| --- " * 3 + "|"]
+        for row in of_group:
+            cells = [row["claim"].sentence, f"**{row['verdict']}**", row["counted"]]
+            short.append("| " + " | ".join([_escaped(cells[0]), *cells[1:]]) + " |")
         lines = ["| claim | source | quantity | expected | measured | verdict |", "| --- " * 6 + "|"]
         for row in of_group:
             for i, finding in enumerate(row["findings"]):
                 first = (row["claim"].sentence, row["claim"].source) if i == 0 else ("", "")
                 cells = [*first, *(finding[key] for key in ("title", "expected", "measured", "verdict"))]
                 lines.append("| " + " | ".join(map(_escaped, cells)) + " |")
-        sections += [f"## {group}", "\n".join(lines)]
+        sections += [f"## {group}", "\n".join(short), "\n".join(lines)]
         for row in of_group:
             pictures = [f"![{_escaped(chart.title)}](figures/{chart.name}.svg)" for chart in row["charts"]]
             claim = row["claim"]

@@ -1,29 +1,22 @@
-"""The pictures of claims: curves of the seeds with their band, closed forms dashed beside them."""
+"""The pictures of claims: a line for each seed, closed forms dashed beside them.
+
+Seeds are not averaged: where they end in two places, the mean is a curve that none of them had.
+"""
 
 import math
-import statistics
 from collections.abc import Sequence
 
 from gm_bench.cell import in_file_name
 from gm_bench.report.charts import Chart, csv_of
 from gm_bench.report.charts import Panel as Picture
-from gm_bench.report.drawing import (
-    FAMILY_INKS,
-    INK,
-    SOFT,
-    WIDTH,
-    Band,
-    draw_band,
-    figure_of,
-    logarithmic,
-    to_svg,
-)
+from gm_bench.report.drawing import FAMILY_INKS, INK, SOFT, WIDTH, figure_of, logarithmic, to_svg
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import CellResult
-from gm_bench.tracks.diagnostics.claim import Claim, Panel, find
+from gm_bench.tracks.diagnostics.claim import Claim, Curve, Panel, find
 
 HEIGHT = 260
-CAPTION = "Line: mean over seeds; band: from the lowest to the highest seed; dashed: closed form."
+CAPTION = "A line for each seed; dashed: closed form."
+DASHES = (0, (4, 2))
 
 
 def charts(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> list[Chart]:
@@ -47,46 +40,58 @@ def of_claim(name: str, claim: Claim, seeds: Sequence[CellResult]) -> list[Chart
     ]
 
 
-def band_of(curve: str, seeds: Sequence[CellResult]) -> Band:
-    """A curve over the seeds: (x, mean, lowest, highest) where all of them are finite."""
-    at: dict[float, list[float]] = {}
-    for seed in seeds:
-        for x, y in seed.details["curves"].get(curve, ()):
-            at.setdefault(float(x), []).append(float(y))
-    return [
-        (x, statistics.fmean(ys), min(ys), max(ys)) for x, ys in at.items() if all(map(math.isfinite, ys))
-    ]
+def finite(curve: str, seed: CellResult) -> Curve:
+    """The points of a curve of one seed that can be drawn."""
+    points = seed.details["curves"].get(curve, ())
+    return [(float(x), float(y)) for x, y in points if math.isfinite(y)]
 
 
 def _chart(name: str, panel: Panel, seeds: Sequence[CellResult]) -> Chart:
-    bands = {curve: band_of(curve, seeds) for curve in (*panel.measured, *panel.exact)}
+    drawn = {curve: [finite(curve, seed) for seed in seeds] for curve in (*panel.measured, *panel.exact)}
     figure, axes = figure_of(WIDTH, HEIGHT)
     inks = (*FAMILY_INKS, INK)
     for i, curve in enumerate(panel.measured):
-        draw_band(axes, bands[curve], inks[i % len(inks)], "solid")
+        for j, points in enumerate(drawn[curve]):
+            label = None if j else curve
+            axes.plot(*_places(points), color=inks[i % len(inks)], linewidth=1.1, alpha=0.75, label=label)
     for i, curve in enumerate(panel.exact):
-        xs, ys = [point[0] for point in bands[curve]], [point[1] for point in bands[curve]]
-        axes.plot(xs, ys, color=(INK, SOFT)[i % 2], linewidth=1.2, linestyle=(0, (4, 2)))
-    for line, curve in zip(axes.get_lines(), bands, strict=True):
-        line.set_label(curve)
-    points = [point for band in bands.values() for point in band]
+        for j, points in enumerate(drawn[curve]):
+            ink, label = (INK, SOFT)[i % 2], None if j else curve
+            axes.plot(*_places(points), color=ink, linewidth=1.2, linestyle=DASHES, label=label)
+    points = [point for of_seeds in drawn.values() for of_seed in of_seeds for point in of_seed]
     if panel.log_x:
-        logarithmic(axes, "x", [x for x, *_ in points])
+        logarithmic(axes, "x", [x for x, _ in points])
     if panel.log_y:
-        logarithmic(axes, "y", [y for _, *ys in points for y in ys])
+        logarithmic(axes, "y", [y for _, y in points])
     axes.set_xlabel(panel.x + (", log scale" if panel.log_x else ""))
     axes.set_ylabel(panel.y + (", log scale" if panel.log_y else ""))
     axes.legend(frameon=False, labelcolor=SOFT, fontsize=10)
-    lines = [(curve, *point) for curve, band in bands.items() for point in band]
-    table = csv_of(("curve", "x", "mean", "low", "high"), lines)
-    return Chart(name, panel.title, CAPTION, _alt(panel, bands), (Picture("", to_svg(figure, name)),), table)
-
-
-def _alt(panel: Panel, bands: dict[str, Band]) -> str:
-    """Where each curve begins and ends, for those who do not see the picture."""
-    said = [
-        f"{curve} from {band[0][1]:.3g} at {band[0][0]:.3g} to {band[-1][1]:.3g} at {band[-1][0]:.3g}"
-        for curve, band in bands.items()
-        if band
+    lines = [
+        (curve, seed.seed, *point)
+        for curve, of_seeds in drawn.items()
+        for seed, points in zip(seeds, of_seeds, strict=True)
+        for point in points
     ]
+    table = csv_of(("curve", "seed", "x", "y"), lines)
+    return Chart(name, panel.title, CAPTION, _alt(panel, drawn), (Picture("", to_svg(figure, name)),), table)
+
+
+def _places(points: Curve) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _alt(panel: Panel, drawn: dict[str, list[Curve]]) -> str:
+    """Where each curve begins and ends, for those who do not see the picture."""
+    said = []
+    for curve, of_seeds in drawn.items():
+        known = [points for points in of_seeds if points]
+        if known:
+            first, last = (f"{_range([p[at][1] for p in known])} at {known[0][at][0]:.3g}" for at in (0, -1))
+            said.append(f"{curve} from {first} to {last}")
     return f"{panel.y} against {panel.x}: {'; '.join(said)}."
+
+
+def _range(values: Sequence[float]) -> str:
+    """The lowest and highest of the seeds, or the one value that they share."""
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low} … {high}"

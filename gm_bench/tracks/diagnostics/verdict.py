@@ -30,6 +30,11 @@ class Finding:
     interval: tuple[float, float] | None
     verdict: str
 
+    @property
+    def n_within(self) -> int:
+        """How many seeds lie in the region each by itself."""
+        return sum(map(self.expected.contains, self.values))
+
 
 def judge(expected: Expected, values: Sequence[float]) -> Finding:
     """The verdict on one quantity, from a value for each seed, at least one."""
