@@ -159,7 +159,12 @@ def main() -> None:
         sys.stdout.write(
             f"{describe(device)}, {'TF32' if tf32 else 'FP32'} product: {value / 1e12:.2f} TFLOP/s\n"
         )
-    for dataset in sorted(path.parent.name for path in options.extractors.glob("*/extractor.json")):
+    prepared = sorted(path.parent.name for path in options.extractors.glob("*/extractor.json"))
+    if not prepared:
+        sys.stderr.write(
+            f"no extractor is measured: {options.extractors} has none, a board's run makes them\n"
+        )
+    for dataset in prepared:
         shape = (1, 28, 28) if "mnist" in dataset else (1, 8, 8) if dataset == "digits" else (3, 32, 32)
         n = 10_000 if device.type == "cuda" else 200
         told = speed_of_extractor(options.extractors / dataset, shape, n, device)

@@ -3,11 +3,14 @@
 #
 #   benchmarks/gpu_day.sh tests | speed | boards BOARD…
 #
-# Each call ends before GPU_DAY_SECONDS (540) and goes on where the last one stopped. What is carried along:
+# Each call ends before GPU_DAY_SECONDS (540) and goes on where the last one stopped; speed measures the extractors that
+# boards has prepared, so it comes after it. What is carried along:
 #   GPU_DAY_WHEELS  a folder of wheels for what is missing (pydantic, typer, safetensors, torch-fidelity, …)
 #   GM_BENCH_MIRROR originals of the datasets (docs/datasets.md)
+#   GM_BENCH_INCEPTION_WEIGHTS for cifar10, unless its protocol names another extractor (docs/metrics.md)
 # GPU_DAY_WORK (~/gpu_day) keeps everything between calls, and $OUT (GPU_DAY_WORK/out) gets few files to bring back.
-# More: GPU_DAY_JOBS (8) cells side by side, GPU_DAY_DEVICE (cuda); GPU_DAY_WORK/boards/params.yaml has the budgets.
+# More: GPU_DAY_JOBS (8) cells side by side, GPU_DAY_DEVICE (cuda); GPU_DAY_WORK/boards/params.yaml, a copy made at the
+# first call, has the budgets, the extractors and the variants of the boards: further variants are added there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 began=$SECONDS
@@ -25,7 +28,8 @@ shift
 left() { echo $((seconds - (SECONDS - began))); }
 case $what in
   tests) timeout "$(left)" python3 -m pytest -m gpu -q tests 2>&1 | tee "$out/tests.txt" ;;
-  speed) timeout "$(left)" python3 benchmarks/gpu.py --device "$GM_BENCH_DEVICE" --out "$out/gpu.json" "$@" ;;
+  speed) timeout "$(left)" python3 benchmarks/gpu.py --device "$GM_BENCH_DEVICE" --out "$out/gpu.json" \
+    --extractors "$work/boards/extractors" "$@" ;;
   boards) python3 benchmarks/gpu_day.py "$work" "$out" --seconds "$(left)" --jobs "${GPU_DAY_JOBS:-8}" "$@" ;;
   *) echo "unknown: $what; choose tests, speed or boards" >&2; exit 1 ;;
 esac
