@@ -1,14 +1,14 @@
 """literature (no stage of dvc.yaml): our boards beside published tables → docs/literature.md."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
 
 from gm_bench import io
 from gm_bench.cell import Cell, reports_of
-from gm_bench.config import Board, load_params
+from gm_bench.config import Board, Params, load_params
 from gm_bench.report.literature import Section, page
 from gm_bench.reproducibility import resolve
 from gm_bench.results.leaderboard_file import from_json
@@ -16,6 +16,7 @@ from gm_bench.results.literature import published
 from gm_bench.running.stage import Device, run
 from gm_bench.tracks.generation.published_features import inception_fid
 from gm_bench.tracks.track import find
+from gm_bench.training.recipe import Optimiser, Recipe
 
 PAGE, TABLE, KEPT = Path("docs/literature.md"), "lucic_2018", "inception.json"
 
@@ -44,12 +45,43 @@ def main(
             kept = reports_of(name) / KEPT
             measured = io.read_json(kept) if kept.exists() else {}
             sections += [
-                Section(name, dataset, board, measured.get(dataset, {}))
+                Section(
+                    name, dataset, board, measured.get(dataset, {}), _recipes(params, name, dataset, table)
+                )
                 for dataset in datasets
                 if dataset in board.datasets
             ]
     io.write_text(PAGE, page(sections, table))
     typer.echo(f"written: {PAGE}")
+
+
+def _recipes(params: Params, name: str, dataset: str, table: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Recipe of each variant of a board in words, here and in the published table."""
+    return {
+        variant: (
+            in_words(params.recipe_of(name, dataset, variant)),
+            in_words(params.recipe(variant, table["recipe"])) if variant in table["of_recipe"] else "–",
+        )
+        for variant in params.board(name).variants
+    }
+
+
+def in_words(recipe: Recipe) -> str:
+    """Updates of a round, optimisers, network and the model's own numbers."""
+    rates = {player: _of_optimiser(optimiser) for player, optimiser in recipe.optimisers.items()}
+    alike = len(set(rates.values())) == 1
+    told = [f"{n} {player} updates" for player, n in recipe.updates.items() if n > 1]
+    told += [rate if alike else f"{player} {rate}" for player, rate in rates.items()][: 1 if alike else None]
+    told.append(" ".join([recipe.network.name, *(f"{k} {v}" for k, v in recipe.network.options.items())]))
+    told += [f"{key} {value}" for key, value in recipe.model.items()]
+    return "; ".join(told)
+
+
+def _of_optimiser(optimiser: Optimiser) -> str:
+    told = optimiser.model_dump()
+    name, rate, decay = (told.pop(key) for key in ("name", "lr", "decay"))
+    rest = [f"{key} {value}" for key, value in told.items()]
+    return " ".join([name, f"{rate:g}", *rest, *([] if decay == "none" else [f"{decay} decay"])])
 
 
 def _measure(name: str, grid: Board, datasets: list[str], device: torch.device) -> None:

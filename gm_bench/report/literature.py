@@ -17,8 +17,8 @@ Written by `python -m pipelines.literature` from the boards in `reports/`. Publi
 Their FID and ours are not the same number: the extractor differs, and so do recipe, budget and the choice
 of the checkpoint. What can be compared is the order of the variants. `python -m pipelines.literature
 --inception` adds a column in the features that theirs is in, where Inception's weights and the samples are.
-What was tried on a variant that stands elsewhere here is among the [trials](../reports/trials/README.md).
 """
+FAR = 2  # places apart, of which the cause is asked
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class Section:
 
     Args:
         inception: FID of each seed by variant in Inception's features; empty where it was not measured.
+        recipes: by variant, in words: here and there.
     """
 
     name: str
     dataset: str
     board: Leaderboard
     inception: Mapping[str, Sequence[float]]
+    recipes: Mapping[str, tuple[str, str]]
 
 
 def page(sections: Sequence[Section], table: Mapping[str, Any]) -> str:
@@ -63,6 +65,11 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
         "FID there |:": [f"{mean} ± {sd}" for mean, sd in (published[v] for v in shared)],
         "place there |:": [_place(theirs, shared, v) for v in shared],
     }
+    recipes = {
+        "variant |": shared,
+        "recipe here |": [of.recipes[v][0] for v in shared],
+        "recipe there |": [of.recipes[v][1] for v in shared],
+    }
     if not of.inception:
         del columns["FID here, Inception |:"]
     protocol, cost = of.board.protocols[of.dataset], entries[shared[0]].cost
@@ -73,7 +80,12 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
         f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. "
         f"{_in_words(agreement(ours, theirs))}"
     )
-    return f"## {of.dataset}: board `{of.name}`\n\n{_markdown(columns)}\n\n{said}\n"
+    parts = [f"## {of.dataset}: board `{of.name}`", _markdown(columns), said, _markdown(recipes)]
+    apart = [v for v in shared if abs(int(_place(ours, shared, v)) - int(_place(theirs, shared, v))) >= FAR]
+    if apart:
+        why = "\n".join(f"- {variant}: {table['tested'].get(variant, 'not tested')}." for variant in apart)
+        parts.append(f"{FAR} places apart or more, and what was tested of the cause:\n\n{why}")
+    return "\n\n".join(parts) + "\n"
 
 
 def _markdown(columns: Mapping[str, Sequence[str]]) -> str:

@@ -30,7 +30,13 @@ class Agreement:
 
 
 def published(name: str) -> dict[str, Any]:
-    """A published table: `title`, `protocol`, `names` and `fid` by dataset and variant as (mean, sd)."""
+    """A published table.
+
+    Returns:
+        `title`, `protocol`, `names` by variant; `recipe`, an entry of params.yaml, and `of_recipe`, the
+        variants that were trained by it; `tested`, by variant why it may stand elsewhere here, in words;
+        `fid` by dataset and variant as (mean, sd).
+    """
     text = files("gm_bench.results").joinpath("published", f"{name}.yaml").read_text(encoding="utf-8")
     table: dict[str, Any] = load_yaml(text)
     return table

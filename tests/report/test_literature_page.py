@@ -9,6 +9,7 @@ from fake_cells import noise, protocol
 
 from gm_bench import io
 from gm_bench.cell import DATA, Cell
+from gm_bench.config import load_params
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.extractors.inception import InceptionExtractor
@@ -20,14 +21,19 @@ from gm_bench.report.literature import Section, page
 from gm_bench.results.aggregation import build
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.tracks.generation import published_features
+from pipelines.literature import in_words
 
 CPU = torch.device("cpu")
 TABLE = {
     "title": "Somebody 2018",
     "protocol": "the best of many",
     "names": {"gan": "MM GAN", "ns_gan": "NS GAN", "vae": "VAE", "wgan": "WGAN"},
+    "tested": {"wgan": "its rate ([trials](t.md))"},
     "fid": {"digits": {"gan": [9.8, 0.9], "ns_gan": [6.8, 0.5], "vae": [16.6, 0.4], "wgan": [6.7, 0.4]}},
 }
+
+
+RECIPES = {name: (f"{name} here", f"{name} there") for name in TABLE["names"]}
 
 
 def board(**fids: list[float]) -> Leaderboard:
@@ -48,9 +54,17 @@ def board(**fids: list[float]) -> Leaderboard:
 
 def test_rows_are_in_our_order_with_both_places() -> None:
     found = board(gan=[5.0, 7.0], ns_gan=[4.0, 4.0], vae=[30.0, 34.0], lsgan=[1.0, 1.0])
-    text = page([Section("digits", "digits", found, {})], TABLE)
+    text = page([Section("digits", "digits", found, {}, RECIPES)], TABLE)
     rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert rows == [
+    assert rows[5:] == [
+        "| variant | recipe here | recipe there |",
+        "| --- | --- | --- |",
+        "| ns_gan | ns_gan here | ns_gan there |",
+        "| gan | gan here | gan there |",
+        "| vae | vae here | vae there |",
+    ]
+    assert "places apart" not in text
+    assert rows[:5] == [
         "| variant | FID here | place | published as | FID there | place there |",
         "| --- | ---: | ---: | --- | ---: | ---: |",
         "| ns_gan | 4.0 ±\u00a00.0 | 1 | NS GAN | 6.8 ± 0.5 | 1 |",
@@ -63,10 +77,28 @@ def test_rows_are_in_our_order_with_both_places() -> None:
     )
 
 
+def test_a_cause_is_asked_where_places_lie_apart() -> None:
+    found = board(gan=[5.0], ns_gan=[4.0], vae=[1.0], wgan=[50.0])
+    text = page([Section("digits", "digits", found, {}, RECIPES)], TABLE)
+    told = text[text.index("2 places apart or more") :].splitlines()[2:]
+    assert told == ["- vae: not tested.", "- wgan: its rate ([trials](t.md))."]
+
+
+def test_a_recipe_in_words() -> None:
+    params = load_params()
+    assert in_words(params.recipe("wgan", "grey")) == (
+        "5 critic updates; adam 5e-05 betas (0.5, 0.999); infogan critic_norm batch; z_dim 64; "
+        "prior uniform; clip 0.01"
+    )
+    assert in_words(params.recipe("gan", "grey_cpu")).startswith(
+        "critic adam 0.00025 betas (0.5, 0.999) linear decay; generator adam 0.001 betas (0.5, 0.999) linear"
+    )
+
+
 def test_what_was_measured_in_their_features_is_a_column() -> None:
     found = board(gan=[5.0], ns_gan=[4.0], vae=[30.0])
     measured = {"ns_gan": [7.0, 8.0], "gan": [11.0]}
-    text = page([Section("digits", "digits", found, measured)], TABLE)
+    text = page([Section("digits", "digits", found, measured, RECIPES)], TABLE)
     assert "| variant | FID here | place | FID here, Inception | published as | FID there |" in text
     assert "| ns_gan | 4.0 | 1 | 7.5 ± 0.7 | NS GAN |" in text
     assert "| gan | 5.0 | 2 | 11.0 | MM GAN |" in text
@@ -74,12 +106,14 @@ def test_what_was_measured_in_their_features_is_a_column() -> None:
 
 
 def test_variants_may_have_different_numbers_of_seeds() -> None:
-    text = page([Section("digits", "digits", board(gan=[5.0], ns_gan=[4.0, 4.5], vae=[30.0]), {})], TABLE)
+    text = page(
+        [Section("digits", "digits", board(gan=[5.0], ns_gan=[4.0, 4.5], vae=[30.0]), {}, RECIPES)], TABLE
+    )
     assert "last checkpoint, 1 to 2 seeds; features of lenet" in text
 
 
 def test_two_variants_are_no_section() -> None:
-    assert "##" not in page([Section("digits", "digits", board(gan=[1.0], vae=[2.0]), {})], TABLE)
+    assert "##" not in page([Section("digits", "digits", board(gan=[1.0], vae=[2.0]), {}, RECIPES)], TABLE)
 
 
 def test_fid_in_inceptions_features_is_the_mean_over_draws_against_as_many_test_images(
