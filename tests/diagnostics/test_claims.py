@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from refused import refused_on_board
@@ -14,8 +15,9 @@ from gm_bench.cell import Cell
 from gm_bench.config import Params, load_params
 from gm_bench.options import check_keywords
 from gm_bench.tracks.diagnostics import measuring
-from gm_bench.tracks.diagnostics.claim import about, at_least, at_most, find, names, run
-from gm_bench.tracks.diagnostics.pages import found
+from gm_bench.tracks.diagnostics.claim import Panel, about, at_least, at_most, find, names, run
+from gm_bench.tracks.diagnostics.pages import counted, found, measured
+from gm_bench.tracks.diagnostics.pictures import of_claim as of_claim_pictures
 from gm_bench.tracks.diagnostics.stages import budget, of_cell
 from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_interval, of_claim
 from gm_bench.yaml_text import load_yaml
@@ -57,6 +59,37 @@ def test_one_quantity_that_fails_fails_the_claim() -> None:
     assert of_claim([holds, holds]) == HOLDS
     assert of_claim([holds, is_open]) == OPEN
     assert of_claim([is_open, fails, holds]) == FAILS
+
+
+def test_what_was_measured_says_how_many_seeds_lie_within() -> None:
+    # ±1 with a mean near 0: no seed has the mean, and two of five lie where the claim expects them
+    split = judge(NEAR_ONE, [1.05, 1.05, -0.95, -0.95, -0.95])
+    assert split.n_within == 2
+    assert measured(split) == "-0.15 ± 1.1 (-1.51 to 1.21), 2 of 5 seeds within"
+    assert measured(judge(NEAR_ONE, [0.5, 0.5])) == "0.5 with every seed"
+    assert measured(judge(NEAR_ONE, [0.5])) == "0.5"
+    fails, holds = judge(NEAR_ONE, [2.0, 2.0]), judge(NEAR_ONE, [1.0, 1.0])
+    assert counted([holds, split, holds, fails]) == "2 hold, 1 does not, 1 cannot be told"
+
+
+def test_a_picture_has_the_line_of_each_seed_and_no_mean() -> None:
+    def seed(number: int, *points: tuple[float, float]) -> SimpleNamespace:
+        curves = {"critic": points, "exact": [(0.0, 1.0), (1.0, 1.0)]}
+        return SimpleNamespace(seed=number, details={"curves": curves})
+
+    panel = Panel("Slopes", "x", "slope", ("critic",), ("exact",))
+    claim = SimpleNamespace(panels=(panel,))
+    seeds = [seed(0, (0.0, 0.5), (1.0, 1.0)), seed(3, (0.0, 0.5), (1.0, -1.0), (2.0, math.inf))]
+    (chart,) = of_claim_pictures("split", claim, seeds)
+    assert chart.table.splitlines() == [
+        "curve,seed,x,y",
+        "critic,0,0.0,0.5",
+        "critic,0,1.0,1.0",
+        "critic,3,0.0,0.5",
+        "critic,3,1.0,-1.0",
+        *(f"exact,{s},{x},1.0" for s in (0, 3) for x in (0.0, 1.0)),
+    ]
+    assert chart.alt == "slope against x: critic from 0.5 at 0 to -1 … 1 at 1; exact from 1 at 0 to 1 at 1."
 
 
 @pytest.mark.parametrize("name", names())

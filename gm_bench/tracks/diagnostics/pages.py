@@ -22,7 +22,7 @@ HOW_TO_READ = (
     "What is expected, and how near, stands in each claim's file and was written before it was run; where "
     "something was known then, Found says so. A claim holds where the 95 % interval of the mean over seeds "
     "(Student's t) lies within what is expected, for each of its quantities; it does not hold where one "
-    "interval lies outside; otherwise it cannot be told. Pictures have a line for each seed; dashed lines are "
+    "interval lies outside; otherwise it cannot be told. Pictures have a line for each seed, dashed ones are "
     "closed forms."
 )
 
