@@ -4,6 +4,7 @@ import copy
 import importlib
 import json
 import math
+import re
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_
 from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs/claims.md"
 RAW = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
 PARAMS = load_params(ROOT / "params.yaml")
 NEAR_ONE = about("a", "a", 1.0, 0.1, "")
@@ -266,3 +268,11 @@ def test_what_a_budget_names_makes_a_claim_stale(tmp_path: Path, monkeypatch: py
     report.parent.mkdir(parents=True)
     report.write_text("{}")
     assert sha256() == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+def test_the_lessons_have_the_verdicts_of_the_committed_report() -> None:
+    content = json.loads((ROOT / "reports/claims/leaderboard.json").read_text(encoding="utf-8"))
+    verdicts = {row["variant"]: row["verdict"] for row in content["rows"]}
+    lines = re.findall(r"^\| .* \| `(\w+)` \| .* \| ([\w ]+) \|$", DOCS.read_text(), re.MULTILINE)
+    assert dict(lines) == verdicts
+    assert len(lines) == len(verdicts)

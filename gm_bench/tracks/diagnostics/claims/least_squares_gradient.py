@@ -9,6 +9,10 @@ The experiment of better_discriminator with the discriminator trained by least s
 same generators beside it. With targets 0 and 1 the optimum is that of the minimax GAN, D* = p / (p + q)
 (equation 5 of the paper), which is as flat on fakes far from all data: what a network has left there is what
 it has not learnt yet. The agreement of batches says whether a gradient points anywhere.
+
+Found: with five seeds the least squares gradient falls by 0.7 to 1.2 orders against the early generator, by
+more than the one that was expected with one seed, and the minimax gradient by 1.1 to 2.2 orders more. Against
+the late generator both keep theirs.
 """
 
 from collections.abc import Mapping

@@ -8,8 +8,11 @@ figure 3 (FID: grows with the strength of a disturbance).
 
 Nothing is measured here: the numbers are read from the audit's report (make audit), in which real images are
 disturbed on purpose. z is how far a metric moves towards worse in standard deviations of clean sets; beyond
-the audit's own multiple of 3 a metric has noticed. It is one report, so that nothing depends on the seed, and
-it was there before these expectations were written, which are those of the papers.
+the audit's own multiple of 3 a metric has noticed.
+
+Found: it is one report that every seed reads, so that nothing has a spread, and it was there before these
+expectations were written, which are those of the papers. z counts standard deviations of clean sets; at 3 the
+audit says that a metric has noticed.
 """
 
 import json

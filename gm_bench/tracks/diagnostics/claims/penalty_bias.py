@@ -10,10 +10,11 @@ with slope s has the objective
 
 so that its value, s* W, should lie above W₁ by a share of W / (2 λ): derived here, not in the paper.
 
-Found: at W₁ = 8 the value is 1.40 W₁, as derived. Near by it can have the wrong sign, at W₁ = 0.25 with three
-seeds of five: the penalty asks for a slope of size 1, s = 0 is a hill of height λ, and −1 + W / (2 λ) is a
-second optimum. On the line, where a slope has no other way than through 0, a critic that starts on the wrong
-side of the hill stays there.
+Found: at W₁ = 8 the value is 1.40 W₁, as derived. At every distance from 0.25 to 4 some of the five seeds end
+at the wrong sign, three of them at 0.25 (lines near −1 in the picture). The penalty asks for a slope of size
+1: s = 0 is a hill of height λ, and −1 + W / (2 λ) is a second optimum. On the line, where a slope has no
+other way than through 0, a critic that starts on the wrong side of the hill stays there. Seeds that end in
+two places have no mean to speak of, and more of them would not change that.
 """
 
 from dataclasses import dataclass

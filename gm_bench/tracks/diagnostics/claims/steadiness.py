@@ -15,13 +15,13 @@ one recipe: one critic and one generator update a round, Adam with β₁ = 0.5. 
 of each loss, less (failures) or over (spread) those of the non-saturating GAN in the same runs. The number of
 rounds was set so that the non-saturating GAN, at the middle rate with batch norm, does not fail.
 
-Found: with five seeds WGAN-GP depends more on the rate than the non-saturating GAN (spread 1.6 to 5.1 times
-as large); of LSGAN and WGAN it cannot be told (0.73 to 1.32 and 0.78 to 1.32 times), nor of any that fewer of
-its runs fail. 300 rounds are few: at the slow rate with batch norm every loss fails, so that failures say
-who is not there yet. LSGAN is better without batch norm at the two faster rates (mean FID 42 and 40, the
-non-saturating GAN 58 and 55) and worse with it at the middle one (78, where that has 34); WGAN, which is
-clipped, is the worse the faster without batch norm (102, 109, 144). The board claims_long has ten times the
-rounds.
+Found: with five seeds no loss depends less on the rate and on batch norm than the non-saturating GAN does:
+the spread is 0.98 to 1.22 times as large with LSGAN, 0.90 to 1.33 with WGAN and 2.2 to 9.2 with WGAN-GP; nor
+can it be told of any that fewer of its runs fail. 300 rounds are few: at the slow rate with batch norm every
+loss fails, so that failures say who is not there yet. LSGAN is better without batch norm at the two faster
+rates (mean FID 42 and 41, the non-saturating GAN 55 and 57) and worse with it at the middle one (72, where
+that has 34); WGAN, which is clipped, is the worse the faster without batch norm (102, 110, 132). The board
+claims_long has ten times the rounds.
 
 Found on claims_long: with three seeds one run of six of WGAN fails in each, always at the fast rate (with
 batch norm FID 421 and 322, without 51), and no run of the other losses. That no more of LSGAN's and

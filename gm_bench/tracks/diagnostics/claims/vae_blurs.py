@@ -15,9 +15,10 @@ Sharpness is the variance of the Laplacian over that of held-out images. The boa
 this was written (0.61 for vae, 0.90 for ns_gan, from 400,000 images); the rest was not.
 
 Found: with five seeds whatever was derived from the average is so, and the autoencoder falls short of a
-tenth: its reconstructions have 0.84 to 0.87 of the sharpness, as far as can be seen because 16 numbers hold
+tenth: its reconstructions have 0.84 to 0.88 of the sharpness, as far as can be seen because 16 numbers hold
 less than 64 pixels and images that share a code are averaged without noise too. The GAN's samples have 0.79
-to 0.89 after 1,200 rounds, which cannot be told from 0.90; the board's, after 6,250, have that.
+to 0.85 after 1,200 rounds; on the board digits ns_gan has 0.89 after 6,250. What vae and ns_gan have on that
+board was known when the expectations were written.
 """
 
 from dataclasses import dataclass, replace
