@@ -137,9 +137,9 @@ def test_the_committed_report_says_what_the_files_say_was_found() -> None:
 
 
 def test_what_was_found_is_said_of_its_board() -> None:
-    assert found("steadiness", "claims").startswith("with five seeds WGAN-GP depends")
+    assert found("steadiness", "claims").startswith("with five seeds no loss depends")
     assert found("steadiness", "claims_long").startswith("with three seeds one run of six of WGAN fails")
-    assert found("steadiness", "mine").startswith("on claims, with five seeds WGAN-GP depends")
+    assert found("steadiness", "mine").startswith("on claims, with five seeds no loss depends")
 
 
 WRONG = {
