@@ -9,6 +9,7 @@ from typing import Any
 from gm_bench.cell import in_file_name
 from gm_bench.report.charts import Chart
 from gm_bench.report.display import Display
+from gm_bench.report.formatting import count
 from gm_bench.report.tables import missing_in_words
 from gm_bench.report.template import templates
 from gm_bench.results.leaderboard import Entry, Leaderboard
@@ -184,7 +185,7 @@ def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], missin
             why = "\n".join(f"- {_escaped(f['title'])}: {_escaped(f['why'])}." for f in row["findings"])
             sections += [
                 f"### {_escaped(claim.sentence)}",
-                f"**{row['verdict']}** ({_escaped(claim.source)}; {row['n_seeds']} seeds of about "
+                f"**{row['verdict']}** ({_escaped(claim.source)}; {count(row['n_seeds'], 'seed')} of about "
                 f"{row['seconds']} s; {_escaped(row['budget'])}). {_escaped(claim.setting)}.",
                 why,
                 *([f"Found: {_escaped(row['found'])}"] if row["found"] else []),
