@@ -11,8 +11,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +22,10 @@ from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.reproducibility import describe, make_deterministic, set_precision
 from gm_bench.training.cost import OperationCount
+from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
-from gm_bench.training.loop import train
 from gm_bench.training.recipe import Recipe
-from gm_bench.training.state import Interrupted, start
+from gm_bench.training.state import start
 
 VARIANTS, SIDES = ("ns_gan", "wgan_gp", "vae"), (28, 32)
 N_DATA = 8192
@@ -51,18 +49,6 @@ def speed_of_training(
     data = {"images": images, "labels": torch.arange(N_DATA, device=device) % 10}
     state = start(job, (1, side, side), 10, device)
 
-    def go_on(is_over: Callable[[], bool]) -> None:
-        with suppress(Interrupted):
-            train(
-                state,
-                job,
-                data,
-                on_row=lambda progress: None,
-                save=lambda state: settle(device),
-                save_every=1e9,
-                stop_asked=is_over,
-            )
-
     ends = [time.monotonic() + seconds / 4, 0.0]
     began = [0, 0.0]
 
@@ -74,7 +60,7 @@ def speed_of_training(
             ends[1] = time.monotonic() + seconds
         return bool(ends[1]) and time.monotonic() > ends[1]
 
-    go_on(is_over)
+    train_in_memory(state, job, data, stop_asked=is_over)
     settle(device)
     spent = time.monotonic() - began[1]
     rate = (state.images - began[0]) / spent

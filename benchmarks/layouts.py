@@ -7,7 +7,6 @@ of the ratio of images per CPU second, which a busy machine disturbs less than t
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Annotated
 
@@ -22,9 +21,9 @@ from gm_bench.config import load_params
 from gm_bench.nets.places import ImageConv2d, ImageConvTranspose2d, ToMaps, ToRow
 from gm_bench.reproducibility import make_deterministic
 from gm_bench.running.stage import run
+from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
-from gm_bench.training.loop import train
-from gm_bench.training.state import Interrupted, start
+from gm_bench.training.state import start
 
 BATCHES = 15  # of a turn
 SETS = {"mnist_cpu": (1, 28, 28), "cifar10_cpu": (3, 32, 32)}
@@ -67,16 +66,7 @@ def turns(job: Job, data: dict[str, Tensor], own: bool) -> Callable[[], float]:
     def turn() -> float:
         before, target = state.images, state.images + BATCHES * job.recipe.batch_size
         began = time.process_time()
-        with suppress(Interrupted):
-            train(
-                state,
-                job,
-                data,
-                on_row=lambda progress: None,
-                save=lambda state: None,
-                save_every=1e9,
-                stop_asked=lambda: state.images >= target,
-            )
+        train_in_memory(state, job, data, stop_asked=lambda: state.images >= target)
         return (state.images - before) / (time.process_time() - began)
 
     return turn

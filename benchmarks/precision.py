@@ -89,16 +89,11 @@ def main(
     dataset = params.board(board).datasets[0]
     protocol = params.dataset(dataset).protocol
     n = protocol.n_samples
-    judge = Judge(
-        dataset,
-        io.read_rows(DATA / dataset / "test.safetensors", "images", n),
-        protocol.neighbours,
-    )
+    real = io.read_rows(DATA / dataset / "test.safetensors", "images", n)
+    judge = Judge(dataset, real, protocol.neighbours)
     train = io.read_tensors(DATA / dataset / "train.safetensors")[0]["images"]
-    some = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[
-        :n
-    ]  # MNIST is in an order
-    lines = [judge.line("–", "real images, of the training split", train[some])]
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))  # MNIST has one
+    lines = [judge.line("–", "real images, of the training split", train[order[:n]])]
     for variant in variants:
         trained = load(Cell(board, dataset, variant, seed), CPU)
         lines.append(judge.line(variant, "as they are drawn", trained.sample(n, seed)))

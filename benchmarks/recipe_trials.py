@@ -39,8 +39,8 @@ from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.reproducibility import make_deterministic
 from gm_bench.running.runner import TEMPORARY
 from gm_bench.running.stage import run
+from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
-from gm_bench.training.loop import train
 from gm_bench.training.sampling import draw_snapshot
 from gm_bench.training.state import start
 from gm_bench.yaml_text import load_yaml
@@ -66,15 +66,7 @@ def outcome(
     shown = {"images": images[seen], "labels": labels[seen]}
     state = start(job, tuple(images.shape[1:]), int(labels.max()) + 1, CPU)
     began = time.process_time()
-    train(
-        state,
-        job,
-        shown,
-        on_row=lambda progress: None,
-        save=lambda state: None,
-        save_every=1e9,
-        stop_asked=lambda: False,
-    )
+    train_in_memory(state, job, shown)
     seconds = time.process_time() - began
     row = {
         "board": board,

@@ -9,7 +9,6 @@ backward, step, nothing recorded, nothing resumable. Not in it: a checkpoint eve
 import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Annotated
 
 import torch
@@ -24,10 +23,10 @@ from gm_bench.config import load_params
 from gm_bench.data.dataset import load
 from gm_bench.data.scale import from_uint8
 from gm_bench.reproducibility import make_deterministic
+from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
-from gm_bench.training.loop import train
 from gm_bench.training.recipe import Recipe
-from gm_bench.training.state import Interrupted, build, start
+from gm_bench.training.state import build, start
 
 CPU = torch.device("cpu")
 CHUNK = 50  # batches: short against the spells in which a shared machine is slow
@@ -41,16 +40,8 @@ def suite(job: Job, images: Tensor, labels: Tensor) -> Callable[[], float]:
     def chunk() -> float:
         target = state.images + CHUNK * job.recipe.batch_size
         began = time.process_time()
-        with suppress(Interrupted):
-            train(
-                state,
-                job,
-                {"images": images, "labels": labels},
-                on_row=lambda progress: None,
-                save=lambda state: None,
-                save_every=30.0,
-                stop_asked=lambda: state.images >= target,
-            )
+        data = {"images": images, "labels": labels}
+        train_in_memory(state, job, data, stop_asked=lambda: state.images >= target)
         return time.process_time() - began
 
     return chunk

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from gm_bench import io
-from gm_bench.cell import reports_of
 from gm_bench.config import load_params
 from gm_bench.report import tables
 from gm_bench.results.schema import Origin
@@ -14,7 +13,7 @@ from gm_bench.running.runner import is_made
 from gm_bench.running.stage import Board, run, screen
 from gm_bench.tracking.record import lock_digest
 from gm_bench.tracking.store import REVISION, Store
-from gm_bench.tracks.publishing import PART, publish
+from gm_bench.tracks.publishing import publish
 from gm_bench.tracks.track import find as find_track
 from gm_bench.tracks.track import with_notes
 from gm_bench.variants.base.contract import find as find_variant
@@ -41,12 +40,10 @@ def main(board: Board) -> None:
     console.print(
         f"{published.n_runs} runs in {store.place}, {published.n_written} of them new", soft_wrap=True
     )
-    folder = reports_of(board)
     if lost:
         console.print(lost, soft_wrap=True)
-        folder /= PART
     files = "leaderboard.html, .md, .csv, .json, metrics.json, curves.csv, cells/ and figures/"
-    console.print(f"written: {folder}/{files}", soft_wrap=True)
+    console.print(f"written: {published.folder}/{files}", soft_wrap=True)
 
 
 def _origin(variant: str) -> Origin:

@@ -11,8 +11,8 @@ from gm_bench.reproducibility import make_deterministic, set_precision
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation.evaluation import all_metrics, make_reference
 from gm_bench.training import sampling
+from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
-from gm_bench.training.loop import train
 from gm_bench.training.recipe import Recipe
 from gm_bench.training.state import State, start
 from gm_bench.variants.base import contract as variants
@@ -43,15 +43,7 @@ def trained(job: Job, side: int, device: str = "cuda") -> State:
     data = {"images": (noise + 10 * labels[:, None, None, None]).byte(), "labels": labels}
     place = torch.device(device)
     state = start(job, (1, side, side), 10, place)
-    train(
-        state,
-        job,
-        {name: values.to(place) for name, values in data.items()},
-        on_row=lambda progress: None,
-        save=lambda state: None,
-        save_every=1e9,
-        stop_asked=lambda: False,
-    )
+    train_in_memory(state, job, {name: values.to(place) for name, values in data.items()})
     return state
 
 

@@ -1,7 +1,5 @@
 """Layers that keep to channels_last compute what torch's own compute, to the second derivative."""
 
-from contextlib import suppress
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,9 +9,9 @@ from gm_bench.cell import Cell
 from gm_bench.config import Params
 from gm_bench.nets.places import ImageConv2d, ImageConvTranspose2d, ToMaps, ToRow
 from gm_bench.training.checkpoint import Checkpoint
+from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
-from gm_bench.training.loop import train
-from gm_bench.training.state import Interrupted, State, laid_out_as, start
+from gm_bench.training.state import State, laid_out_as, start
 
 CPU = torch.device("cpu")
 
@@ -76,16 +74,7 @@ def job_of(params: Params, variant: str, recipe: str) -> Job:
 def go(job: Job, state: State, until: int) -> State:
     images = torch.randint(0, 256, (200, 1, 28, 28), generator=torch.Generator().manual_seed(0)).byte()
     data = {"images": images, "labels": torch.arange(200) % 10}
-    with suppress(Interrupted):
-        train(
-            state,
-            job,
-            data,
-            on_row=lambda progress: None,
-            save=lambda state: None,
-            save_every=1e9,
-            stop_asked=lambda: state.images >= until,
-        )
+    train_in_memory(state, job, data, stop_asked=lambda: state.images >= until)
     return state
 
 

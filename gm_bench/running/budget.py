@@ -9,8 +9,8 @@ from gm_bench.config import Params
 from gm_bench.derived import Facts
 from gm_bench.reproducibility import resolve
 from gm_bench.training.cost import clock_of
+from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
-from gm_bench.training.loop import train
 from gm_bench.training.state import start
 
 MINUTES_A_CELL = 5.0  # what the slowest variant may take
@@ -36,14 +36,11 @@ def images_per_second(params: Params, name: str, variant: str, facts: Facts) -> 
     times: list[tuple[int, float]] = []
     torch.set_num_threads(1)
     try:
-        train(
+        train_in_memory(
             start(job, facts.shape, facts.n_classes, device),
             job,
             data,
             on_row=lambda progress: times.append((progress.images, clock())),
-            save=lambda state: None,
-            save_every=math.inf,
-            stop_asked=lambda: False,
         )
     finally:
         torch.set_num_threads(threads)

@@ -32,9 +32,10 @@ GRID, SNAPSHOTS = "grid.png", "snapshots.safetensors"
 
 @dataclass(frozen=True)
 class Published:
-    """The leaderboard, how many runs stand for it in the store, and how many of them had to be written."""
+    """The leaderboard, where its report is, how many runs it has in the store, and how many are new there."""
 
     board: Leaderboard
+    folder: Path
     n_runs: int
     n_written: int
 
@@ -77,15 +78,15 @@ def publish(
     rows = store.rows([f"{name}/{dataset}" for dataset in datasets])
     board = aggregation.build(rows, made, track.catalogue, track.name)
     board = replace(board, missing=tuple(cell for cell in cells if cell not in made))
+    folder = reports_of(name) / PART if beside else reports_of(name)
+    write_reports(board, track, results, folder)
     if beside:
-        write_reports(board, track, results, reports_of(name) / PART)
-        return Published(board, len(records), n_written)
-    write_reports(board, track, results, reports_of(name))
+        return Published(board, folder, len(records), n_written)
     for dataset in datasets:
         n_written += store.publish(_leaderboard_record(board, dataset, track, records, revision))
         columns = Columns(track.catalogue, board.main_metrics(dataset), track.metric_pairs)
         store.describe(f"{name}/{dataset}", columns)
-    return Published(board, len(records) + len(datasets), n_written)
+    return Published(board, folder, len(records) + len(datasets), n_written)
 
 
 def cell_record(result: CellResult, track: Track) -> Record:

@@ -12,8 +12,8 @@ from gm_bench.config import Params
 from gm_bench.nets.mlp import MLP
 from gm_bench.reproducibility import derive
 from gm_bench.training import sampling
+from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
-from gm_bench.training.loop import train
 from gm_bench.training.state import start
 from gm_bench.variants import autoencoder, classifier_ascent, kde, pca
 from gm_bench.variants.base.contract import Batch
@@ -309,15 +309,7 @@ def test_snapshots_of_an_autoencoder_are_drawn_from_its_codes_of_the_moment(
         recipe = params.recipe("autoencoder", "tiny")
         job = Job(Cell("", "blobs", "autoencoder", 0), recipe, 640, n_snapshots, n_validation=6)
         states.append(start(job, (1, 8, 8), 10, CPU))
-        train(
-            states[-1],
-            job,
-            {"images": blobs, "labels": torch.zeros(256, dtype=torch.int64)},
-            on_row=lambda progress: None,
-            save=lambda state: None,
-            save_every=1e9,
-            stop_asked=lambda: False,
-        )
+        train_in_memory(states[-1], job, {"images": blobs, "labels": torch.zeros(256, dtype=torch.int64)})
     first, second = states
     seed = derive(0, "snapshot")
     assert torch.equal(first.snapshots[640], sampling.draw(first.model, None, 6, seed, CPU))

@@ -170,8 +170,7 @@ def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], missin
     for group, of_group in rows.items():
         short = ["| claim | verdict | of its quantities |", "| --- " * 3 + "|"]
         for row in of_group:
-            cells = [row["claim"].sentence, f"**{row['verdict']}**", row["counted"]]
-            short.append("| " + " | ".join([_escaped(cells[0]), *cells[1:]]) + " |")
+            short.append(f"| {_escaped(row['claim'].sentence)} | **{row['verdict']}** | {row['counted']} |")
         lines = ["| claim | source | quantity | expected | measured | verdict |", "| --- " * 6 + "|"]
         for row in of_group:
             for i, finding in enumerate(row["findings"]):

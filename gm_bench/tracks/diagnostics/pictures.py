@@ -5,6 +5,8 @@ Seeds are not averaged: where they end in two places, the mean is a curve that n
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
 
 from gm_bench.cell import in_file_name
 from gm_bench.report.charts import Chart, csv_of
@@ -16,7 +18,12 @@ from gm_bench.tracks.diagnostics.claim import Claim, Curve, Panel, find
 
 HEIGHT = 260
 CAPTION = "A line for each seed; dashed: closed form."
-DASHES = (0, (4, 2))
+MEASURED: list[dict[str, Any]] = [
+    {"color": ink, "linewidth": 1.1, "alpha": 0.75} for ink in (*FAMILY_INKS, INK)
+]
+EXACT: list[dict[str, Any]] = [
+    {"color": ink, "linewidth": 1.2, "linestyle": (0, (4, 2))} for ink in (INK, SOFT)
+]
 
 
 def charts(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> list[Chart]:
@@ -49,15 +56,11 @@ def finite(curve: str, seed: CellResult) -> Curve:
 def _chart(name: str, panel: Panel, seeds: Sequence[CellResult]) -> Chart:
     drawn = {curve: [finite(curve, seed) for seed in seeds] for curve in (*panel.measured, *panel.exact)}
     figure, axes = figure_of(WIDTH, HEIGHT)
-    inks = (*FAMILY_INKS, INK)
-    for i, curve in enumerate(panel.measured):
-        for j, points in enumerate(drawn[curve]):
-            label = None if j else curve
-            axes.plot(*_places(points), color=inks[i % len(inks)], linewidth=1.1, alpha=0.75, label=label)
-    for i, curve in enumerate(panel.exact):
-        for j, points in enumerate(drawn[curve]):
-            ink, label = (INK, SOFT)[i % 2], None if j else curve
-            axes.plot(*_places(points), color=ink, linewidth=1.2, linestyle=DASHES, label=label)
+    looks = [*zip(panel.measured, cycle(MEASURED)), *zip(panel.exact, cycle(EXACT))]
+    for curve, look in looks:
+        for i, points in enumerate(drawn[curve]):
+            xs, ys = [x for x, _ in points], [y for _, y in points]
+            axes.plot(xs, ys, label=None if i else curve, **look)
     points = [point for of_seeds in drawn.values() for of_seed in of_seeds for point in of_seed]
     if panel.log_x:
         logarithmic(axes, "x", [x for x, _ in points])
@@ -74,10 +77,6 @@ def _chart(name: str, panel: Panel, seeds: Sequence[CellResult]) -> Chart:
     ]
     table = csv_of(("curve", "seed", "x", "y"), lines)
     return Chart(name, panel.title, CAPTION, _alt(panel, drawn), (Picture("", to_svg(figure, name)),), table)
-
-
-def _places(points: Curve) -> tuple[list[float], list[float]]:
-    return [x for x, _ in points], [y for _, y in points]
 
 
 def _alt(panel: Panel, drawn: dict[str, list[Curve]]) -> str:
