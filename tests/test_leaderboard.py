@@ -267,8 +267,9 @@ def test_every_form_holds_the_same_numbers():
         ([(0.0011, 0.0013), (0.0051, 0.0053)], "0.00120 ±\u00a00.00014"),
         ([(12.345,), (7.1,)], "12.35"),  # no spread: three figures of the median, 9.7
         ([(1234567.0, 1234569.0), (1.0, 3.0)], "1,234,568.0 ±\u00a01.4"),
-        # one tiny spread widens the column by no more than two decimals
-        ([(-0.0001, 0.00009), (1.0, 3.0), (1.0, 3.0)], "0.000 ±\u00a00.000"),
+        # one tiny spread does not widen the column, and is not shown as none
+        ([(-0.0001, 0.00009), (1.0, 3.0), (1.0, 3.0)], "0.0 ±\u00a0<\u00a00.1"),
+        ([(0.5, 0.5), (1.0, 3.0), (1.0, 3.0)], "0.5 ±\u00a00.0"),
     ],
 )
 def test_decimals_let_the_spread_be_read(values, expected):

@@ -10,17 +10,12 @@ NOT_AVAILABLE = "–"
 
 
 def decimals(entries: Sequence[Entry], metric: str) -> int:
-    """Decimals for a whole column, so that its spreads can be read.
-
-    Two figures of the median spread and at least one of the smallest, unless that alone takes more than two
-    decimals. Without spreads three figures of the median value.
-    """
+    """Of a whole column: two figures of its median spread; without spreads three of its median value."""
     scores = [entry.metrics[metric] for entry in entries if metric in entry.metrics]
     spreads = [score.sd for score in scores if score.sd]
     if not spreads:
         return _decimals_for([abs(score.mean) for score in scores if score.mean], figures=3)
-    typical = _decimals_for(spreads, figures=2)
-    return max(typical, min(_decimals_for([min(spreads)], figures=1), typical + 2))
+    return _decimals_for(spreads, figures=2)
 
 
 def _decimals_for(values: Sequence[float], figures: int) -> int:
@@ -36,12 +31,18 @@ def number(value: float, digits: int) -> str:
     return text.replace("-", "−") if float(text.replace(",", "")) else text.removeprefix("-")
 
 
+def spread_text(sd: float, digits: int) -> str:
+    """0.4, or < 0.1 where the decimals would make of it a spread of nothing."""
+    text = number(sd, digits)
+    return f"<\u00a0{number(10**-digits, digits)}" if sd and not float(text.replace(",", "")) else text
+
+
 def score_text(score: Score | None, digits: int) -> str:
     """12.3 ± 0.4; without a spread the mean alone."""
     if score is None:
         return NOT_AVAILABLE
     mean = number(score.mean, digits)
-    return mean if score.sd is None else f"{mean} ±\u00a0{number(score.sd, digits)}"
+    return mean if score.sd is None else f"{mean} ±\u00a0{spread_text(score.sd, digits)}"
 
 
 def interval_text(score: Score | None, digits: int) -> str:

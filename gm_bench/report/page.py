@@ -19,6 +19,7 @@ from gm_bench.report.formatting import (
     floor_text,
     number,
     score_text,
+    spread_text,
 )
 from gm_bench.report.pictures import Frames, data_uri
 from gm_bench.report.tables import in_words, marked, missing_in_words, notes, outcome
@@ -196,7 +197,7 @@ def _cell(score: Score, digits: int, mark: str) -> dict[str, Any]:
     low, high = score.interval or (None, None)
     return {
         "mean": number(score.mean, digits) + mark,
-        "sd": None if score.sd is None else number(score.sd, digits),
+        "sd": None if score.sd is None else spread_text(score.sd, digits),
         "low": None if low is None else number(low, digits),
         "high": None if high is None else number(high, digits),
     }
