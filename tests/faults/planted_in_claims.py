@@ -36,6 +36,7 @@ sys.exit(gate.check_board("claims", None))
 HEAD = """# Claims on broken code
 
 `python tests/faults/planted_in_claims.py` wrote this file. Undamaged, each of these claims is as accepted.
+`gm-bench check` runs those of `WATCHED`; `saturation`, `dual_value` and `parallel_lines` were tried besides.
 Where the gate passes, the seeds of what is damaged lie far apart, and a test fails instead.
 
 | claim | damage | gate | what it said |

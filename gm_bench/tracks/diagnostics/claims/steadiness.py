@@ -16,7 +16,7 @@ of each loss, less (failures) or over (spread) those of the non-saturating GAN i
 rounds was set so that the non-saturating GAN, at the middle rate with batch norm, does not fail.
 
 Found: with five seeds no loss depends less on the rate and on batch norm than the non-saturating GAN does:
-the spread is 0.98 to 1.22 times as large with LSGAN, 0.90 to 1.33 with WGAN and 2.2 to 9.2 with WGAN-GP; nor
+the spread is 0.98 to 1.22 times as large with LSGAN, 0.89 to 1.32 with WGAN and 2.2 to 9.2 with WGAN-GP; nor
 can it be told of any that fewer of its runs fail. 300 rounds are few: at the slow rate with batch norm every
 loss fails, so that failures say who is not there yet. LSGAN is better without batch norm at the two faster
 rates (mean FID 42 and 41, the non-saturating GAN 55 and 57) and worse with it at the middle one (72, where
