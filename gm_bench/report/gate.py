@@ -16,6 +16,7 @@ from gm_bench.results.leaderboard import Key
 HEADER = ("dataset", "variant", "metric", "before", "after", "difference", "noise (sd)", "limit", "seeds", "")
 N_OF_TEXT = 3  # columns of text before those of numbers
 SIGNS = {"worse": "✗ worse", "better": "✓ better", "same": ""}
+MOST_TIMES = 10  # a noise or limit above so many times the value is not told by how much
 STYLES = {"worse": "red", "better": "green", "same": ""}
 
 
@@ -108,7 +109,11 @@ def difference(comparison: Comparison, catalogue: Catalogue) -> str:
 
 
 def _amount(value: float, ratio: bool, digits: int) -> str:
-    return f"{number(100 * math.expm1(value), 1)} %" if ratio else number(value, digits)
+    if not ratio:
+        return number(value, digits)
+    if value > math.log1p(MOST_TIMES):
+        return f"> {number(100 * MOST_TIMES, 0)} %"
+    return f"{number(100 * math.expm1(value), 1)} %"
 
 
 def _markdown_table(

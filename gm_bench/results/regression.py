@@ -20,6 +20,7 @@ from gm_bench.results.comparing import (
     Looks,
     NotComparable,
     Pair,
+    SpreadKey,
     Verdict,
     badness,
     compare,
@@ -27,6 +28,7 @@ from gm_bench.results.comparing import (
     spreads_of,
 )
 from gm_bench.results.leaderboard import Entry, Key, Leaderboard
+from gm_bench.results.moderation import Spread
 
 MOST_SEEDS = 12
 # Of a run, were spreads normal and well known. The simulation (benchmarks/gate.py) shows what comes of it:
@@ -183,20 +185,24 @@ def contrast(before: Leaderboard, after: Leaderboard) -> Verdict:
     Raises:
         NotComparable: they share no variant of a dataset under one protocol and budget.
     """
-    remarks, pairs = [], []
+    remarks, pairs, unchanged = [], [], []
     after_by_key = after.by_key
     for key, entry in before.by_key.items():
         if key not in after_by_key:
             remarks.append(f"{'/'.join(key)} stands in the first only.")
         elif difference := set_up_differs(before, after, *key):
             remarks.append(f"{'/'.join(key)} cannot be compared: {difference}.")
+        elif is_unchanged(entry, after_by_key[key]):
+            unchanged.append(key)
         else:
             pairs.append((key, entry, after_by_key[key]))
     others = [key for key in after_by_key if key not in before.by_key]
     remarks += [f"{'/'.join(key)} stands in the second only." for key in others]
-    if not pairs:
+    if not pairs and not unchanged:
         raise NotComparable(f"nothing to compare: {remarks[0] if remarks else 'both are empty.'}")
-    return Verdict(_all_metrics(before, pairs), (), remarks)
+    known = _known_metrics(before, pairs)
+    spreads = spreads_of(before.by_key, known, before.catalogue)
+    return Verdict(_all_metrics(before, pairs, spreads), (), remarks, unchanged)
 
 
 def contrast_variants(board: Leaderboard, one: str, other: str) -> Verdict:
@@ -205,22 +211,35 @@ def contrast_variants(board: Leaderboard, one: str, other: str) -> Verdict:
     Raises:
         NotComparable: there is no such dataset.
     """
-    entries = board.by_key
+    entries, pair = board.by_key, f"{one} → {other}"
     pairs = [
-        ((dataset, f"{one} → {other}"), entries[dataset, one], entries[dataset, other])
+        ((dataset, pair), entries[dataset, one], entries[dataset, other])
         for dataset in board.datasets
         if (dataset, one) in entries and (dataset, other) in entries
     ]
     if not pairs:
         raise NotComparable(f"no dataset of the leaderboard has both {one} and {other}")
-    return Verdict(_all_metrics(board, pairs))
+    # The pair's noise is that of both: the first's stands under the pair's name, `compare` adds the second's.
+    spreads = {
+        (dataset, pair if variant == one else variant, metric): spread
+        for (dataset, variant, metric), spread in spreads_of(
+            entries, _known_metrics(board, pairs), board.catalogue
+        ).items()
+        if variant != other
+    }
+    return Verdict(_all_metrics(board, pairs, spreads))
 
 
-def _all_metrics(board: Leaderboard, pairs: Sequence[Pair]) -> list[Comparison]:
-    """Comparisons without margins in every metric of the pairs that the catalogue knows: for looking."""
+def _known_metrics(board: Leaderboard, pairs: Sequence[Pair]) -> list[str]:
     names = dict.fromkeys(metric for _, entry, _ in pairs for metric in entry.metrics)
-    known = [metric for metric in names if metric in board.catalogue]
-    spreads = spreads_of(board.by_key, known, board.catalogue)
+    return [metric for metric in names if metric in board.catalogue]
+
+
+def _all_metrics(
+    board: Leaderboard, pairs: Sequence[Pair], spreads: Mapping[SpreadKey, Spread]
+) -> list[Comparison]:
+    """Comparisons without margins in every metric of the pairs that the catalogue knows: for looking."""
+    known = _known_metrics(board, pairs)
     return compare(pairs, spreads, known, board.catalogue, false_alarm_rate(board), margins=False)
 
 

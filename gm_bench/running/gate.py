@@ -5,6 +5,7 @@ Exit codes of `check`: 0 nothing got worse, 1 something did, 2 the two cannot be
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,10 @@ def check(
         else:
             run = MoreSeeds(board, resolving.jobs).run
             verdict = regression.judge(accepted, board, run, resolving.most)
+        if summary:
+            io.write_text(summary, to_markdown(verdict, HEADING, board.catalogue))
     except (ValueError, OSError) as error:
         return _cannot_compare(error, summary)
-    if summary:
-        io.write_text(summary, to_markdown(verdict, HEADING, board.catalogue))
     _print(verdict, board.catalogue)
     return PASSED if verdict.passed else REGRESSION
 
@@ -102,16 +103,16 @@ def check_board(name: str, summary: Path | None) -> int:
                 f"nothing of the board {name} is watched by itself, its leaderboards are compared: leave "
                 "--board out, and name others by --baseline and --leaderboard"
             )
+        said = (
+            f"Changed: {count(len(found), 'thing')}"
+            if found
+            else f"Passed: {n_watched} of the board {name} as accepted"
+        )
+        if summary:
+            lines = "".join(f"\n- {sentence}" for sentence in found)
+            io.write_text(summary, f"## {HEADING}: {name}\n\n{said}.\n{lines}\n")
     except (ValueError, OSError) as error:
         return _cannot_compare(error, summary)
-    said = (
-        f"Changed: {count(len(found), 'thing')}"
-        if found
-        else f"Passed: {n_watched} of the board {name} as accepted"
-    )
-    if summary:
-        lines = "".join(f"\n- {sentence}" for sentence in found)
-        io.write_text(summary, f"## {HEADING}: {name}\n\n{said}.\n{lines}\n")
     screen().print(f"{said}.", style="bold red" if found else "bold green", soft_wrap=True)
     return REGRESSION if found else PASSED
 
@@ -126,7 +127,7 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
         ValueError: one of them is neither, or they are of two kinds.
     """
     variants, reported = set(), LEADERBOARD
-    if leaderboard.exists():
+    if leaderboard != LEADERBOARD or leaderboard.exists():
         board = _read_board(io.read_json(leaderboard), str(leaderboard))
         variants, reported = {variant for _, variant in board.by_key}, _reported(board)
     named = [name for name in (first, second) if name in variants and not Path(name).is_file()]
@@ -147,12 +148,15 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
 def _cannot_compare(error: Exception, summary: Path | None) -> int:
     sys.stderr.write(f"cannot compare: {' '.join(str(error).split())}\n")
     if summary:
-        io.write_text(summary, f"## {HEADING}\n\nCannot compare: {error}\n")
+        with suppress(ValueError, OSError):  # it may be the summary that cannot be written
+            io.write_text(summary, f"## {HEADING}\n\nCannot compare: {error}\n")
     return CANNOT_COMPARE
 
 
 def _update(path: Path, board: Leaderboard, resolving: Resolving | None) -> int:
     """Write the new baseline; the spreads of the one before it are kept where they were measured alike."""
+    if not path.exists() and path.suffix != ".json":
+        raise NotComparable(f"{path} is no file: --update writes one, name it with a .json at its end")
     if board.missing:
         raise NotComparable(
             f"{count(len(board.missing), 'cell')} of the board {board.name} are missing "
@@ -172,10 +176,12 @@ def _update(path: Path, board: Leaderboard, resolving: Resolving | None) -> int:
             "a baseline needs two seeds or more of a variant: without them noise is not known"
         )
     io.write_json(path, to_json(new))
+    n_seeds = [len(entry.seeds) for entry in board.by_key.values()]
+    least = f"{min(n_seeds)} to " if min(n_seeds) < max(n_seeds) else ""
     n_pooled = sum(spread.degrees for spread in new.spreads.values())
     screen().print(
         f"{path}: {len(board.by_key)} rows of revision {new.revision}, "
-        f"{max(len(entry.seeds) for entry in board.by_key.values())} seeds each, "
+        f"{least}{max(n_seeds)} seeds each, "
         f"noise known with {n_pooled} degrees of freedom in {len(new.spreads)} spreads",
         soft_wrap=True,
     )
@@ -225,7 +231,7 @@ def _read_baseline(content: Any, name: str) -> Baseline:
 def _catalogue(content: Any) -> Catalogue:
     """That of the track which a leaderboard.json names."""
     track = content.get("track") if isinstance(content, dict) else None
-    return find(track or TRACK).catalogue
+    return find(str(track or TRACK)).catalogue
 
 
 def _parsed(text: str, name: str) -> Any:

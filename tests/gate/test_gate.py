@@ -102,6 +102,24 @@ def test_a_baseline_of_single_seeds_is_refused() -> None:
     assert not Path("reports/digits/baseline.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--summary", "reports"), "cannot compare: cannot write reports: "),
+        (("--update", "--baseline", "HEAD"), "cannot compare: HEAD is no file: --update writes one"),
+        (("--leaderboard", "of_track_5.json"), "cannot compare: there is no track '5'"),
+    ],
+)
+def test_nothing_is_called_worse_that_was_not_judged(words: tuple[str, ...], sentence: str) -> None:
+    accepted()
+    Path("of_track_5.json").write_text(json.dumps(content() | {"track": 5}))
+    before = sorted(Path().rglob("*"))
+    refused = command("check", *words)
+    assert refused.exit_code == 2
+    assert sentence in refused.output
+    assert sorted(Path().rglob("*")) == before
+
+
 def test_a_part_of_a_board_is_no_baseline() -> None:
     accepted()
     before = Path("reports/digits/baseline.json").read_bytes()
@@ -179,6 +197,18 @@ def test_variants_and_files_are_compared() -> None:
     mixed = command("compare", "vae", "other.json")
     assert mixed.exit_code == 1
     assert "vae is a variant and 'other.json' is not" in mixed.output
+    missing = command("compare", "vae", "gan", "--leaderboard", "typo.json")
+    assert missing.exit_code == 1
+    assert "typo.json not found" in missing.output
+
+
+def test_a_limit_beyond_all_sense_is_not_told_by_how_much() -> None:
+    one = {"one_nn": (0.7,), "precision": (0.6,), "recall": (0.5,)}
+    leaderboard(row("vae", (0, 1), fid=(7.3, 400.0)), row("gan", (0,), fid=(8.0,), **one))
+    compared = command("compare", "vae", "gan")
+    assert compared.exit_code == 0
+    (fid,) = (line for line in compared.output.splitlines() if "FID" in line)
+    assert fid.count("> 1,000 %") == 2
 
 
 def test_markup_in_names_stays_text() -> None:

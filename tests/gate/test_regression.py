@@ -321,6 +321,30 @@ def test_two_variants_of_a_board() -> None:
         contrast_variants(both, "vae", "ae")
 
 
+@pytest.mark.parametrize("others", [[], [row("ae", (0,), precision=(0.5,))]])
+def test_the_noise_of_two_variants_is_that_of_both(others: list[dict[str, Any]]) -> None:
+    """Sums of squares .0008 and .08 over 2 + 2 degrees: noise √(.0202 (1/3 + 1/3)), whichever comes first."""
+    both = board(row("vae", precision=(0.60, 0.62, 0.64)), row("gan", precision=(0.4, 0.6, 0.8)), *others)
+    there, back = (contrast_variants(both, *names).comparisons for names in (("vae", "gan"), ("gan", "vae")))
+    there, back = ([c for c in side if c.metric == "precision"] for side in (there, back))
+    assert [(c.variant, c.noise) for c in (*there, *back)] == [
+        ("vae → gan", pytest.approx(math.sqrt(0.0202 * 2 / 3))),
+        ("gan → vae", pytest.approx(math.sqrt(0.0202 * 2 / 3))),
+    ]
+    assert there[0].limit == back[0].limit
+    # Four metrics of one pair; half of the chance is FID's, a third of the rest that of precision; 4 degrees.
+    share = FALSE_ALARM_RATE_OF_FEW_SEEDS / 2 / 3
+    assert there[0].limit == pytest.approx(stats.t.isf(share, 4) * there[0].noise)
+
+
+def test_what_did_not_change_is_not_compared_side_by_side() -> None:
+    before = board(row("vae"), row("gan"))
+    verdict = contrast(before, board(row("vae"), row("gan", fid=(12.0, 12.5, 13.0))))
+    assert list(verdict.unchanged) == [("digits", "vae")]
+    assert {c.variant for c in verdict.comparisons} == {"gan"}
+    assert contrast(before, before).comparisons == []
+
+
 def test_noise_alone_seldom_fails() -> None:
     """Normal noise, 8 variants, 3 seeds. At the set rate, more than 4 of 300 have a chance of 0.1 %."""
     rng = np.random.default_rng(0)
