@@ -59,7 +59,7 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     if of_test is not None:
         console.print(summary(of_test, str(test)))
     _refuse_unreadable(found, of_test)
-    source = source_of(found, train, test, size)
+    source = source_of(found, of_test, train, test, size)
     facts = facts_of(found, of_test, source)
     board: dict[str, Any] = {"datasets": [name], "variants": variants, "seeds": [0]}
     text = with_entries(PARAMS_FILE.read_text(encoding="utf-8"), name, source, board)
@@ -152,8 +152,10 @@ def _facts(found: Look) -> Iterator[tuple[str, str]]:
         )
 
 
-def source_of(found: Look, train: Path, test: Path | None, size: int | None) -> dict[str, Any]:
-    """The options of the loader `folder` for what was found."""
+def source_of(
+    found: Look, of_test: Look | None, train: Path, test: Path | None, size: int | None
+) -> dict[str, Any]:
+    """The options of the loader `folder` for what was found; channels and size fit both folders."""
     source: dict[str, Any] = {"loader": "folder", "path": str(train)}
     if test is not None:
         source["test_path"] = str(test)
@@ -164,10 +166,12 @@ def source_of(found: Look, train: Path, test: Path | None, size: int | None) -> 
         groups = found.groups()
         if groups:
             source["groups"] = groups[0]
-    source["channels"] = found.channels
-    fits = len(found.sizes) == 1 and all(w == h and fit_side(w) == w for w, h in found.sizes)
+    looks = [each for each in (found, of_test) if each is not None]
+    source["channels"] = max(each.channels for each in looks)
+    sizes = {each for one in looks for each in one.sizes}
+    fits = len(sizes) == 1 and all(w == h and fit_side(w) == w for w, h in sizes)
     if size is not None or not fits:
-        source["size"] = size or fit_side(found.least_side)
+        source["size"] = size or fit_side(min(each.least_side for each in looks))
     return source
 
 
@@ -185,7 +189,7 @@ def facts_of(found: Look, of_test: Look | None, source: Mapping[str, Any]) -> Fa
     left = (n - n_test) / n if of_test is None else 1.0
     per_class = tuple(round(counts[each] * left) for each in found.listing.classes)
     n_train = n - n_test if of_test is None else n
-    return Facts(n_train, n_test, (found.channels, side, side), per_class)
+    return Facts(n_train, n_test, (source["channels"], side, side), per_class)
 
 
 def _check_name(params: Params, name: str, variants: list[str]) -> None:

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from gm_bench import cli
 from gm_bench.config import ConfigError, load_params
+from gm_bench.data.dataset import load
+from gm_bench.data.look import look
 from gm_bench.running import adding
 from gm_bench.running.adding import fit_side, parts_of
 from gm_bench.running.budget import budget
@@ -103,6 +105,37 @@ def test_colour_of_any_size_is_resized_and_a_given_split_is_kept(tmp_path: Path)
         "channels": 3,
         "size": 48,
     }
+
+
+@pytest.mark.parametrize(
+    ("sides", "channels", "options", "shape"),
+    [
+        ((48, 64), (3, 3), {"channels": 3, "size": 48}, (3, 48, 48)),
+        ((64, 48), (3, 3), {"channels": 3, "size": 48}, (3, 48, 48)),
+        ((16, 16), (1, 3), {"channels": 3}, (3, 16, 16)),
+        ((16, 16), (3, 1), {"channels": 3}, (3, 16, 16)),
+        ((32, 32), (1, 1), {"channels": 1}, (1, 32, 32)),
+    ],
+)
+def test_channels_and_size_fit_both_folders_of_a_given_split(
+    tmp_path: Path,
+    sides: tuple[int, int],
+    channels: tuple[int, int],
+    options: dict[str, int],
+    shape: tuple[int, int, int],
+) -> None:
+    for part, n, side, of_part in zip(("train", "test"), (60, 30), sides, channels, strict=True):
+        images(tmp_path / "own" / part, n, side, of_part)
+    add("own", "--name", "own")
+    given = load_params().entry("own").source.options
+    assert given == {"path": "own/train", "test_path": "own/test", **options}
+    loaded = load("folder", **given)
+    assert loaded.train_images.shape == (60, *shape)
+    assert loaded.test_images.shape == (30, *shape)
+    is_grey = [bool((part == part[:, :1]).all()) for part in (loaded.train_images, loaded.test_images)]
+    assert is_grey == [each == 1 for each in channels]
+    facts = adding.facts_of(look(Path("own/train")), look(Path("own/test")), given)
+    assert facts.shape == shape
 
 
 def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
