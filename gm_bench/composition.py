@@ -17,6 +17,7 @@ from gm_bench.training.recipe import Frozen, Recipe
 
 KINDS = ("adversarial", "single", "fitted")
 EVERY = "all"  # the layer of a variant or a base that every recipe, or every kind, starts from
+KEYS = (*Recipe.model_fields, "optimiser")  # of a layer: `optimiser` is what every player starts from
 Layer = dict[str, Any]
 Layers = Sequence[tuple[str, Layer]]  # (place in params.yaml, layer)
 
@@ -72,8 +73,9 @@ class Recipes:
         found |= {key: place for place, layer in over for key in leaves(layer)}
         recipe = self._merged(variant, name, over)
         for key in leaves(recipe):
-            if key not in found and key.startswith("optimisers."):
-                found[key] = shared[f"optimiser.{key.split('.', 2)[2]}"]
+            of_all = ".".join(["optimiser", *key.split(".")[2:]])
+            if key not in found and key.startswith("optimisers.") and of_all in shared:
+                found[key] = shared[of_all]
         return {key: found[key] for key in leaves(recipe) if key in found}
 
     def _layers(self, variant: str, name: str) -> Iterator[tuple[str, Layer]]:
@@ -115,12 +117,28 @@ class Recipes:
         """The layers as one, in which every player has an optimiser of its own."""
         recipe: Layer = {}
         for place, layer in [*self._layers(variant, name), *over]:
-            if not isinstance(layer, dict):
-                raise ConfigError(f"params.yaml: {place} is {layer!r}: it must be a mapping")
+            _check(layer, place)
             recipe = merged(recipe, layer)
         shared, own = recipe.pop("optimiser", {}), recipe.get("optimisers", {})
         players = [*recipe.get("updates", {}), *(p for p in own if p not in recipe.get("updates", {}))]
         return recipe | {"optimisers": {player: merged(shared, own.get(player, {})) for player in players}}
+
+
+def _check(layer: Any, place: str) -> None:
+    """Refuse a layer that cannot be merged: an unknown key, or no mapping where one must be."""
+    _check_mapping(layer, place)
+    for key in layer:
+        if key not in KEYS:
+            raise ConfigError(f"params.yaml: unknown key '{place}.{key}'; allowed here: {', '.join(KEYS)}")
+    for key in ("updates", "optimisers", "optimiser"):
+        _check_mapping(layer.get(key, {}), f"{place}.{key}")
+    for player, optimiser in layer.get("optimisers", {}).items():
+        _check_mapping(optimiser, f"{place}.optimisers.{player}")
+
+
+def _check_mapping(value: Any, place: str) -> None:
+    if not isinstance(value, dict):
+        raise ConfigError(f"params.yaml: {place} is {value!r}: it must be a mapping")
 
 
 def merged(base: Layer, over: Layer) -> Layer:

@@ -46,7 +46,7 @@ WRONG = {
     ),
     "unknown key in a recipe": (
         lambda p: p["variants"]["gan"].update(tiny={"batchsize": 3}),
-        "unknown key 'variants.gan.tiny.batchsize'; allowed here: batch_size",
+        "unknown key 'variants.gan.tiny.batchsize'; allowed here: batch_size, .*, optimisers, .*, optimiser$",
     ),
     "unknown key in an optimiser": (
         lambda p: p["bases"]["tiny"]["adversarial"]["optimiser"].update(momentum=0.9),
@@ -96,6 +96,34 @@ WRONG = {
     "a layer that is no mapping": (
         lambda p: p["variants"]["gan"].update(tiny=3),
         "variants.gan.tiny is 3: it must be a mapping",
+    ),
+    "an optimiser that is no mapping": (
+        lambda p: p["variants"]["vae"].update(tiny={"optimiser": "adam"}),
+        "variants.vae.tiny.optimiser is 'adam': it must be a mapping",
+    ),
+    "an empty optimiser of a base": (
+        lambda p: p["bases"]["tiny"]["single"].update(optimiser=None),
+        "bases.tiny.single.optimiser is None: it must be a mapping",
+    ),
+    "optimisers that are no mapping": (
+        lambda p: p["variants"]["vae"].update(tiny={"optimisers": "adam"}),
+        "variants.vae.tiny.optimisers is 'adam': it must be a mapping",
+    ),
+    "a player's optimiser that is no mapping": (
+        lambda p: p["variants"]["vae"].update(tiny={"optimisers": {"model": "adam"}}),
+        "variants.vae.tiny.optimisers.model is 'adam': it must be a mapping",
+    ),
+    "no optimiser at all": (
+        lambda p: p["bases"]["tiny"]["single"].pop("optimiser"),
+        "'variants.*.tiny.optimisers.model' is {.*}: unable to",
+    ),
+    "updates that are no mapping": (
+        lambda p: p["variants"]["vae"].update(tiny={"updates": 5}),
+        "variants.vae.tiny.updates is 5: it must be a mapping",
+    ),
+    "empty updates": (
+        lambda p: p["variants"]["vae"].update(tiny={"updates": None}),
+        "variants.vae.tiny.updates is None: it must be a mapping",
     ),
     "a seed twice": (
         lambda p: p["boards"]["digits"].update(seeds=[1, 1]),
