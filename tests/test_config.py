@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gm_bench.cell import Cell
-from gm_bench.config import ConfigError, Params, load_params
+from gm_bench.config import ConfigError, Params, load_params, parse_params
 from gm_bench.tracks.settings import check_boards
 from gm_bench.yaml_text import dump_yaml, load_yaml
 
@@ -154,6 +154,33 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("- 1", encoding="utf-8")
     with pytest.raises(ConfigError, match="must hold a mapping with the keys boards, datasets, bases"):
         load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "lines"),
+    [
+        ("boards:\n  digits:\n", "boards:\n  digits: {seeds: [7]}\n  digits:\n", "digits", (2, 3)),
+        ("boards:\n  digits:\n", "boards:\n  own: {}\nboards:\n  digits:\n", "boards", (1, 3)),
+        ("seeds: [0]", "seeds: [0], seeds: [1]", "seeds", (3, 3)),
+    ],
+)
+def test_a_key_that_stands_twice_is_named_with_its_lines(
+    tmp_path: Path, old: str, new: str, key: str, lines: tuple[int, int]
+) -> None:
+    text = "boards:\n  digits:\n    {datasets: [digits], variants: [vae], seeds: [0]}\n"
+    first, second = lines
+    sentence = f"key '{key}' stands in line {first} and again in line {second}: keep one"
+    with pytest.raises(ConfigError, match=sentence):
+        parse_params(text.replace(old, new), {})
+    assert load_yaml(text)["boards"]["digits"]["seeds"] == [0]
+
+
+def test_keys_that_only_look_alike_or_are_merged_are_no_key_twice() -> None:
+    assert load_yaml("{1: a, '1': b, x: {1: c}}") == {1: "a", "1": "b", "x": {1: "c"}}
+    merged = "a: {b: &one {<<: &zero {x: 0}, x: 1}}\nc: {<<: *one, x: 2}\nd: [*one, *one]"
+    assert load_yaml(merged) == {"a": {"b": {"x": 1}}, "c": {"x": 2}, "d": [{"x": 1}, {"x": 1}]}
+    looped = load_yaml("a: &a {b: *a}")["a"]
+    assert looped["b"] is looped
 
 
 def numbers(tree: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
