@@ -153,7 +153,7 @@ def _read_folder(
     listing = list_images(root, named_by, owned)
     arrays: list[NDArray[np.uint8]] = []
     survey = Survey()
-    n_lossy = n_reshaped = 0
+    n_lossy = n_recoloured = n_resized = 0
     first: tuple[int, int, int] | None = None
     for file in listing.files:
         path = root / file
@@ -164,7 +164,8 @@ def _read_folder(
         channels = wanted.channels or picture.channels
         decoded = picture.converted(channels)
         image = _fit(decoded, wanted)
-        n_reshaped += image.size != decoded.size or channels != picture.channels
+        n_recoloured += channels != picture.channels
+        n_resized += image.size != decoded.size
         array = to_array(image)
         first = first or array.shape
         if array.shape != first:
@@ -182,7 +183,7 @@ def _read_folder(
     if listing.classes:
         labels = torch.tensor([listing.classes.index(file.parts[0]) for file in listing.files])
     images = torch.from_numpy(np.stack(arrays))
-    conversions = _conversions(wanted, n_reshaped, n)
+    conversions = _conversions(wanted, n_recoloured, n_resized, n)
     return Foreign(images, labels, listing.classes, 1, conversions, tuple(warnings)), survey.deep
 
 
@@ -199,14 +200,11 @@ def _from_arrays(
     if array.dtype != np.uint8:
         raise DataError(f"'{name}' of {path} is {array.dtype}, not uint8: {hint(array)}")
     images, n_draws = as_images(array, f"'{name}' of {path}")
-    n_reshaped = 0
-    channels, height, width = images.shape[1:]
-    if (wanted.channels or channels) != channels or (wanted.size or height, wanted.size or width) != (
-        height,
-        width,
-    ):
+    n, channels, height, width = images.shape
+    recoloured = wanted.channels not in (None, channels)
+    resized = wanted.size is not None and (height, width) != (wanted.size, wanted.size)
+    if recoloured or resized:
         images = np.stack([to_array(_fit(_picture(image), wanted)) for image in images])
-        n_reshaped = len(images)
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
     unread: list[str] = []
@@ -221,7 +219,7 @@ def _from_arrays(
         labels,
         classes,
         n_draws,
-        (*scaled, *_conversions(wanted, n_reshaped, len(images))),
+        (*scaled, *_conversions(wanted, n * recoloured, n * resized, n)),
         tuple(_not_read(unread, arrays, path)),
     )
 
@@ -256,15 +254,11 @@ def _fit(image: Image.Image, wanted: Wanted) -> Image.Image:
     return image
 
 
-def _conversions(wanted: Wanted, n_changed: int, n: int) -> tuple[str, ...]:
-    if not n_changed:
-        return ()
-    done = []
-    if wanted.channels:
-        done.append("converted to grey (ITU-R 601 luma)" if wanted.channels == 1 else "grey repeated to RGB")
-    if wanted.size:
-        done.append(f"central square resized to {wanted.size}×{wanted.size}, bicubic with antialiasing")
-    return (f"{n_changed:,} of {n:,} images {' and '.join(done)}",)
+def _conversions(wanted: Wanted, n_recoloured: int, n_resized: int, n: int) -> tuple[str, ...]:
+    colour = "converted to grey (ITU-R 601 luma)" if wanted.channels == 1 else "grey repeated to RGB"
+    size = f"central square resized to {wanted.size}×{wanted.size}, bicubic with antialiasing"
+    done = ((n_recoloured, colour), (n_resized, size))
+    return tuple(f"{n_done:,} of {n:,} images {what}" for n_done, what in done if n_done)
 
 
 def _mixed(path: Path, shape: tuple[int, ...], other: Path, first: tuple[int, ...]) -> str:

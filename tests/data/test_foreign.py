@@ -145,6 +145,40 @@ def test_grey_and_colour_are_converted_only_when_asked(tmp_path: Path) -> None:
         check_shape(read_images(tmp_path / "grey.npz", AS_IS), (3, 8, 8), tmp_path, "cifar10")
 
 
+@pytest.mark.parametrize("container", ["folder", "a.npz"])
+@pytest.mark.parametrize(
+    ("height", "channels", "wanted", "recoloured", "resized"),
+    [
+        (12, 3, Wanted(channels=3, size=8), "", "4 of 4"),
+        (12, 1, Wanted(channels=1, size=8), "", "4 of 4"),
+        (8, 1, Wanted(channels=3, size=8), "4 of 4 images grey repeated to RGB", ""),
+        (8, 3, Wanted(channels=1, size=8), "4 of 4 images converted to grey (ITU-R 601 luma)", ""),
+        (12, 1, Wanted(channels=3, size=8), "4 of 4 images grey repeated to RGB", "4 of 4"),
+        (8, 3, Wanted(channels=3, size=8), "", ""),
+    ],
+)
+def test_only_what_was_done_is_said_to_be_converted(
+    tmp_path: Path, container: str, height: int, channels: int, wanted: Wanted, recoloured: str, resized: str
+) -> None:
+    pixels = ramp(4, height=height, channels=channels)
+    np.savez(tmp_path / "a.npz", pixels)
+    for i, image in enumerate(pixels):
+        save_png(tmp_path / "folder" / f"{i}.png", image)
+    of_size = f"{resized} images central square resized to 8×8, bicubic with antialiasing" if resized else ""
+    found = read_images(tmp_path / container, wanted)
+    assert found.conversions == tuple(filter(None, (recoloured, of_size)))
+    assert found.images.shape == (4, wanted.channels, 8, 8)
+
+
+def test_of_mixed_files_colour_and_size_are_counted_apart(tmp_path: Path) -> None:
+    for i, (height, channels) in enumerate([(8, 3), (12, 3), (12, 1), (12, 3), (8, 1)]):
+        save_png(tmp_path / f"{i}.png", ramp(1, height, channels=channels)[0])
+    assert read_images(tmp_path, Wanted(channels=3, size=8)).conversions == (
+        "2 of 5 images grey repeated to RGB",
+        "3 of 5 images central square resized to 8×8, bicubic with antialiasing",
+    )
+
+
 def test_mixed_channels_and_sizes_name_both_files(tmp_path: Path) -> None:
     save_png(tmp_path / "0.png", ramp(1)[0])
     save_png(tmp_path / "1.png", ramp(1, channels=3)[0])
