@@ -37,13 +37,15 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         if suffix == ".safetensors":
             tensors, _ = io.read_tensors(path)
-            return {key: as_numpy(tensor) for key, tensor in tensors.items()}
+            return {key: as_numpy(tensor, f"'{key}' of {path}") for key, tensor in tensors.items()}
         if suffix == ".npy":
             return {name: np.load(path, allow_pickle=False)}
         with np.load(path, allow_pickle=False) as archive:
             for name in archive.files:
                 arrays[name] = archive[name]
             return arrays
+    except DataError:
+        raise
     except DAMAGE as error:
         if "allow_pickle" in str(error):
             raise DataError(
@@ -142,6 +144,20 @@ def hint(array: NDArray[Any]) -> str:
     return f"its values run from {low:.6g} to {high:.6g}; scale them to 0 to 255, round, and save as uint8"
 
 
-def as_numpy(tensor: Tensor) -> NDArray[Any]:
-    """A tensor on the CPU as an array; bfloat16, which NumPy lacks, as float32."""
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+def as_numpy(given: object, where: str) -> NDArray[Any]:
+    """An array, or a tensor as one; bfloat16, which NumPy lacks, as float32.
+
+    Raises:
+        DataError: something else, or a tensor of a type or a layout that NumPy lacks.
+    """
+    if isinstance(given, np.ndarray):
+        return given
+    if not isinstance(given, Tensor):
+        raise DataError(f"{where} is a {type(given).__name__}: give a NumPy array or a tensor")
+    try:
+        return (given.float() if given.dtype == torch.bfloat16 else given).numpy(force=True)
+    except (TypeError, RuntimeError):
+        layout = "" if given.layout == torch.strided else f" and {given.layout}"
+        raise DataError(
+            f"{where} is a tensor of {given.dtype}{layout}, which NumPy lacks: give it dense and as uint8"
+        ) from None

@@ -115,10 +115,7 @@ def from_memory(
         DataError: as `read_images`.
     """
     given = {IMAGES_KEY: images} if labels is None else {IMAGES_KEY: images, LABELS_KEY: labels}
-    arrays = {
-        key: as_numpy(each.detach().cpu()) if isinstance(each, Tensor) else each
-        for key, each in given.items()
-    }
+    arrays = {key: as_numpy(each, f"'{key}' of {name}") for key, each in given.items()}
     found = _from_arrays(arrays, wanted, IMAGES_KEY, Path(name), labelled=labels is not None)
     if not allow_low_range:
         check_range(found.images, [], name, LOW_RANGE_OPTION)

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from gm_bench.data.dataset import DataError
-from gm_bench.data.images import check_shape, read_images
+from gm_bench.data.images import check_shape, from_memory, read_images
 from gm_bench.data.wanted import Wanted
 
 AS_IS = Wanted()
@@ -94,6 +94,34 @@ def test_what_is_not_uint8_is_refused_with_the_conversion(
     np.savez(tmp_path / "a.npz", images=array)
     with pytest.raises(DataError, match=message):
         read_images(tmp_path / "a.npz", AS_IS)
+
+
+GREY = torch.from_numpy(ramp(4).transpose(0, 3, 1, 2).copy())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (GREY.float().to(torch.float8_e4m3fn), "is a tensor of torch.float8_e4m3fn, which NumPy lacks"),
+        (GREY.to_sparse(), "is a tensor of torch.uint8 and torch.sparse_coo, which NumPy lacks: give it d"),
+        (GREY.tolist(), "is a list: give a NumPy array or a tensor"),
+    ],
+)
+def test_what_is_no_array_in_memory_is_refused(given: object, said: str) -> None:
+    with pytest.raises(DataError, match=f"'images' of mine {said}"):
+        from_memory(given, None, "mine", AS_IS)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=f"'labels' of mine {said}"):
+        from_memory(GREY, given, "mine", AS_IS)  # type: ignore[arg-type]
+
+
+def test_a_tensor_file_of_a_type_that_numpy_lacks_is_no_damaged_one(tmp_path: Path) -> None:
+    save_file({"images": GREY.float().to(torch.float8_e5m2)}, tmp_path / "a.safetensors")
+    said = r"'images' of .*a\.safetensors is a tensor of torch.float8_e5m2, which NumPy lacks: give it dense"
+    with pytest.raises(DataError, match=said):
+        read_images(tmp_path / "a.safetensors", AS_IS)
+    save_file({"images": GREY.bfloat16() / 255}, tmp_path / "b.safetensors")
+    found = read_images(tmp_path / "b.safetensors", Wanted(bounds=(0.0, 1.0)))
+    assert (found.images.int() - GREY.int()).abs().max() <= 1
 
 
 @pytest.mark.parametrize(
