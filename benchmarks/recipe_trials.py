@@ -11,10 +11,12 @@ TRIALS.yaml names a board and lists trials, each a variant with what differs fro
 
 Every trial trains seed 0 on the training split less the images that are held back, and is judged by those;
 the test split is never read. A row a trial, failed ones too, is appended to reports/trials/BOARD.csv; a trial
-that has a row with the same settings is not run again. A second run of a board's trials waits for the first.
+that has a row of the same budget, images held back and whole recipe is not run again. A second run of a
+board's trials waits for the first.
 """
 
 import csv
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -41,38 +43,30 @@ from gm_bench.running.runner import TEMPORARY
 from gm_bench.running.stage import run
 from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
+from gm_bench.training.recipe import Recipe
 from gm_bench.training.sampling import draw_snapshot
 from gm_bench.training.state import start
 from gm_bench.yaml_text import load_yaml
 
 CPU = torch.device("cpu")
 COLUMNS = (
-    "board", "variant", "overlay", "n_images", "status", "seconds", "images_per_second", "fid_curve",
-    "fid", "precision", "recall", "one_nn", "sharpness",
+    "board", "variant", "overlay", "n_images", "n_held_back", "recipe_sha256", "status", "seconds",
+    "images_per_second", "fid_curve", "fid", "precision", "recall", "one_nn", "sharpness",
 )  # fmt: skip
 
 
-def outcome(
-    params: Params, board: str, trial: dict[str, Any], n_images: int, n_held_back: int
-) -> dict[str, Any]:
-    """Train one trial and judge it: its row, and 64 samples."""
-    grid = params.board(board)
-    dataset = grid.datasets[0]
-    variant, overlay = trial["variant"], {key: value for key, value in trial.items() if key != "variant"}
-    recipe = with_overlay(params, variant, grid.recipe, overlay).recipe(variant, grid.recipe)
+def outcome(board: str, dataset: str, trial: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Train one trial and judge it: what its row says of that, and 64 samples."""
+    variant, n_held_back = trial["variant"], trial["n_held_back"]
     images, labels = load(dataset).split("train")
     seen, held_back = hold_out(labels, n_held_back)
-    job = Job(Cell(board, dataset, variant, 0), recipe, n_images, 5, n_held_back)
+    job = Job(Cell(board, dataset, variant, 0), recipe, trial["n_images"], 5, n_held_back)
     shown = {"images": images[seen], "labels": labels[seen]}
     state = start(job, tuple(images.shape[1:]), int(labels.max()) + 1, CPU)
     began = time.process_time()
     train_in_memory(state, job, shown)
     seconds = time.process_time() - began
     row = {
-        "board": board,
-        "variant": variant,
-        "overlay": json.dumps(overlay, sort_keys=True),
-        "n_images": n_images,
         "status": "diverged" if state.divergence else "ok",
         "seconds": round(seconds),
         "images_per_second": round(state.images / seconds),
@@ -109,6 +103,11 @@ def with_overlay(params: Params, variant: str, recipe: str, overlay: dict[str, A
     return params.model_copy(update={"variants": params.variants | {variant: changed}})
 
 
+def sha256_of(recipe: Recipe) -> str:
+    """Hash of a recipe, of which the order counts too: players are updated in it."""
+    return hashlib.sha256(json.dumps(recipe.model_dump(mode="json")).encode()).hexdigest()[:12]
+
+
 def main(
     trials: Path,
     out: Annotated[Path, typer.Option(help="folder of the table and of the grids of samples")] = Path(
@@ -129,11 +128,20 @@ def main(
 def add_row(table: Path, params: Params, trial: dict[str, Any], asked: dict[str, Any]) -> None:
     """Run a trial, unless the table has its row, and write row and samples."""
     rows = list(csv.DictReader(table.open())) if table.exists() else []
-    overlay = json.dumps({k: v for k, v in trial.items() if k != "variant"}, sort_keys=True)
-    key = (trial["variant"], overlay, str(asked["n_images"]))
-    if any((row["variant"], row["overlay"], row["n_images"]) == key for row in rows):
+    grid, variant = params.board(asked["board"]), trial["variant"]
+    overlay = {key: value for key, value in trial.items() if key != "variant"}
+    recipe = with_overlay(params, variant, grid.recipe, overlay).recipe(variant, grid.recipe)
+    settings = {
+        "variant": variant,
+        "overlay": json.dumps(overlay, sort_keys=True),
+        "n_images": asked["n_images"],
+        "n_held_back": asked["n_held_back"],
+        "recipe_sha256": sha256_of(recipe),
+    }
+    if any(all(row[key] == str(value) for key, value in settings.items()) for row in rows):
         return
-    row = outcome(params, asked["board"], trial, asked["n_images"], asked["n_held_back"])
+    row = {"board": asked["board"], **settings}
+    row |= outcome(asked["board"], grid.datasets[0], settings, recipe)
     samples = row.pop("samples", None)
     if samples is not None:
         picture = table.with_name(f"{table.stem}-{len(rows)}.png")

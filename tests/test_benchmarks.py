@@ -1,0 +1,65 @@
+"""What the scripts of benchmarks/ keep and what they measure, without running them for long."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import recipe_trials
+from gm_bench.config import Params
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Images held back and rate of each trial that was run."""
+    trials: list[tuple[int, float]] = []
+
+    def outcome(board: str, dataset: str, trial: dict[str, Any], recipe: Any) -> dict[str, Any]:
+        trials.append((trial["n_held_back"], recipe.optimisers["critic"].lr))
+        return {"status": "diverged"}
+
+    monkeypatch.setattr(recipe_trials, "outcome", outcome)
+    return trials
+
+
+def test_a_trial_is_run_again_where_anything_that_counts_differs(
+    tmp_path: Path, params: Params, ran: list[tuple[int, float]]
+) -> None:
+    table, trial = tmp_path / "mnist_cpu.csv", {"variant": "wgan"}
+    asked = {"board": "mnist_cpu", "n_images": 64000, "n_held_back": 5000}
+    recipe = params.board("mnist_cpu").recipe
+    slow, fast = (
+        recipe_trials.with_overlay(params, "wgan", recipe, {"optimiser": {"lr": rate}})
+        for rate in (5.0e-4, 1.0e-3)
+    )
+    for given, changes in (
+        (slow, {}),
+        (slow, {}),
+        (slow, {"n_held_back": 500}),
+        (fast, {}),
+        (fast, {}),
+        (fast, {"n_images": 128000}),
+    ):
+        recipe_trials.add_row(table, given, trial, asked | changes)
+    assert ran == [(5000, 5.0e-4), (500, 5.0e-4), (5000, 1.0e-3), (5000, 1.0e-3)]
+    rows = list(csv.DictReader(table.open()))
+    assert [row["n_held_back"] for row in rows] == ["5000", "500", "5000", "5000"]
+    hashes = [row["recipe_sha256"] for row in rows]
+    assert len(set(hashes)) == 2
+    assert hashes[0] == hashes[1] != hashes[2] == hashes[3]
+
+
+def test_the_order_of_the_players_is_part_of_a_recipe(params: Params) -> None:
+    recipe = params.recipe("wgan", "grey_cpu")
+    turned = recipe.model_copy(update={"updates": dict(reversed(recipe.updates.items()))})
+    assert turned == recipe
+    assert recipe_trials.sha256_of(turned) != recipe_trials.sha256_of(recipe)
+
+
+def test_the_kept_table_of_trials_has_the_columns_that_are_written() -> None:
+    rows = list(csv.DictReader((ROOT / "reports/trials/mnist_cpu.csv").open(newline="")))
+    assert tuple(rows[0]) == recipe_trials.COLUMNS
+    assert {row["n_held_back"] for row in rows[:27]} == {"5000"}
