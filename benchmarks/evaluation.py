@@ -37,7 +37,7 @@ from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation import evaluation
 
 CPU = torch.device("cpu")
-SIDES = {"digits": 8, "mnist": 28, "cifar10": 32}
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 DIMENSIONS = 2048
 PARTS = {
     "fid": "FID",
@@ -54,26 +54,26 @@ def main(
 ) -> None:
     """Print seconds and share of each step, and the ratios."""
     make_deterministic()
-    for dataset, side in SIDES.items():
-        show(dataset, side, load_params().dataset(dataset).protocol, repeats, images)
+    for dataset in SHAPES:
+        show(dataset, load_params().dataset(dataset).protocol, repeats, images)
     against_torch_fidelity(load_params().dataset("cifar10").protocol.n_samples, repeats)
 
 
-def show(dataset: str, side: int, config: Protocol, repeats: int, images: int) -> None:
+def show(dataset: str, config: Protocol, repeats: int, images: int) -> None:
     """Seconds of each step for one dataset's protocol, on noise of its shape, and their ratio to extraction.
 
     The parts are timed within one run of all metrics; what is left of it is the neighbours' share. What only
     real images take part in is computed once for a dataset, and not here.
     """
-    n, generator = config.n_samples, torch.Generator().manual_seed(0)
-    given = torch.randint(0, 256, (2, n, 1, side, side), dtype=torch.uint8, generator=generator)
+    n, shape, generator = config.n_samples, SHAPES[dataset], torch.Generator().manual_seed(0)
+    given = torch.randint(0, 256, (2, n, *shape), dtype=torch.uint8, generator=generator)
     if config.extractor == "lenet":
         weights, _ = io.read_tensors(lenet.FOLDER / lenet.pinned_file(dataset))
-        extractor = LeNetExtractor.of_weights(weights, (1, side, side))
+        extractor = LeNetExtractor.of_weights(weights, shape)
         extracting = median_seconds(lambda: extract(extractor, given[0], CPU), 1)
         fake, real = (extract(extractor, each, CPU) for each in given)
     else:
-        extractor = random_inception((1, side, side))
+        extractor = random_inception(shape)
         few = given[0][:images]
         with patch.object(InceptionExtractor, "batch_size", images):
             extracting = median_seconds(lambda: extract(extractor, few, CPU), 1) / images * n
@@ -96,7 +96,8 @@ def show(dataset: str, side: int, config: Protocol, repeats: int, images: int) -
         "step",
         "CPU seconds",
         "of extraction",
-        title=f"{dataset}: N = {n:,}, {config.n_train:,} training images, D = {dimensions}",
+        title=f"{dataset}, {'×'.join(map(str, shape))}: N = {n:,}, {config.n_train:,} training images, "
+        f"D = {dimensions}",
         box=None,
     )
     table.add_row("extract features", f"{extracting:.2f}", "1")

@@ -2,8 +2,9 @@
 
 Images per second of ns_gan, wgan_gp and vae by the recipe `grey` at 28 and 32 pixels: eager, captured, and k
 cells side by side as processes, which begin together and of which the sum counts. Then images per second of
-extractors. Each stands beside what the card can do: its own speed in a large product of matrices, FP32 and
-TF32, measured here. `--device cpu --seconds 1` tries the script where there is no GPU.
+extractors, on noise of their dataset's shape: that of data/DATASET/card.json beside the folder of extractors,
+or else a guess by the name. Each stands beside what the card can do: its own speed in a large product of
+matrices, FP32 and TF32, measured here. `--device cpu --seconds 1` tries the script where there is no GPU.
 """
 
 import argparse
@@ -16,8 +17,10 @@ from typing import Any
 
 import torch
 
-from gm_bench.cell import Cell
+from gm_bench import io
+from gm_bench.cell import DATA, Cell
 from gm_bench.config import load_params
+from gm_bench.derived import Facts
 from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.reproducibility import describe, make_deterministic, set_precision
@@ -90,6 +93,14 @@ def limit(tf32: bool, device: torch.device, side: int) -> float:
     return n * 2 * side**3 / (time.monotonic() - began)
 
 
+def shape_of(dataset: str, data: Path) -> tuple[int, int, int]:
+    """(C, H, W) as the card of a dataset says; where it was not fetched, what its name suggests."""
+    card = data / dataset / "card.json"
+    if card.exists():
+        return Facts.of_card(io.read_json(card)).shape
+    return (1, 28, 28) if "mnist" in dataset else (1, 8, 8) if dataset == "digits" else (3, 32, 32)
+
+
 def speed_of_extractor(
     folder: Path, shape: tuple[int, int, int], n: int, device: torch.device
 ) -> dict[str, float]:
@@ -151,10 +162,10 @@ def main() -> None:
             f"no extractor is measured: {options.extractors} has none, a board's run makes them\n"
         )
     for dataset in prepared:
-        shape = (1, 28, 28) if "mnist" in dataset else (1, 8, 8) if dataset == "digits" else (3, 32, 32)
+        shape = shape_of(dataset, options.extractors.parent / DATA)
         n = 10_000 if device.type == "cuda" else 200
         told = speed_of_extractor(options.extractors / dataset, shape, n, device)
-        note(told, False, what="extractor", dataset=dataset)
+        note(told, False, what="extractor", dataset=dataset, shape="×".join(map(str, shape)))
     for pixels in SIDES:
         for variant in VARIANTS:
             for capture in (False, True):

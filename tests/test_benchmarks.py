@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from benchmarks import recipe_trials
+from benchmarks import evaluation, gpu, recipe_trials
+from gm_bench import io
 from gm_bench.config import Params
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,3 +65,34 @@ def test_the_kept_table_of_trials_has_the_columns_that_are_written() -> None:
     rows = list(csv.DictReader((ROOT / "reports/trials/mnist_cpu.csv").open(newline="")))
     assert tuple(rows[0]) == recipe_trials.COLUMNS
     assert {row["n_held_back"] for row in rows[:27]} == {"5000"}
+
+
+def test_an_extractor_is_measured_on_images_of_the_shape_that_the_card_says(tmp_path: Path) -> None:
+    card = {"counts": {"train": 20, "test": 10}, "counts_per_class": {"train": {}}}
+    for dataset, shape in (("celeba", [3, 64, 64]), ("own", [1, 16, 16])):
+        io.write_json(tmp_path / dataset / "card.json", card | {"shape": shape})
+    shapes = [gpu.shape_of(name, tmp_path) for name in ("celeba", "own", "kmnist", "digits", "svhn")]
+    assert shapes == [(3, 64, 64), (1, 16, 16), (1, 28, 28), (1, 8, 8), (3, 32, 32)]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "shape"), [("digits", (1, 8, 8)), ("mnist", (1, 28, 28)), ("cifar10", (3, 32, 32))]
+)
+def test_an_evaluation_is_measured_on_noise_of_the_datasets_shape(
+    params: Params, monkeypatch: pytest.MonkeyPatch, dataset: str, shape: tuple[int, int, int]
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def extract(extractor: object, images: torch.Tensor, device: torch.device) -> None:
+        seen.append(tuple(images.shape))
+        raise InterruptedError
+
+    monkeypatch.setattr(evaluation, "extract", extract)
+    monkeypatch.setattr(evaluation, "random_inception", lambda shape: seen.append(shape))
+    protocol = params.dataset(dataset).protocol.model_copy(update={"n_samples": 8})
+    with pytest.raises(InterruptedError):
+        evaluation.show(dataset, protocol, 1, 4)
+    if protocol.extractor == "inception":
+        assert seen == [shape, (4, *shape)]
+    else:
+        assert seen == [(8, *shape)]
