@@ -1,8 +1,9 @@
-"""Numbers as people read them: decimals that fit a column, spreads, intervals, durations, counts."""
+"""Numbers and tables as people read them: decimals that fit a column, spreads, durations, Markdown."""
 
 import math
+import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from gm_bench.results.leaderboard import Entry, Score
 
@@ -79,3 +80,21 @@ def duration(seconds: float) -> str:
 def count(n: int, noun: str) -> str:
     """1 draw, 3 draws."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int]) -> str:
+    """A table in Markdown, in whose cells nothing is read as markup.
+
+    Args:
+        right: places of the columns that are set to the right; the others are to the left.
+    """
+    rule = ["---:" if i in right else "---" for i in range(len(header))]
+    first, *others = ([markdown(cell) for cell in line] for line in (header, *rows))
+    lines = [first, rule, *others]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def markdown(text: str) -> str:
+    """Text as it stands: nothing in it is read as Markdown or HTML."""
+    text = re.sub(r"[\\`*\[\]<>|&]|(?<!\w)_|_(?!\w)", lambda sign: "\\" + sign[0], text)
+    return " ".join(text.split("\n"))

@@ -1,7 +1,6 @@
 """How comparisons are shown: the terminal's table and Markdown for a job summary."""
 
 import math
-import re
 from collections.abc import Sequence
 
 from rich import box
@@ -9,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gm_bench.metrics.catalogue import Catalogue
-from gm_bench.report.formatting import number
+from gm_bench.report.formatting import markdown, markdown_table, number
 from gm_bench.results.comparing import Comparison, Verdict
 from gm_bench.results.leaderboard import Key
 
@@ -38,10 +37,10 @@ def to_markdown(verdict: Verdict, heading: str, catalogue: Catalogue) -> str:
     parts = [f"## {heading}", in_one_sentence(verdict)]
     sentences = (*verdict.failures, *verdict.remarks)
     if sentences:
-        parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in sentences))
+        parts.append("\n".join(f"- {markdown(sentence)}" for sentence in sentences))
     if differing:
-        parts.append(_markdown_table(differing, catalogue))
-    table = _markdown_table(verdict.comparisons, catalogue, verdict.unchanged)
+        parts.append(_table(differing, catalogue))
+    table = _table(verdict.comparisons, catalogue, verdict.unchanged)
     parts.append(
         f"<details><summary>All {len(verdict.comparisons)} comparisons</summary>\n\n{table}\n\n</details>"
     )
@@ -116,14 +115,6 @@ def _amount(value: float, ratio: bool, digits: int) -> str:
     return f"{number(100 * math.expm1(value), 1)} %"
 
 
-def _markdown_table(
-    comparisons: Sequence[Comparison], catalogue: Catalogue, unchanged: Sequence[Key] = ()
-) -> str:
-    rule = ["---"] * N_OF_TEXT + ["---:"] * (len(HEADER) - N_OF_TEXT - 1) + ["---"]
+def _table(comparisons: Sequence[Comparison], catalogue: Catalogue, unchanged: Sequence[Key] = ()) -> str:
     found = [*(_line(comparison, catalogue) for comparison in comparisons), *map(_unchanged, unchanged)]
-    lines = [HEADER, rule, *(list(map(_escaped, line)) for line in found)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    return " ".join(re.sub(r"([\\`*\[\]<>|&])", r"\\\1", text).split("\n"))
+    return markdown_table(HEADER, found, range(N_OF_TEXT, len(HEADER) - 1))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from gm_bench.report.formatting import NOT_AVAILABLE, count, number, score_text
+from gm_bench.report.formatting import NOT_AVAILABLE, count, markdown_table, number, score_text
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.literature import Agreement, agreement
 
@@ -18,6 +18,7 @@ Their FID and ours are not the same number: the extractor differs, and so do rec
 of the checkpoint. What can be compared is the order of the variants. `python -m pipelines.literature
 --inception` adds a column in the features that theirs is in, where Inception's weights and the samples are.
 """
+WORDS = ("variant", "published as")  # the columns that hold no numbers
 FAR = 2  # places apart, of which the cause is asked
 
 
@@ -57,21 +58,21 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
     if len(shared) < 3:
         return ""
     columns: dict[str, list[str]] = {
-        "variant |": shared,
-        "FID here |:": [score_text(scores[v], 1) for v in shared],
-        "place |:": [_place(ours, shared, v) for v in shared],
-        "FID here, Inception |:": [_mean_text(of.inception.get(v)) for v in shared],
-        "published as |": [table["names"][v] for v in shared],
-        "FID there |:": [f"{mean} ± {sd}" for mean, sd in (published[v] for v in shared)],
-        "place there |:": [_place(theirs, shared, v) for v in shared],
+        "variant": shared,
+        "FID here": [score_text(scores[v], 1) for v in shared],
+        "place": [_place(ours, shared, v) for v in shared],
+        "FID here, Inception": [_mean_text(of.inception.get(v)) for v in shared],
+        "published as": [table["names"][v] for v in shared],
+        "FID there": [f"{mean} ± {sd}" for mean, sd in (published[v] for v in shared)],
+        "place there": [_place(theirs, shared, v) for v in shared],
     }
     recipes = {
-        "variant |": shared,
-        "recipe here |": [of.recipes[v][0] for v in shared],
-        "recipe there |": [of.recipes[v][1] for v in shared],
+        "variant": shared,
+        "recipe here": [of.recipes[v][0] for v in shared],
+        "recipe there": [of.recipes[v][1] for v in shared],
     }
     if not of.inception:
-        del columns["FID here, Inception |:"]
+        del columns["FID here, Inception"]
     protocol, cost = of.board.protocols[of.dataset], entries[shared[0]].cost
     n_seeds = sorted({len(entry.seeds) for entry in entries.values()})
     seeds = f"{n_seeds[0]} to " * (len(n_seeds) > 1) + count(n_seeds[-1], "seed")
@@ -80,18 +81,15 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
         f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. "
         f"{_in_words(agreement(ours, theirs))}"
     )
-    parts = [f"## {of.dataset}: board `{of.name}`", _markdown(columns), said, _markdown(recipes)]
+    right = [i for i, title in enumerate(columns) if title not in WORDS]
+    orders = markdown_table([*columns], zip(*columns.values(), strict=True), right)
+    told = markdown_table([*recipes], zip(*recipes.values(), strict=True), ())
+    parts = [f"## {of.dataset}: board `{of.name}`", orders, said, told]
     apart = [v for v in shared if abs(int(_place(ours, shared, v)) - int(_place(theirs, shared, v))) >= FAR]
     if apart:
         why = "\n".join(f"- {variant}: {table['tested'].get(variant, 'not tested')}." for variant in apart)
         parts.append(f"{FAR} places apart or more, and what was tested of the cause:\n\n{why}")
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown(columns: Mapping[str, Sequence[str]]) -> str:
-    titles, rules = zip(*(key.split(" |") for key in columns), strict=True)
-    rows = [titles, [f"---{rule}" for rule in rules], *zip(*columns.values(), strict=True)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _mean_text(values: Sequence[float] | None) -> str:

@@ -1,6 +1,5 @@
 """The leaderboard as people read it: Markdown, the terminal, and the protocol in words."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,8 @@ from gm_bench.report.formatting import (
     duration,
     floor_text,
     interval_text,
+    markdown,
+    markdown_table,
     number,
     score_text,
 )
@@ -33,21 +34,21 @@ def to_markdown(board: Leaderboard, display: Display) -> str:
         rest = [name for name in board.metrics(dataset) if name not in main]
         said = (*notes(board, dataset, display), *in_words(board, dataset, display))
         parts = [
-            _markdown_table(_text_table(board, dataset, main, display), n_left=3),
-            "\n".join(f"- {_markdown(line)}" for line in said),
+            _numbers(_text_table(board, dataset, main, display), n_left=3),
+            "\n".join(f"- {markdown(line)}" for line in said),
             *_verdicts(board, dataset, display),
         ]
         if rest:
-            table = _markdown_table(_plain_table(board, dataset, rest, display), 1)
+            table = _numbers(_plain_table(board, dataset, rest, display), n_left=1)
             parts.append(f"The other metrics:\n\n{table}")
         sections.append(f"## {dataset}\n\n" + "\n\n".join(parts) + "\n")
-    return "\n\n".join(["# Leaderboard", *map(_markdown, missing_in_words(board)), "\n".join(sections)])
+    return "\n\n".join(["# Leaderboard", *map(markdown, missing_in_words(board)), "\n".join(sections)])
 
 
 def _verdicts(board: Leaderboard, dataset: str, display: Display) -> list[str]:
     """Markdown of what each row says in words; nothing where the track says nothing."""
     lines = [
-        f"- {_markdown(variant)}: {_markdown(' '.join(sentences))}"
+        f"- {markdown(variant)}: {markdown(' '.join(sentences))}"
         for variant, sentences in display.verdicts(board, dataset).items()
     ]
     return ["In words, where beyond noise:\n\n" + "\n".join(lines)] if lines else []
@@ -77,11 +78,10 @@ def main_table(board: Leaderboard, dataset: str, display: Display) -> list[list[
     return _text_table(board, dataset, board.main_metrics(dataset), display)
 
 
-def _markdown_table(lines: list[list[str]], n_left: int) -> str:
-    """Lines of cells, the header first; so many columns to the left, the others to the right."""
-    escaped = [list(map(_markdown, line)) for line in lines]
-    escaped.insert(1, ["---"] * n_left + ["---:"] * (len(lines[0]) - n_left))
-    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+def _numbers(lines: list[list[str]], n_left: int) -> str:
+    """Markdown of lines, the header first: so many columns of words, the others numbers."""
+    header, *rows = lines
+    return markdown_table(header, rows, range(n_left, len(header)))
 
 
 def rich_tables(board: Leaderboard, display: Display) -> list[Table]:
@@ -228,12 +228,6 @@ def _plain_table(
         ]
         lines.append([marked(entry, display), *cells])
     return lines
-
-
-def _markdown(text: str) -> str:
-    """Text as it stands: nothing in it is read as Markdown or HTML."""
-    text = re.sub(r"[\\`*\[\]<>|&]|(?<!\w)_|_(?!\w)", lambda sign: "\\" + sign[0], text)
-    return " ".join(text.split("\n"))
 
 
 def _list(values: set[Any]) -> str:

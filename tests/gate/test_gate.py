@@ -212,9 +212,10 @@ def test_a_limit_beyond_all_sense_is_not_told_by_how_much() -> None:
 
 
 def test_markup_in_names_stays_text() -> None:
-    hostile = Comparison("digits", "<b>[red]|`x`", "fid", 1.0, 2.0, 0.7, 0.1, 0.2)
+    hostile = Comparison("digits", "<b>[red]|`x` _y_", "fid", 1.0, 2.0, 0.7, 0.1, 0.2)
     text = comparison.to_markdown(Verdict([hostile]), "Gate", IMAGES)
-    assert r"\<b\>\[red\]\|\`x\`" in text
+    assert r"| \<b\>\[red\]\|\`x\` \_y\_ |" in text
+    assert "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |" in text
 
 
 @pytest.mark.parametrize("words", [["digits/vae/0"], ["digits", "vae", "0"]])

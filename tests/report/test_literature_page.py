@@ -77,6 +77,15 @@ def test_rows_are_in_our_order_with_both_places() -> None:
     )
 
 
+def test_nothing_in_a_cell_is_read_as_markup() -> None:
+    table = TABLE | {"names": TABLE["names"] | {"gan": "A|B <i>*c*</i> & _d_"}}
+    found = board(gan=[5.0, 5.001], ns_gan=[4.0], vae=[30.0])
+    text = page([Section("digits", "digits", found, {}, RECIPES | {"gan": ("[a](b)", "`c`")})], table)
+    name = r"A\|B \<i\>\*c\*\</i\> \& \_d\_"
+    assert f"| gan | 5.0 ±\u00a0\\<\u00a00.1 | 2 | {name} | 9.8 ± 0.9 | 2 |" in text
+    assert r"| gan | \[a\](b) | \`c\` |" in text
+
+
 def test_a_cause_is_asked_where_places_lie_apart() -> None:
     found = board(gan=[5.0], ns_gan=[4.0], vae=[1.0], wgan=[50.0])
     text = page([Section("digits", "digits", found, {}, RECIPES)], TABLE)
