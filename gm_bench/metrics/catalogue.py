@@ -30,7 +30,6 @@ class Metric:
         gate_margin: the smallest difference that matters to the regression gate, in badness; None where the
             gate does not judge the metric.
         relative: whether differences are ratios, so that values are compared by their logarithms.
-        fixed_at_floor: whether its value for real images follows from how the floor is made.
         sentence: what it measures.
     """
 
@@ -41,7 +40,6 @@ class Metric:
     group: str
     gate_margin: float | None
     relative: bool
-    fixed_at_floor: bool
     sentence: str
 
     @property
@@ -180,9 +178,8 @@ def _row(
     group: str = MORE,
     margin: float | None = None,
     relative: bool = False,
-    fixed: bool = False,
 ) -> Metric:
-    return Metric(key, title, unit, direction, group, margin, relative, fixed, sentence)
+    return Metric(key, title, unit, direction, group, margin, relative, sentence)
 
 
 # The gate: KID goes with FID, the other metrics with the four judged ones, and each one more costs power.
@@ -214,11 +211,11 @@ IMAGES = Catalogue(
         _row("one_nn_train", "1-NN train", "→0.5", "1-NN against training images: below one half where they "
              "are copied."),
         _row("one_nn_gap", "1-NN gap", "→0", "1-NN train less 1-NN: below 0 where training images are nearer "
-             "than held-out ones.", fixed=True),
+             "than held-out ones."),
         _row("train_distance_ratio", "Train distance", "→1", "Median distance to the nearest training image, "
-             "over that of held-out images.", fixed=True),
+             "over that of held-out images."),
         _row("duplicates", "Duplicates", "↓", "Share of images nearer to a training image than nearly all "
-             "held-out ones are.", fixed=True),
+             "held-out ones are."),
         _row("duplicates_exact", "Exact duplicates", "↓", "Share of images that are a training image."),
         _row("copied", "Copied", "↓", "Share of images that are near duplicates of a training image and far "
              "nearer to it than to any held-out one."),

@@ -19,7 +19,7 @@ def curve(*means: float) -> list[list[float]]:
 
 def judge(clean: list[float], curve: list[list[float]], direction: str, noise_multiple: float) -> Verdict:
     """The verdict on a metric with that direction, or on one that nobody knows where it is empty."""
-    known = Metric("known", "Known", "", direction or "↓", "main", None, False, False, "")
+    known = Metric("known", "Known", "", direction or "↓", "main", None, False, "")
     metric = "known" if direction else "unknown"
     return judge_metric(metric, clean, curve, noise_multiple, Catalogue([known], "known"))
 

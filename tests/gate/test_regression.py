@@ -22,7 +22,7 @@ from gm_bench.results.regression import (
 
 GATED = IMAGES.gated()
 # Precision without a margin.
-PLAIN = Catalogue([Metric("precision", "Precision", "", "↑", "main", 0.0, False, False, "")], "precision")
+PLAIN = Catalogue([Metric("precision", "Precision", "", "↑", "main", 0.0, False, "")], "precision")
 
 
 def row(variant: str, seeds: tuple[int, ...] = (0, 1, 2), **metrics: tuple[float, ...]) -> dict[str, Any]:

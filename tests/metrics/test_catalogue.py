@@ -6,11 +6,10 @@ import pytest
 
 from gm_bench.metrics.catalogue import IMAGES, LIKELIHOOD, Catalogue, Metric, MetricError
 from gm_bench.results import protocol
-from gm_bench.tracks.generation.evaluation import FIXED_AT_FLOOR
 
 
 def metric(key: str, direction: str) -> Metric:
-    return Metric(key, key.title(), "", direction, "main", None, False, False, "")
+    return Metric(key, key.title(), "", direction, "main", None, False, "")
 
 
 @pytest.mark.parametrize(
@@ -55,10 +54,6 @@ def test_what_the_gate_judges() -> None:
     margins = {key: IMAGES.margin(key) for key in IMAGES.gated()}
     assert margins == {"fid": math.log(1.05), "precision": 0.02, "recall": 0.02, "one_nn": 0.01}
     assert [row.key for row in IMAGES if row.relative] == ["fid"]
-
-
-def test_the_evaluation_fixes_at_the_floor_what_the_catalogue_says() -> None:
-    assert {row.key for row in IMAGES if row.fixed_at_floor} == set(FIXED_AT_FLOOR)
 
 
 def test_likelihoods_are_those_that_the_sample_stage_draws() -> None:

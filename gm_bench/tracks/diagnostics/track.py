@@ -23,11 +23,10 @@ def catalogue() -> Catalogue:
         MAIN,
         GATE_MARGIN,
         False,
-        False,
         "Share of the quantities of a claim whose value lies where the claim expects it.",
     )
     quantities = [
-        Metric(each.key, each.title, "", _direction(each.low, each.high), MORE, None, False, False, each.why)
+        Metric(each.key, each.title, "", _direction(each.low, each.high), MORE, None, False, each.why)
         for name in names()
         for each in find(name).expected
     ]

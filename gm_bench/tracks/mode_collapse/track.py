@@ -32,7 +32,6 @@ CATALOGUE = Catalogue(
             MAIN,
             0.05,
             False,
-            False,
             "KL divergence of the modes of samples from those of the data; log of their number at one mode.",
         ),
         Metric(
@@ -43,7 +42,6 @@ CATALOGUE = Catalogue(
             MAIN,
             None,
             False,
-            False,
             "Modes with a sample: within three standard deviations, or taken for it by a classifier.",
         ),
         Metric(
@@ -53,7 +51,6 @@ CATALOGUE = Catalogue(
             "↑",
             MAIN,
             0.02,
-            False,
             False,
             "Share of samples within three standard deviations of a mode; of stacked digits, share in which "
             "a classifier is sure of all three.",

@@ -19,7 +19,6 @@ def catalogue() -> Catalogue:
         MAIN,
         None,
         True,
-        False,
         "FID of the recipe without a search, trained with the same fresh seeds at the same budget.",
     )
     first, *rest = IMAGES

@@ -16,7 +16,6 @@ COVERED = Metric(
     group="main",
     gate_margin=0.05,
     relative=False,
-    fixed_at_floor=False,
     sentence="Share of modes found.",
 )
 POINTS = Catalogue([COVERED], order_by="modes_covered")
