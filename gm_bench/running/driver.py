@@ -58,7 +58,7 @@ def run(
         runner.run_layer(due, jobs, environ)
 
     with termination.as_interrupt(), runner.alone(typer.echo), ExitStack() as stack:
-        runner.prepare(params, name, environ)
+        runner.prepare(params, name, environ, typer.echo)
         # Those of the part, and those of cells that came in a pack: their leaderboard needs the floor too.
         known = {cell.dataset for cell in params.cells(name) if runner.is_made(cell)}
         needed = [each for each in params.board(name).datasets if each in {*part.datasets, *known}]
@@ -66,7 +66,7 @@ def run(
         stale = runner.stale_stages(params, name, typer.echo)
         if _bring_up_to_date("fetch", fetching, stale, params, here, environ, stack):
             params = load_params()  # numbers may follow from what was fetched
-            runner.prepare(params, name, environ)
+            runner.prepare(params, name, environ, typer.echo)
             stale = runner.stale_stages(params, name, typer.echo)
         refuse_board(params, name)
         cells = [
@@ -140,7 +140,7 @@ def pack(board: str | None, out: Path | None) -> None:
     params = load_params()
     name = board or params.default_board
     with runner.alone(typer.echo):
-        runner.prepare(params, name, runner.environment())
+        runner.prepare(params, name, runner.environment(), typer.echo)
         states = runner.cell_states(params, name, runner.stale_stages(params, name, typer.echo))
         fresh = [cell for cell, state in states.items() if state == "fresh"]
         if not fresh:

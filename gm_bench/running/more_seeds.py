@@ -52,7 +52,7 @@ class MoreSeeds:
             for seed in seeds
         ]
         with runner.alone(typer.echo):
-            runner.prepare(params, name, environ)
+            runner.prepare(params, name, environ, typer.echo)
             _check_fresh(params, name)
             resolve.board(params, name, under=boards.more_of(name))
             files = {key: boards.write_more(params, name, *key, seeds) for key, seeds in wanted.items()}

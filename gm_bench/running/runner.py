@@ -41,10 +41,15 @@ LINES_OF_A_FAILURE = 15
 TEMPORARY = Path(".dvc", "tmp")
 
 
-def prepare(params: Params, board: str, environ: dict[str, str]) -> None:
+def prepare(
+    params: Params, board: str, environ: dict[str, str], say: Callable[[str], None] | None = None
+) -> None:
     """Write the board's stages and let DVC run those that say what the others depend on.
 
     That is left out of datasets which were not fetched: numbers may follow from what is found there.
+
+    Args:
+        say: is told that another DVC is at work, which then is waited for; without it that is an error.
 
     Raises:
         ConfigError: the board cannot be run.
@@ -59,11 +64,27 @@ def prepare(params: Params, board: str, environ: dict[str, str]) -> None:
     ]
     if any(is_known(params, board, dataset) for dataset in datasets):
         stages += board_chain(params, board, "resolve").stages
-    chain = Chain("resolve", tuple(stages))
-    if stages:
-        run_chain(chain, environ, threading.Event())
-    if stages and chain.state != "done":
-        raise ValueError("\n".join(chain.output[-LINES_OF_A_FAILURE:]))
+    if not stages:
+        return
+    turns = _turns(say)
+    while (output := output_of([*DVC, "repro", "--single-item", *stages], environ)) is not None:
+        if not any(BUSY in line for line in output):
+            raise ValueError("\n".join(output[-LINES_OF_A_FAILURE:]))
+        next(turns)
+
+
+def _turns(say: Callable[[str], None] | None) -> Iterator[None]:
+    """Each a moment later, while another DVC is at work; `say` is told so once.
+
+    Raises:
+        ValueError: there is no `say`.
+    """
+    if say is None:
+        raise ValueError("DVC cannot tell what is stale while a stage is at work: ask again after it")
+    say("another DVC is at work here; waiting for it to end")
+    while True:
+        time.sleep(SECONDS_BETWEEN_TRIES)
+        yield
 
 
 @contextmanager
@@ -125,7 +146,7 @@ def stale_stages(
     files = {str(boards.file_of(params, board))}
     files |= {stage.rpartition(":")[0] or str(boards.MAIN) for stage in of_data}
     command = [*DVC, "status", "--json", *sorted(files)]
-    has_said = False
+    turns = _turns(say)
     while True:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", env=environment(), check=False
@@ -136,12 +157,7 @@ def stale_stages(
         if BUSY not in done.stderr:
             words = [line for line in done.stderr.splitlines() if line.strip()]
             raise ValueError(f"dvc status failed: {words[0] if words else 'no reason given'}")
-        if say is None:
-            raise ValueError("DVC cannot tell what is stale while a stage is at work: ask again after it")
-        if not has_said:
-            say("another DVC is at work here; waiting for it to end")
-        has_said = True
-        time.sleep(SECONDS_BETWEEN_TRIES)
+        next(turns)
 
 
 def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> None:

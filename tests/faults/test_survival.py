@@ -1,6 +1,7 @@
 """The cheap part of the faults: what can be shown without running the pipeline."""
 
 import re
+import shutil
 import threading
 from pathlib import Path
 
@@ -99,4 +100,21 @@ def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(busy_twice: P
         runner.stale_stages(params, "digits")
     said: list[str] = []
     assert runner.stale_stages(params, "digits", said.append) == {}
+    assert said == ["another DVC is at work here; waiting for it to end"]
+
+
+def test_what_others_depend_on_is_written_once_another_dvc_has_ended(
+    busy_twice: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(name, tmp_path)
+    for folder in (".dvc", ".git"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="cannot tell what is stale while a stage is at work"):
+        runner.prepare(params, "digits", {"PATH": "/usr/bin:/bin"})
+    assert busy_twice.read_text().strip() == "1"
+    said: list[str] = []
+    runner.prepare(params, "digits", {"PATH": "/usr/bin:/bin"}, said.append)
+    assert busy_twice.read_text().strip() == "3"
     assert said == ["another DVC is at work here; waiting for it to end"]
