@@ -15,7 +15,7 @@ from gm_bench.results.baseline import with_seeds
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.regression import Wanted
 from gm_bench.results.schema import CellResult, Origin, read_cell
-from gm_bench.running import boards, resolve, runner
+from gm_bench.running import boards, resolve, runner, termination
 from gm_bench.running.chains import Chain
 from gm_bench.running.overview import RunDisplay
 
@@ -51,7 +51,7 @@ class MoreSeeds:
             for (dataset, variant), seeds in wanted.items()
             for seed in seeds
         ]
-        with runner.alone(typer.echo):
+        with termination.as_interrupt(), runner.alone(typer.echo):
             runner.prepare(params, name, environ, typer.echo)
             _check_fresh(params, name)
             resolve.board(params, name, under=boards.more_of(name))

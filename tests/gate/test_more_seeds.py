@@ -1,6 +1,8 @@
 """`gm-bench check --resolve` without training: what it runs, refuses and says."""
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +132,19 @@ def test_a_cell_that_failed_ends_the_check(params: Params, monkeypatch: pytest.M
     board = read_board(content(seeds_of("vae", 4)) | {"board": "digits"}, "x", IMAGES)
     with pytest.raises(ValueError, match=r"1 of 2 further seeds failed \(digits-vae-5\)"):
         MoreSeeds(board, 1).run({("digits", "vae"): [4, 5]})
+
+
+def test_sigterm_ends_it_as_ctrl_c_does(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the handler that `gm-bench run` has, which reaches the processes below; not by the one before it."""
+    others: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: others.append(number))
+    monkeypatch.setattr(runner, "run_layer", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(runner, "cell_states", lambda *_: dict.fromkeys(params.cells("digits"), "fresh"))
+    Path(".dvc/tmp").mkdir(parents=True)
+    board = read_board(content(seeds_of("vae", 4)) | {"board": "digits"}, "x", IMAGES)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            MoreSeeds(board, 1).run({("digits", "vae"): [4, 5]})
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert others == []
