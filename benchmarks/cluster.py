@@ -42,7 +42,7 @@ import tiny  # noqa: E402
 
 from gm_bench.cell import Cell  # noqa: E402
 from gm_bench.config import Params, load_params  # noqa: E402
-from gm_bench.running import boards, runner  # noqa: E402
+from gm_bench.running import boards, repository, runner  # noqa: E402
 from gm_bench.running.chains import Chain, cell_chain  # noqa: E402
 from gm_bench.running.cluster import record  # noqa: E402
 from gm_bench.running.cluster.collecting import Collector, order_of  # noqa: E402
@@ -221,7 +221,7 @@ class Bench:
         remote = Path("remote").resolve()
         config = f"[core]\n    remote = r\n['remote \"r\"']\n    url = {remote}\n"
         Path(".dvc/config").write_text(config, encoding="utf-8")
-        runner.TEMPORARY.mkdir(exist_ok=True)
+        repository.temporary().mkdir(exist_ok=True)
         self.place = Place({"url": str(remote)}, str(remote / "gm-bench"))
         self.records = {chain.name: made_up(chain, stages, remote) for chain in self.chains}
         order = order_of(self.cells, boards.cell_stages(params, "digits"))

@@ -39,7 +39,7 @@ from gm_bench.metrics.neighbours import leave_one_out_1nn, precision_recall
 from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.reproducibility import make_deterministic
-from gm_bench.running.runner import TEMPORARY
+from gm_bench.running import repository
 from gm_bench.running.stage import run
 from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
@@ -119,8 +119,7 @@ def main(
     asked, params = load_yaml(trials.read_text()), load_params()
     table = out / f"{asked['board']}.csv"
     out.mkdir(parents=True, exist_ok=True)
-    TEMPORARY.mkdir(parents=True, exist_ok=True)
-    with FileLock(TEMPORARY / f"trials-{asked['board']}.lock"):
+    with FileLock(repository.temporary() / f"trials-{asked['board']}.lock"):
         for trial in asked["trials"]:
             add_row(table, params, trial, asked)
 

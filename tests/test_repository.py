@@ -1,12 +1,13 @@
 """A folder that DVC refuses gets a sentence with the remedy, and the remedy helps."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from gm_bench.running import repository
+from gm_bench.running import repository, runner
 
 
 @pytest.fixture
@@ -51,3 +52,26 @@ def test_a_folder_without_a_pipeline_or_settings(unpacked: Path) -> None:
     (unpacked / ".dvc").rename(unpacked / "dvc")
     with pytest.raises(ValueError, match=r"has no \.dvc, .*: run git init and dvc init"):
         repository.check()
+
+
+def test_what_is_refused_leaves_nothing_behind_that_the_remedy_would_stumble_over(unpacked: Path) -> None:
+    shutil.rmtree(unpacked / ".dvc")
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    for _ in range(2):
+        with (
+            pytest.raises(ValueError, match=r"has no \.dvc, .*: run git init and dvc init"),
+            runner.alone(print),
+        ):
+            pass
+    assert dvc("init") == 0
+    with runner.alone(print):
+        assert (unpacked / ".dvc/tmp/gm-bench.lock").is_file()
+
+
+def test_settings_further_up_stay_those_of_the_folder(unpacked: Path) -> None:
+    """A .dvc of its own would be the repository of another cache and without the remote."""
+    subprocess.run(["git", "init", "--quiet", str(unpacked.parent)], check=True)
+    (unpacked / ".dvc").rename(unpacked.parent / ".dvc")
+    with runner.alone(print):
+        assert (unpacked.parent / ".dvc/tmp/gm-bench.lock").is_file()
+    assert not (unpacked / ".dvc").exists()

@@ -5,6 +5,24 @@ import sys
 from pathlib import Path
 
 
+def folder() -> Path:
+    """The folder of DVC's settings, here or further up.
+
+    Raises:
+        ValueError: there is none; the sentence says what to do.
+    """
+    here = Path.cwd()
+    found = next((each / ".dvc" for each in (here, *here.parents) if (each / ".dvc").is_dir()), None)
+    if found is None:
+        raise ValueError(f"{here} has no .dvc, the folder of DVC's settings: run git init and dvc init")
+    return found
+
+
+def temporary() -> Path:
+    """Where DVC keeps its locks, and this program its own."""
+    return folder() / "tmp"
+
+
 def check() -> None:
     """Return where DVC can work: in a folder with a pipeline, under Git or told to do without.
 
@@ -14,10 +32,8 @@ def check() -> None:
     here = Path.cwd()
     if not Path("dvc.yaml").is_file():
         raise ValueError(f"{here} has no dvc.yaml: run gm-bench in the folder of a clone of the benchmark")
-    upwards = (here, *here.parents)
-    if not any((folder / ".dvc").is_dir() for folder in upwards):
-        raise ValueError(f"{here} has no .dvc, the folder of DVC's settings: run git init and dvc init")
-    if not any((folder / ".git").exists() for folder in upwards) and not _does_without_git():
+    folder()
+    if not any((each / ".git").exists() for each in (here, *here.parents)) and not _does_without_git():
         raise ValueError(
             f"{here} is not under Git, which DVC asks for: run git init, or, to do without, "
             "dvc config --local core.no_scm true"

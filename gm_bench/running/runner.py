@@ -38,7 +38,6 @@ DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
 BUSY = "is busy, it is being blocked by"  # what DVC says of a file that another DVC is at work on
 SECONDS_BETWEEN_TRIES = 2.0
 LINES_OF_A_FAILURE = 15
-TEMPORARY = Path(".dvc", "tmp")
 
 
 def prepare(
@@ -92,8 +91,12 @@ def alone(say: Callable[[str], None]) -> Iterator[None]:
     """One `gm-bench run` at a time in a working folder: another one waits, and then finds its work done.
 
     Also sweeps up what a killed DVC may have left and would stumble over: half a table of its locks.
+
+    Raises:
+        ValueError: DVC cannot work here.
     """
-    lock = FileLock(TEMPORARY / "gm-bench.lock")
+    repository.check()
+    lock = FileLock(repository.temporary() / "gm-bench.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -108,7 +111,7 @@ def alone(say: Callable[[str], None]) -> Iterator[None]:
 
 def _mend_lock_table() -> None:
     """Remove the table of DVC's locks if its writer was killed, or out of space, halfway."""
-    table = TEMPORARY / "rwlock"
+    table = repository.temporary() / "rwlock"
     if _is_whole(table):
         return
     from dvc.lock import make_lock  # late: rarely needed

@@ -42,8 +42,19 @@ def test_a_flipped_bit_in_any_number_of_a_checkpoint_is_noticed(params: Params, 
         ]
 
 
-def test_a_second_run_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that DVC can work in, as far as can be seen from outside."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(name, tmp_path)
+    for name in (".dvc", ".git"):
+        (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_second_run_waits_for_the_first() -> None:
     said, entered = [], threading.Event()
 
     def second() -> None:
@@ -61,12 +72,9 @@ def test_a_second_run_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("content", "is_kept"), [(HALF_A_TABLE, False), ("", False), ("{}", True)])
-def test_half_a_table_of_locks_is_removed(
-    content: str, is_kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    runner.TEMPORARY.mkdir(parents=True)
-    table = runner.TEMPORARY / "rwlock"
+def test_half_a_table_of_locks_is_removed(content: str, is_kept: bool, repository: Path) -> None:
+    table = repository / ".dvc" / "tmp" / "rwlock"
+    table.parent.mkdir()
     table.write_text(content, encoding="utf-8")
     with runner.alone(print):
         assert table.exists() == is_kept
@@ -103,14 +111,10 @@ def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(busy_twice: P
     assert said == ["another DVC is at work here; waiting for it to end"]
 
 
+@pytest.mark.usefixtures("repository")
 def test_what_others_depend_on_is_written_once_another_dvc_has_ended(
-    busy_twice: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    busy_twice: Path, params: Params
 ) -> None:
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(name, tmp_path)
-    for folder in (".dvc", ".git"):
-        (tmp_path / folder).mkdir()
-    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="cannot tell what is stale while a stage is at work"):
         runner.prepare(params, "digits", {"PATH": "/usr/bin:/bin"})
     assert busy_twice.read_text().strip() == "1"

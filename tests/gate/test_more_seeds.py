@@ -29,6 +29,8 @@ LEADERBOARD, BASELINE = (Path("reports/digits", name) for name in ("leaderboard.
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("params.yaml", "dvc.yaml"):
         (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    for name in (".dvc", ".git"):
+        (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(runner, "prepare", lambda *_: None)
@@ -92,7 +94,6 @@ def test_each_cell_is_a_chain_of_its_own_beside_the_board(
     monkeypatch.setattr(runner, "cell_states", lambda *_: dict.fromkeys(params.cells("digits"), "fresh"))
     monkeypatch.setattr(more_seeds, "with_seeds", lambda board, results: (board, results))
     monkeypatch.setattr(more_seeds, "read_cell", lambda cell, origin: cell)
-    Path(".dvc/tmp").mkdir(parents=True)
     board = read_board(content(seeds_of("vae", 4)) | {"board": "digits"}, "x", IMAGES)
     _, read = MoreSeeds(board, 2).run({("digits", "vae"): [4, 5]})  # type: ignore[misc]
     assert read == [Cell("digits.more", "digits", "vae", seed) for seed in (4, 5)]
@@ -114,7 +115,6 @@ def test_stale_cells_and_unknown_boards_take_no_more_seeds(monkeypatch: pytest.M
     assert refused.exit_code == 2
     assert "the leaderboard is of 'elsewhere', which is no board of params.yaml" in refused.output
     leaderboard(*unclear)
-    Path(".dvc/tmp").mkdir(parents=True)
     refused = command("check", "--resolve")
     assert refused.exit_code == 2
     assert "21 cells of the board digits are stale or missing (digits/vae/0): run gm-bench" in refused.output
@@ -128,7 +128,6 @@ def test_a_cell_that_failed_ends_the_check(params: Params, monkeypatch: pytest.M
 
     monkeypatch.setattr(runner, "run_layer", fail)
     monkeypatch.setattr(runner, "cell_states", lambda *_: dict.fromkeys(params.cells("digits"), "fresh"))
-    Path(".dvc/tmp").mkdir(parents=True)
     board = read_board(content(seeds_of("vae", 4)) | {"board": "digits"}, "x", IMAGES)
     with pytest.raises(ValueError, match=r"1 of 2 further seeds failed \(digits-vae-5\)"):
         MoreSeeds(board, 1).run({("digits", "vae"): [4, 5]})
@@ -140,7 +139,6 @@ def test_sigterm_ends_it_as_ctrl_c_does(params: Params, monkeypatch: pytest.Monk
     before = signal.signal(signal.SIGTERM, lambda number, frame: others.append(number))
     monkeypatch.setattr(runner, "run_layer", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     monkeypatch.setattr(runner, "cell_states", lambda *_: dict.fromkeys(params.cells("digits"), "fresh"))
-    Path(".dvc/tmp").mkdir(parents=True)
     board = read_board(content(seeds_of("vae", 4)) | {"board": "digits"}, "x", IMAGES)
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gm_bench.cell import Cell
-from gm_bench.running import runner
+from gm_bench.running import repository, runner
 from gm_bench.running.chains import Chain
 from gm_bench.running.cluster import record
 from gm_bench.running.cluster.places import cache_folder
@@ -62,7 +62,7 @@ class Collector:
 
         from gm_bench.running import dvc
 
-        folder = runner.TEMPORARY
+        folder = repository.temporary()
         with (
             make_lock(str(folder / "lock"), tmp_dir=str(folder), friendly=True, wait=True),
             dvc.modify(str(self.lock)) as content,

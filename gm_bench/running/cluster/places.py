@@ -3,8 +3,9 @@
 import subprocess
 from pathlib import Path
 
+from gm_bench.running import repository
 from gm_bench.running.cluster.store import BESIDE, S3, Place
-from gm_bench.running.runner import DVC, TEMPORARY, environment
+from gm_bench.running.runner import DVC, environment
 
 PASSED = (
     "url",
@@ -40,7 +41,7 @@ def of_cluster() -> Place:
 
 def of_machine() -> Place:
     """DVC's own cache, for a Ray that runs on this machine alone: nothing travels."""
-    store = (TEMPORARY / "cluster").resolve()
+    store = (repository.temporary() / "cluster").resolve()
     return Place({"url": str(cache_folder())}, str(store), is_cache=True)
 
 
