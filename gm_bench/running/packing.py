@@ -7,6 +7,7 @@ unpacked, `run` makes only what is missing or of something else (`taken`).
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from gm_bench.tracks.track import find
 INDEX = "pack.json"
 LEFT_OUT = ("model.safetensors", "samples.safetensors")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file in a zip: the same cells are the same bytes
+# Of a zip with changed bytes; RuntimeError where they say encrypted, or a version that there is not.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError)
 
 
 class PackedCell(BaseModel):
@@ -80,7 +83,7 @@ def pack(params: Params, board: str, cells: Mapping[Cell, Mapping[str, str]], pa
         OSError: a file of a cell is missing or damaged, or the pack cannot be written.
     """
     if path.exists():
-        _refuse_to_lose(path, board, cells)
+        _refuse_to_lose(path, cells)
     contents = {cell: _files(params, cell) for cell in cells}
     listed = [
         PackedCell(
@@ -135,15 +138,20 @@ def read_index(path: Path) -> Index:
             index = Index.model_validate_json(file.read(INDEX))
     except FileNotFoundError:
         raise io.FileError(f"{path} not found: gm-bench pack writes such a file") from None
-    except (zipfile.BadZipFile, KeyError, ValidationError):
+    except (*DAMAGE, ValidationError):
         raise ValueError(f"{path} is no pack of this version: gm-bench pack writes one") from None
     if any(name == MARKER or name != Path(name).name for each in index.cells for name in each.files):
         raise ValueError(f"{path} names files that no cell has: it was not written by gm-bench pack")
     return index
 
 
-def _refuse_to_lose(path: Path, board: str, cells: Mapping[Cell, Mapping[str, str]]) -> None:
-    index = read_index(path)
+def _refuse_to_lose(path: Path, cells: Mapping[Cell, Mapping[str, str]]) -> None:
+    try:
+        index = read_index(path)
+    except ValueError:
+        raise ValueError(
+            f"{path} is there and is no pack of this version: name another file with --out"
+        ) from None
     lost = [cell for cell in (each.of(index.board) for each in index.cells) if cell not in cells]
     if lost:
         raise ValueError(
@@ -175,7 +183,7 @@ def _is_here(params: Params, cell: Cell) -> bool:
 def _read(file: zipfile.ZipFile, path: Path, cell: Cell, name: str) -> bytes:
     try:
         return file.read(f"{cell}/{name}")
-    except (zipfile.BadZipFile, KeyError) as error:
+    except DAMAGE as error:
         raise io.FileError(f"{path} is damaged at {cell}/{name} ({error}): get it again") from None
 
 

@@ -233,7 +233,9 @@ class TestKeeps:
 
     def test_a_file_that_is_no_pack_is_not_replaced(self, params: Params) -> None:
         write(PACK, "mine")
-        with pytest.raises(ValueError, match="is no pack"):
+        with pytest.raises(
+            ValueError, match=r"^cells\.zip is there and is no pack .*: name another file with --out$"
+        ):
             pack(params)
         assert PACK.read_text(encoding="utf-8") == "mine"
 
@@ -277,3 +279,26 @@ class TestRefuses:
         rewritten(lambda index: index["cells"][0]["files"].update({"absent.json": "0" * 64}))
         with pytest.raises(OSError, match=r"damaged at digits/vae/0/absent\.json"):
             packing.unpack(params, PACK)
+
+    def test_no_changed_byte_of_a_member_is_more_than_a_sentence(self, params: Params) -> None:
+        """Where its compressed bytes begin, and where the list at the end says how they are to be read."""
+        pack(params, [ONE])
+        content = PACK.read_bytes()
+        name = b"digits/vae/0/metrics.json"
+        first, listed = content.index(name) + len(name), content.rindex(name) - 46
+        sentences = set()
+        for place in [*range(first, first + 40), *range(listed + 6, listed + 12)]:
+            for flipped in (1, 255):
+                damaged = bytearray(content)
+                damaged[place] ^= flipped
+                PACK.write_bytes(damaged)
+                shutil.rmtree("runs", ignore_errors=True)
+                try:
+                    packing.unpack(params, PACK)
+                except (ValueError, OSError) as refused:
+                    sentences.add(str(refused).partition(" (")[0].partition(":")[0])
+                    assert not (ONE.folder / taken.MARKER).exists()
+        assert sentences == {
+            "cells.zip is damaged at digits/vae/0/metrics.json",
+            "cells.zip is no pack of this version",
+        }
