@@ -1,6 +1,5 @@
 """What `gm-bench run`, `list`, `show` and `audit` do: DVC's work on one board, with a display."""
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ import typer
 
 from gm_bench.cell import parse_cell
 from gm_bench.config import ConfigError, Params, load_params
-from gm_bench.running import boards, publishable, repository, runner, taken, termination, warm
+from gm_bench.running import boards, publishable, runner, taken, termination, warm
 from gm_bench.running.chains import (
     Chain,
     board_chain,
@@ -121,12 +120,11 @@ def _on_ray(
 
 
 def audit(device: str | None) -> int:
-    """Run the audit's stages; DVC's exit code."""
+    """Run the audit's stages; the exit code."""
     params = load_params()
-    repository.check()
-    file = boards.write_audit(params)
-    command = [*runner.DVC, "repro", str(file)]
-    return os.spawnve(os.P_WAIT, command[0], command, runner.environment(device))
+    with termination.as_interrupt(), runner.alone(typer.echo):
+        file = boards.write_audit(params)
+        return runner.attend([*runner.DVC, "repro", str(file)], runner.environment(device))
 
 
 def pack(board: str | None, out: Path | None) -> None:

@@ -262,14 +262,14 @@ def _followed(command: Sequence[str], environ: dict[str, str], hear: Callable[[s
 
 
 def attend(command: Sequence[str], environ: dict[str, str]) -> int:
-    """Run a command before the user's eyes; its exit code.
+    """Run a command before the user's eyes; 0 where it ended well, else 1: DVC's own codes mean no more.
 
     Raises:
         KeyboardInterrupt: the user stopped, and the child has ended.
     """
     process = warm.start(command, environ)
     try:
-        return process.wait()
+        return int(process.wait() != 0)
     except KeyboardInterrupt:
         process.wait()  # it got the same signal from the terminal
         raise

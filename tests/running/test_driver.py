@@ -42,3 +42,32 @@ def test_the_data_of_cells_that_are_here_are_brought_too(
     assert ended.value.code == 0
     assert brought["fetch"] == brought["datasets"] == datasets
     assert brought["cells"] == ["ring-gan-0", "ring-pac_gan-0"]
+
+
+@pytest.fixture
+def audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with the stages of the audit; a script in it, dvc, stands for DVC."""
+    for name in ("params.yaml", "dvc.yaml", "pipelines/audit/stages.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in (".dvc", ".git"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "DVC", ("/bin/bash", str(tmp_path / "dvc")))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (255, 1), (1, 1)])
+def test_an_audit_ends_with_a_code_of_this_program(audited: Path, code: int, expected: int) -> None:
+    (audited / "dvc").write_text(f'echo "$@" > said; exit {code}\n')
+    assert driver.audit(None) == expected
+    assert (audited / "said").read_text() == "repro boards/audit/dvc.yaml\n"
+    assert (audited / ".dvc/tmp/gm-bench.lock").is_file(), "no run of a board beside it"
+
+
+def test_an_audit_that_is_interrupted_waits_for_dvc(audited: Path) -> None:
+    """Ctrl-C reaches both: a stage saves what it has, and nothing works on behind the prompt."""
+    (audited / "dvc").write_text("kill -INT $PPID; sleep 0.5; touch saved; exit 130\n")
+    with pytest.raises(KeyboardInterrupt):
+        driver.audit(None)
+    assert (audited / "saved").is_file()
