@@ -142,7 +142,7 @@ def stale_stages(
         say: is told that another DVC is at work, which then is waited for; without it that is an error.
 
     Raises:
-        ValueError: DVC could not tell; its own last words are passed on.
+        ValueError: DVC could not tell; the first error that it names is passed on, else its last words.
     """
     datasets = params.board(board).datasets
     of_data = [stage for dataset in datasets for stage in boards.dataset_stages(params, board, dataset)]
@@ -158,8 +158,9 @@ def stale_stages(
             stages: dict[str, list[object]] = json.loads(done.stdout)
             return taken.without_taken(params, board, stages)
         if BUSY not in done.stderr:
-            words = [line for line in done.stderr.splitlines() if line.strip()]
-            raise ValueError(f"dvc status failed: {words[0] if words else 'no reason given'}")
+            words = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
+            reason = next((line for line in words if line.startswith("ERROR")), words[-1])
+            raise ValueError(f"dvc status failed: {reason}")
         next(turns)
 
 

@@ -122,3 +122,20 @@ def test_what_others_depend_on_is_written_once_another_dvc_has_ended(
     runner.prepare(params, "digits", {"PATH": "/usr/bin:/bin"}, said.append)
     assert busy_twice.read_text().strip() == "3"
     assert said == ["another DVC is at work here; waiting for it to end"]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("WARNING: old\nERROR: no such stage\nERROR: more\nHaving any troubles?\n", "ERROR: no such stage"),
+        ("WARNING: old\n\nKilled\n\n", "Killed"),
+        ("", "no reason given"),
+    ],
+)
+def test_what_dvc_fails_at_is_passed_on(
+    said: str, reason: str, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "said").write_text(said)
+    monkeypatch.setattr(runner, "DVC", ("bash", "-c", f"cat {tmp_path}/said >&2; exit 255"))
+    with pytest.raises(ValueError, match=f"^dvc status failed: {reason}$"):
+        runner.stale_stages(params, "digits")
