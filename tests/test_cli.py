@@ -43,6 +43,15 @@ def test_chains_hold_the_stages_of_a_cell_and_of_a_dataset(params: Params) -> No
     assert dataset_chain(params, "all", "digits").stages[0] == "fetch@digits"
 
 
+def test_a_dataset_may_be_called_as_a_stage_is(params: Params) -> None:
+    content = params.model_dump()
+    content["datasets"]["resolve_data"] = content["datasets"]["digits"]
+    content["boards"]["own"] = {**content["boards"]["quick"], "datasets": ["resolve_data"]}
+    found = dataset_chain(Params.model_validate(content), "own", "resolve_data").stages
+    file = "boards/datasets/resolve_data/dvc.yaml"
+    assert found == tuple(f"{file}:{stage}@resolve_data" for stage in ("fetch", "extractor", "reference"))
+
+
 def test_a_part_of_a_board_is_chosen_and_nothing_is_written(params: Params) -> None:
     before = Path("params.yaml").read_bytes()
     part = part_of(params, "digits", datasets=None, variants="wgan,vae", seeds="2")

@@ -37,7 +37,7 @@ class Chain:
 
 def dataset_chain(params: Params, board: str, dataset: str) -> Chain:
     stages = boards.dataset_stages(params, board, dataset)
-    return Chain(dataset, tuple(stage for stage in stages if boards.RESOLVE_DATA not in stage))
+    return Chain(dataset, tuple(stage for stage in stages if _name(stage) != boards.RESOLVE_DATA))
 
 
 def cell_chain(params: Params, cell: Cell) -> Chain:
@@ -70,7 +70,12 @@ def fetch_chain(params: Params, board: str, dataset: str) -> Chain:
 def stages_of_dataset(params: Params, board: str, dataset: str, stage: str) -> list[str]:
     """The stage of that name of a dataset, as DVC addresses it; empty where its track has none."""
     stages = boards.dataset_stages(params, board, dataset)
-    return [each for each in stages if each.rpartition(":")[2].partition("@")[0] == stage]
+    return [each for each in stages if _name(each) == stage]
+
+
+def _name(stage: str) -> str:
+    """That of a stage without its file and what it is of."""
+    return stage.rpartition(":")[2].partition("@")[0]
 
 
 def part_of(params: Params, name: str, **axes: str | None) -> Board:
