@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,9 +32,22 @@ app = typer.Typer(
 )
 
 
+def _refuse(context: typer.Context, names: Collection[str], why: str) -> None:
+    """Refuse those of a command's options that a user gave and that would be passed over.
+
+    Raises:
+        ValueError: one was given; the sentence begins with it.
+    """
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in names and source is not None and source.name == "COMMANDLINE":
+            raise ValueError(f"{option.opts[0]} {why}")
+
+
 @app.command()
 @guarded
 def run(
+    context: typer.Context,
     board: BoardName = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells side by side")] = N_CORES,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda")] = None,
@@ -54,6 +68,10 @@ def run(
     """
     from gm_bench.running import driver
 
+    if on is None:
+        _refuse(
+            context, ["gpus_per_cell"], "shares out the GPUs of a Ray: give --on as well, or leave it out"
+        )
     driver.run(board, jobs, device, on, gpus_per_cell, datasets=datasets, variants=variants, seeds=seeds)
 
 
@@ -187,6 +205,7 @@ def unpack(file: Annotated[Path, typer.Argument(help="what gm-bench pack wrote")
 @app.command()
 @guarded
 def check(
+    context: typer.Context,
     baseline: Annotated[str, typer.Option(help="a file, or a revision of this repository")] = BASELINE,
     leaderboard: Annotated[Path, typer.Option(help="what is judged")] = LEADERBOARD,
     update: Annotated[bool, typer.Option("--update", help="accept it as the new baseline")] = False,
@@ -207,12 +226,18 @@ def check(
     from gm_bench.running import gate
 
     if board is not None:
-        if update or resolve:
-            raise ValueError(
-                f"check --board takes neither --update nor --resolve: gm-bench run --board {board} makes the "
-                f"reports/{board} that is held against"
-            )
+        others = ["baseline", "leaderboard", "update", "resolve", "most_seeds", "jobs"]
+        made = f"gm-bench run --board {board} makes the reports/{board} that is held against"
+        _refuse(context, others, f"does not go with --board: {made}")
         sys.exit(gate.check_board(board, summary))
+    if not resolve:
+        _refuse(
+            context, ["most_seeds", "jobs"], "is of further seeds: give --resolve as well, or leave it out"
+        )
+    if update:
+        _refuse(
+            context, ["summary"], "holds a verdict, and with --update there is none: leave one of them out"
+        )
     resolving = gate.Resolving(most_seeds, jobs) if resolve else None
     sys.exit(gate.check(baseline, leaderboard, update, summary, resolving))
 
@@ -263,6 +288,7 @@ def sample(
 @app.command()
 @guarded
 def interpolate(
+    context: typer.Context,
     cell: CellWords,
     images: Annotated[tuple[int, int] | None, typer.Option(help="two test images, by number")] = None,
     steps: Annotated[int, typer.Option(min=1, help="from one end to the other")] = 8,
@@ -279,6 +305,11 @@ def interpolate(
     from gm_bench.cell import parse_cell
     from gm_bench.tracks.generation import strips
 
+    if images is None:
+        others = ["search_steps", "search_rate"]
+        _refuse(context, others, "is of the search for codes of test images: give --images as well")
+    else:
+        _refuse(context, ["rows", "label"], "is of drawn codes: leave it out, or --images")
     trained = strips.load(parse_cell(cell, board), device)
     if images is None:
         picture = strips.walks(trained, rows, steps, label, seed)

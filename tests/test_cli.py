@@ -214,3 +214,28 @@ def test_what_cannot_be_evaluated_is_refused_before_torch_is_imported(tmp_path: 
 
 def test_an_extractor_that_comes_with_the_package_is_none_that_is_refused() -> None:
     assert set(pinned_extractors()) == set(pinned_datasets())
+
+
+PASSED_OVER = {
+    "run --gpus-per-cell 1": "--gpus-per-cell shares out the GPUs of a Ray: give --on as well",
+    "check --most-seeds 8": "--most-seeds is of further seeds: give --resolve as well, or leave it out",
+    "check --update -j 2": "--jobs is of further seeds: give --resolve as well, or leave it out",
+    "check --update --summary s.md": "--summary holds a verdict, and with --update there is none",
+    "check --board claims --baseline HEAD": "--baseline does not go with --board: gm-bench run",
+    "check --board claims --leaderboard x": "--leaderboard does not go with --board: gm-bench run --board",
+    "check --board claims --update": "--update does not go with --board: gm-bench run",
+    "check --board claims --jobs 2": "--jobs does not go with --board: gm-bench run --board claims makes the",
+    "interpolate d/gan/0 --search-steps 9": "--search-steps is of the search for codes of test images: give",
+    "interpolate d/gan/0 --images 0 1 --class 3": "--class is of drawn codes: leave it out, or --images",
+    "interpolate d/gan/0 --images 0 1 --rows 3": "--rows is of drawn codes: leave it out, or --images",
+}
+
+
+@pytest.mark.parametrize("words", PASSED_OVER)
+def test_no_option_is_passed_over_in_silence(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(cli.app, words.split())
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(f"error: {PASSED_OVER[words]}")

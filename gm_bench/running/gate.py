@@ -52,7 +52,7 @@ def check(
     Args:
         baseline: a file, or a revision, of which that of the same board is taken.
         leaderboard: file to be judged.
-        update: write `leaderboard` into the file `baseline`; the verdict is shown but does not count.
+        update: write `leaderboard` into the file `baseline`; there is no verdict then.
         summary: Markdown is written there.
         resolving: run more seeds of variants that look worse but cannot be told from noise; with `update` of
             every variant, up to the bound. None for the seeds that the leaderboard has.

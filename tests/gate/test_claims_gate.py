@@ -143,7 +143,7 @@ def test_other_boards_are_compared_and_not_run(monkeypatch: pytest.MonkeyPatch) 
     assert "nothing of the board claims_long is watched by itself" in done.output
     done = command("--board", "claims", "--update")
     assert done.exit_code == 1
-    assert "check --board takes neither --update nor --resolve" in done.output
+    assert "--update does not go with --board" in done.output
     assert command("--board", "nothing").exit_code == 2
 
 
