@@ -505,6 +505,22 @@ def test_the_stage_writes_a_part_beside_a_report_that_has_more(finished, monkeyp
     assert {path: path.read_bytes() for path in finished.glob("reports/**/*") if path.is_file()} == before
 
 
+def test_the_report_of_a_part_goes_once_the_board_is_published_again(finished, monkeypatch):
+    use_store(monkeypatch, finished / "store")
+    main("digits")
+    cell, part = finished / "runs/digits/digits/wgan/1", finished / "reports/digits/part"
+    for note in ([], ["mine.txt"]):
+        cell.rename(finished / "away")
+        main("digits")
+        for name in note:
+            (part / name).write_text("mine")
+        assert (part / "leaderboard.html").is_file()
+        (finished / "away").rename(cell)
+        main("digits")
+        assert part.exists() == bool(note)
+        assert [path.name for path in part.glob("**/*")] == note, "what is the user's stays"
+
+
 def test_the_stage_says_where_it_cannot_write(finished, monkeypatch):
     use_store(monkeypatch, finished / "store")
     (finished / "reports").write_text("a file where the folder should be")

@@ -2,10 +2,12 @@
 
 reports/BOARD/leaderboard.{md,csv,json,html}, figures/ (charts with their numbers), cells/ (a page each),
 metrics.json (means, for `dvc metrics`) and curves.csv (while training, for `dvc plots`). Where the report has
-cells that are missing here it stays, and the same files of those that are here go to reports/BOARD/part.
+cells that are missing here it stays, and the same files of those that are here go to reports/BOARD/part,
+until the report is made anew.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,7 @@ def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult
         io.write_text(folder / "figures" / name, content)
     _remove_others(folder / "figures", figures)
     _remove_others(folder / "cells", {Path(name).name for name in files})
+    _remove_part(folder / PART, {*files, "leaderboard.json", "metrics.json"})
 
 
 def _pages(
@@ -176,6 +179,17 @@ def _remove_others(folder: Path, written: Collection[str]) -> None:
     for path in folder.glob("*"):
         if path.name not in written:
             path.unlink()
+
+
+def _remove_part(part: Path, written: Collection[str]) -> None:
+    """The earlier report of a part that lay beside this one; what others have put there stays."""
+    for folder in (part / "figures", part / "cells"):
+        _remove_others(folder, ())
+    for name in written:
+        (part / name).unlink(missing_ok=True)
+    for folder in (part / "figures", part / "cells", part):
+        with suppress(OSError):  # it is not there, or not empty
+            folder.rmdir()
 
 
 def _cell_pages(
