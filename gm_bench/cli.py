@@ -260,7 +260,7 @@ def compare(
 def show(cell: ShownWords, board: BoardName = None) -> None:
     """Show one cell: state, recipe and where it stands, metrics, cost, files and what makes it again.
 
-    Of a board or a dataset: every number, and where it stands or what it is derived from.
+    Of a board, or of a dataset (on the board of --board): every number, and where it stands or comes from.
     """
     from gm_bench.running import driver
 

@@ -222,10 +222,19 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
 
 
 def _pairs(params: Params, name: str, board: str | None) -> list[tuple[str, str]]:
-    """(board, dataset) that a name stands for: all of a board, or a dataset on the first board with it."""
+    """(board, dataset) that a name stands for: all of a board, or a dataset on the first board with it.
+
+    Args:
+        board: of which the name is a dataset; None where it may be either.
+    """
+    if board is not None:
+        known = params.board(board).datasets
+        if name not in known:
+            raise ConfigError(f"the board {board} has no dataset {name}; it has {', '.join(known)}")
+        return [(board, name)]
     if name in params.boards:
         return [(name, dataset) for dataset in params.boards[name].datasets]
-    with_it = [board] if board else [each for each, grid in params.boards.items() if name in grid.datasets]
+    with_it = [each for each, grid in params.boards.items() if name in grid.datasets]
     if not with_it:
         raise ConfigError(f"no board of params.yaml has the dataset {name}: add it to one")
     return [(with_it[0], name)]

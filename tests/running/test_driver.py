@@ -7,25 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from gm_bench.cell import parse_cell
+from gm_bench.config import Params
 from gm_bench.running import driver, runner
-from gm_bench.running.chains import Chain
+from gm_bench.running.chains import Chain, cell_chain
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(("here", "datasets"), [((), ["ring"]), (("grid/ns_gan/0",), ["ring", "grid"])])
-def test_the_data_of_cells_that_are_here_are_brought_too(
-    here: Sequence[str], datasets: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Their rows stand in the leaderboard beside the floor, whatever part is asked for."""
+def brought_up_to_date(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, here: Sequence[str]
+) -> dict[str, list[str]]:
+    """A folder with cells of mode_collapse_cpu that are made; what a run brings up to date there."""
     for name in ("params.yaml", "dvc.yaml", "pipelines/mode_collapse/stages.yaml"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    monkeypatch.chdir(tmp_path)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    monkeypatch.chdir(folder)
     for cell in here:
-        folder = Path("runs/mode_collapse_cpu", cell)
-        folder.mkdir(parents=True)
-        (folder / "metrics.json").write_text("{}")
+        made = Path("runs/mode_collapse_cpu", cell)
+        made.mkdir(parents=True)
+        (made / "metrics.json").write_text("{}")
     brought: dict[str, list[str]] = {}
 
     def bring(title: str, chains: Sequence[Chain], *rest: object) -> bool:
@@ -35,6 +36,15 @@ def test_the_data_of_cells_that_are_here_are_brought_too(
     monkeypatch.setattr(driver, "_bring_up_to_date", bring)
     monkeypatch.setattr(runner, "alone", lambda say: nullcontext())
     monkeypatch.setattr(runner, "prepare", lambda *_: None)
+    return brought
+
+
+@pytest.mark.parametrize(("here", "datasets"), [((), ["ring"]), (("grid/ns_gan/0",), ["ring", "grid"])])
+def test_the_data_of_cells_that_are_here_are_brought_too(
+    here: Sequence[str], datasets: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their rows stand in the leaderboard beside the floor, whatever part is asked for."""
+    brought = brought_up_to_date(tmp_path, monkeypatch, here)
     monkeypatch.setattr(runner, "stale_stages", lambda *_: {})
     monkeypatch.setattr(runner, "attend", lambda command, environ: 0)
     with pytest.raises(SystemExit) as ended:
@@ -42,6 +52,35 @@ def test_the_data_of_cells_that_are_here_are_brought_too(
     assert ended.value.code == 0
     assert brought["fetch"] == brought["datasets"] == datasets
     assert brought["cells"] == ["ring-gan-0", "ring-pac_gan-0"]
+
+
+@pytest.mark.parametrize("stale", ["ring/gan/0", "ring/pac_gan/0"])
+def test_no_leaderboard_is_made_beside_a_stale_cell_that_was_not_asked_for(
+    stale: str,
+    params: Params,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of what is asked for nothing is stale any more when the leaderboard's turn comes."""
+    brought_up_to_date(tmp_path, monkeypatch, ["ring/gan/0", "ring/pac_gan/0"])
+    stages = cell_chain(params, parse_cell([stale], "mode_collapse_cpu")).stages
+    changed = {stage: ["code"] for stage in stages}
+    monkeypatch.setattr(runner, "stale_stages", lambda *_: changed)
+    published: list[Sequence[str]] = []
+    monkeypatch.setattr(runner, "attend", lambda command, environ: published.append(command) or 0)
+    with nullcontext() if stale == "ring/pac_gan/0" else pytest.raises(SystemExit):
+        driver.run("mode_collapse_cpu", 1, None, variants="gan")
+    said = capsys.readouterr().out
+    if stale == "ring/pac_gan/0":
+        assert published == []
+        assert said.startswith(
+            "the leaderboard of mode_collapse_cpu is left as it is: 1 of its cells (ring/pac_gan/0, …) are "
+        )
+        assert "gm-bench run --board mode_collapse_cpu makes them anew" in said
+    else:
+        assert [command[-1] for command in published] == ["boards/mode_collapse_cpu/dvc.yaml:leaderboard"]
+        assert said == ""
 
 
 @pytest.fixture
@@ -71,3 +110,25 @@ def test_an_audit_that_is_interrupted_waits_for_dvc(audited: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         driver.audit(None)
     assert (audited / "saved").is_file()
+
+
+@pytest.mark.parametrize(
+    ("word", "board", "title"),
+    [
+        ("mnist", None, "mnist on the board mnist"),
+        ("mnist", "mnist_cpu", "mnist on the board mnist_cpu"),
+        ("cifar10_jpeg", None, "cifar10_jpeg on the board cifar10_cpu"),
+    ],
+)
+def test_a_word_is_a_dataset_of_the_board_that_is_named(
+    word: str, board: str | None, title: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver.show_cell([word], board)
+    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in said if " on the board " in line] == [title]
+
+
+@pytest.mark.parametrize(("word", "has"), [("cifar10_jpeg", "digits"), ("mnist_cpu", "digits")])
+def test_what_is_no_dataset_of_the_board_that_is_named_is_refused(word: str, has: str) -> None:
+    with pytest.raises(ValueError, match=f"^the board digits has no dataset {word}; it has {has}$"):
+        driver.show_cell([word], "digits")
