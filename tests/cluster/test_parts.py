@@ -96,6 +96,37 @@ def test_a_ray_that_does_not_start_in_time_is_said_in_a_sentence(monkeypatch: py
         pass
 
 
+@pytest.mark.parametrize("error", [BrokenPipeError("of the output"), RuntimeError("of a cell")])
+def test_what_goes_wrong_while_ray_is_used_is_not_said_to_be_rays(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Idle:
+        shut = False
+
+        def init(self, **options: object) -> None: ...
+
+        def nodes(self) -> list[dict[str, object]]:
+            return []
+
+        def shutdown(self) -> None:
+            self.shut = True
+
+    ray = Idle()
+    monkeypatch.delenv(pool.ADDRESS, raising=False)
+    monkeypatch.setattr(pool, "_imported", lambda on: ray)
+    with pytest.raises(type(error)) as raised, pool.connected("ray", 1, None, "cpu"):
+        raise error
+    assert raised.value is error
+    assert ray.shut
+
+
+def test_a_store_in_s3_without_its_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
+    with pytest.raises(ValueError, match=r"^s3://b/gm-bench is in S3, .*: pip install dvc-s3$"):
+        Store(Place({}, "s3://b/gm-bench"))
+
+
 def test_a_full_gpu_is_explained() -> None:
     from gm_bench.running.cluster.node import _explained
 

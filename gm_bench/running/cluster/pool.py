@@ -157,17 +157,19 @@ def connected(on: str, jobs: int, share: float | None, device: str | None) -> It
     folder = None
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        if is_own(on):
-            folder = tempfile.mkdtemp(prefix="gm-bench-ray-")
-            _start(ray, jobs, folder, device, common)
-        else:
-            address = {LOCAL: os.environ.get(ADDRESS), AUTO: "auto"}.get(on, on)
-            ray.init(address=address, **common)
+        try:
+            if is_own(on):
+                folder = tempfile.mkdtemp(prefix="gm-bench-ray-")
+                _start(ray, jobs, folder, device, common)
+            else:
+                address = {LOCAL: os.environ.get(ADDRESS), AUTO: "auto"}.get(on, on)
+                ray.init(address=address, **common)
+            pool = Pool(ray, share, device, on.startswith(SCHEME) and on != AUTO)
+        except (ConnectionError, RuntimeError, ModuleNotFoundError) as error:
+            hint = "" if is_own(on) else TOKEN
+            raise ValueError(f"Ray cannot be used at {on}: {' '.join(str(error).split())}{hint}") from error
         logging.getLogger("ray").setLevel(logging.CRITICAL)  # it prints pages about every lost node
-        yield Pool(ray, share, device, on.startswith(SCHEME) and on != AUTO)
-    except (ConnectionError, RuntimeError, ModuleNotFoundError) as error:
-        hint = "" if is_own(on) else TOKEN
-        raise ValueError(f"Ray cannot be used at {on}: {' '.join(str(error).split())}{hint}") from error
+        yield pool
     finally:
         ray.shutdown()
         if folder:

@@ -36,6 +36,7 @@ class Store:
     """Files by name; each is written whole or not at all.
 
     Raises:
+        ValueError: it is in S3, and what reaches that is not installed.
         OSError: from every method, where the store cannot be reached.
     """
 
@@ -43,8 +44,12 @@ class Store:
         options: dict[str, Any] = {"skip_instance_cache": True}
         self._failures: tuple[type[Exception], ...] = ()  # that are no OSError but mean the same
         if place.store.startswith(S3):
-            from botocore.exceptions import BotoCoreError  # late: of the extra dvc-s3
-
+            try:
+                from botocore.exceptions import BotoCoreError  # late: it comes with dvc-s3
+            except ModuleNotFoundError:
+                raise ValueError(
+                    f"{place.store} is in S3, and DVC's part for it is not installed here: pip install dvc-s3"
+                ) from None
             self._failures = (BotoCoreError,)
             known = place.remote
             options |= {"use_listings_cache": False, "endpoint_url": known.get("endpointurl")}
