@@ -330,7 +330,23 @@ def test_many_cells_make_no_description_that_mlflow_refuses(here):
     run = views.CurrentRun("0" * 32, "cell", {"seed": "0"}, {"eval/fid": 1.0, "train/critic/loss": 0.5})
     written = views.tags("digits", "1", [run] * 500, views.Columns(IMAGES, ["fid"] * 30))
     assert max(map(len, written.values())) < 5000  # the limit of older MLflow versions
-    assert store._client.get_experiment(store._experiment("digits/digits"))
+    experiment = store._experiment("digits/digits")
+    for name, value in written.items():
+        store._client.set_experiment_tag(experiment, name, value)
+    assert written.items() <= store._client.get_experiment(experiment).tags.items()
+
+
+@pytest.mark.parametrize("has_samples", [True, False])
+def test_the_description_speaks_of_samples_where_there_are_some(has_samples):
+    """Claims and searches have none: their page of samples would be empty."""
+    run = views.CurrentRun("0" * 32, "cell", {"seed": "3"}, {"eval/fid": 1.0})
+    written = views.tags("digits", "1", [run], views.Columns(IMAGES, ["fid"], has_samples=has_samples))
+    text = written["mlflow.note.content"]
+    assert (f"mlflow.sharedViewState.{views.SAMPLES}" in written) == has_samples
+    assert ("The samples are of seed 3: at step 0" in text) == has_samples
+    assert ("samples" in text) == has_samples
+    assert "means over seeds. " in text
+    assert text.endswith("A run that a newer one replaced has the tag `gm_bench.status` = `superseded`.")
 
 
 FILES = {"leaderboard.html": "<p>gan</p>", "leaderboard.csv": "variant\ngan\n"}

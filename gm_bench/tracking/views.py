@@ -42,11 +42,13 @@ class Columns:
         catalogue: the track's.
         table: keys of the metrics that the table has columns for.
         pairs: metrics that are drawn against each other.
+        has_samples: whether the runs of cells have pictures of samples.
     """
 
     catalogue: Catalogue
     table: Sequence[str]
     pairs: Sequence[tuple[str, str]] = ()
+    has_samples: bool = True
 
     @property
     def order_by(self) -> str:
@@ -83,9 +85,10 @@ def tags(dataset: str, experiment: str, runs: Sequence[CurrentRun], columns: Col
     states = {
         TABLE: first[0] | {"selectedColumns": names, "columnOrder": names},
         CHARTS: first[0] | _charts(_comparison(columns, curves), folded, columns=2) | {"groupBy": BY_VARIANT},
-        SAMPLES: of_seed | _charts(PICTURES, folded, columns=1, height=480),
         PARALLEL: first[1] | _charts(_coordinates(columns), folded, columns=1, height=480),
     }
+    if columns.has_samples:
+        states[SAMPLES] = of_seed | _charts(PICTURES, folded, columns=1, height=480)
     views = {f"mlflow.sharedViewState.{key}": json.dumps(state) for key, state in states.items()}
     return views | {"mlflow.note.content": _description(dataset, experiment, runs, seed, columns)}
 
@@ -206,7 +209,7 @@ def _description(
     named = {
         f"best by {catalogue.name(catalogue.order_by)}": TABLE,
         "variants": CHARTS,
-        "samples": SAMPLES,
+        **({"samples": SAMPLES} if columns.has_samples else {}),
         "coordinates": PARALLEL,
     }
     links = {name: _view(experiment, key) for name, key in named.items()}
@@ -219,12 +222,17 @@ def _description(
         if run.kind == LEADERBOARD
     }
     links["in training"] = f"{page}?searchFilter={quote(LIVE)}"
+    samples = (
+        f"The samples are of seed {seed}: at step 0 from the model that was scored, further along the slider "
+        "from the same codes after so many images shown to training. "
+        if columns.has_samples
+        else ""
+    )
     return (
         " · ".join(f"[{name}]({link}{MODEL_TRAINING})" for name, link in links.items())
         + f"\n\nThe cells of **{dataset}**, one run for each variant and seed. The charts of variants show "
-        f"means over seeds. The samples are of seed {seed}: at step 0 from the model that was scored, "
-        "further along the slider from the same codes after so many images shown to training. A run that a "
-        "newer one replaced has the tag `gm_bench.status` = `superseded`."
+        f"means over seeds. {samples}A run that a newer one replaced has the tag `gm_bench.status` = "
+        "`superseded`."
     )
 
 

@@ -86,7 +86,8 @@ def publish(
         return Published(board, folder, len(records), n_written)
     for dataset in datasets:
         n_written += store.publish(_leaderboard_record(board, dataset, track, records, revision))
-        columns = Columns(track.catalogue, board.main_metrics(dataset), track.metric_pairs)
+        table = board.main_metrics(dataset)
+        columns = Columns(track.catalogue, table, track.metric_pairs, has_samples=track.samples is not None)
         store.describe(f"{name}/{dataset}", columns)
     return Published(board, folder, len(records) + len(datasets), n_written)
 
