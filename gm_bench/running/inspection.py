@@ -8,7 +8,6 @@ from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -101,7 +100,7 @@ def _parameters(now: Json, origins: Mapping[str, str], cost: Json | None) -> Tab
         other = "" if not then or then.get(key) == value else then.get(key, "absent")
         table.add_row(
             key,
-            escape(value),
+            value,
             Text(other, style="yellow"),
             origins.get(key, "a default" if origins else "the track"),
         )

@@ -7,7 +7,8 @@ import pytest
 
 from gm_bench.cell import Cell
 from gm_bench.config import Board, Params, load_params
-from gm_bench.running import driver, runner
+from gm_bench.running import driver, inspection, runner
+from gm_bench.running.stage import screen
 from gm_bench.tracks.settings import explained_cell, explained_dataset
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -86,3 +87,9 @@ def test_a_track_that_explains_nothing_is_shown_with_its_own_settings_files_and_
         f"runs/rings/ring/spread/3/{name} not there"
         for name in ("model.safetensors", "history.csv", "cost.json", "metrics.json")
     ]
+
+
+def test_a_value_in_brackets_is_shown_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    screen().print(inspection._parameters({"groups": "([abc])-.*"}, {}, None))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "groups" in line]
+    assert line.split() == ["groups", "([abc])-.*", "the", "track"]
