@@ -42,7 +42,7 @@ def train(cell: Cell, device: str, save_every: float, fit: Callable[..., State])
         needs["n_validation"],
         needs["code"],
     )
-    display = TrainingDisplay(str(cell), job.n_images, images=0, rounds=0)
+    display = TrainingDisplay(str(cell), job.n_images)
     stop = _StopRequest()
     with display:
         try:

@@ -27,7 +27,6 @@ from gm_bench.running.inspection import numbers
 from gm_bench.running.stage import screen
 from gm_bench.tracks.settings import refuse_board
 
-VARIANTS = ("vae", "ns_gan", "wgan_gp")
 N_SHEET, COLUMNS, SHEET_SCALE = 64, 16, 3
 N_NAMED = 3
 LARGEST_SIDE = 64

@@ -14,11 +14,11 @@ PLAIN_LINES = 10
 class TrainingDisplay:
     """Loss, images per second and time left of one cell in training."""
 
-    def __init__(self, title: str, n_images: int, images: int, rounds: int) -> None:
+    def __init__(self, title: str, n_images: int) -> None:
         self.title = title
         self.n_images = n_images
         self.console = screen(stderr=True)
-        self.lines_shown = images * PLAIN_LINES // n_images
+        self.lines_shown = 0
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -27,9 +27,7 @@ class TrainingDisplay:
             console=self.console,
             disable=not sys.stderr.isatty(),
         )
-        self.task = self.bar.add_task(title, total=n_images, completed=images, status="")
-        if rounds:
-            self.note(f"goes on from round {rounds}, {images:,} of {n_images:,} images")
+        self.task = self.bar.add_task(title, total=n_images, status="")
 
     def __enter__(self) -> "TrainingDisplay":
         self.bar.start()
