@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gm_bench.running.stage import Device, guarded
+from gm_bench.running.stage import Device, fail, guarded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,15 +33,11 @@ app = typer.Typer(
 
 
 def _refuse(context: typer.Context, names: Collection[str], why: str) -> None:
-    """Refuse those of a command's options that a user gave and that would be passed over.
-
-    Raises:
-        ValueError: one was given; the sentence begins with it.
-    """
+    """End with 2, as of wrong words, where a user gave one of these options, which would be passed over."""
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         if option.name in names and source is not None and source.name == "COMMANDLINE":
-            raise ValueError(f"{option.opts[0]} {why}")
+            fail(f"error: {option.opts[0]} {why}", 2)
 
 
 @app.command()

@@ -237,5 +237,5 @@ def test_no_option_is_passed_over_in_silence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     refused = CliRunner().invoke(cli.app, words.split())
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert refused.stderr.startswith(f"error: {PASSED_OVER[words]}")

@@ -142,7 +142,7 @@ def test_other_boards_are_compared_and_not_run(monkeypatch: pytest.MonkeyPatch) 
     assert done.exit_code == 2
     assert "nothing of the board claims_long is watched by itself" in done.output
     done = command("--board", "claims", "--update")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "--update does not go with --board" in done.output
     assert command("--board", "nothing").exit_code == 2
 

@@ -151,7 +151,7 @@ def connected(on: str, jobs: int, share: float | None, device: str | None) -> It
         jobs: cells side by side, of a Ray of this machine's own.
 
     Raises:
-        ValueError: Ray is not installed, not there, or of another version.
+        ValueError: Ray is not installed, not there, or of another version, or what runs on it broke off.
     """
     ray = _imported(on)
     folder = None
@@ -170,6 +170,11 @@ def connected(on: str, jobs: int, share: float | None, device: str | None) -> It
             raise ValueError(f"Ray cannot be used at {on}: {' '.join(str(error).split())}{hint}") from error
         logging.getLogger("ray").setLevel(logging.CRITICAL)  # it prints pages about every lost node
         yield pool
+    except RuntimeError as error:
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"the work at {on} broke off: {said}; the same command goes on where it was"
+        ) from error
     finally:
         ray.shutdown()
         if folder:
