@@ -137,7 +137,7 @@ def test_text_of_the_users_is_no_markup_and_is_not_broken(capsys: pytest.Capture
 
 
 def test_the_bar_of_a_training_shows_its_title_as_it_stands() -> None:
-    display = TrainingDisplay(NAME, 100, 10, 0)
+    display = TrainingDisplay(NAME, 100)
     display.bar.update(display.task, status="[b]2[/b]")
     shown = streams.StringIO()
     Console(file=shown, width=120).print(display.bar.get_renderable())
