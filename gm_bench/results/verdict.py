@@ -255,9 +255,9 @@ def _likeness(row: Row) -> str:
 
 
 def _beside(row: Row, metric: str) -> str:
-    """0.61 (real images 1.01 ± 0.01)."""
+    """0.61 (real images 1.01 ± 0.01); of a spread that two decimals do not show one figure."""
     sd = row.floor_sd.get(metric)
-    spread = f" ± {_figures(sd)}" if sd else ""
+    spread = f" ± {_figures(sd) if sd >= 0.01 else f'{sd:.1g}'}" if sd else ""
     return f"{_figures(row.values[metric])} (real images {_figures(row.floor[metric])}{spread})"
 
 

@@ -198,6 +198,15 @@ def test_the_spread_of_the_floor_widens_what_is_noise() -> None:
     assert kinds(replace(row, floor_sd={"sharpness": 0.08})) == {REAL}
 
 
+def test_a_spread_is_shown_as_it_is_and_never_as_none() -> None:
+    row = replace(made(one_nn=0.8, one_nn_fake=0.8, fid=4.0), floor_sd={"one_nn": 0.0036, "fid": 0.02})
+    (told,) = verdict(row)
+    assert told.sentence == (
+        "Told from real images at N = 1,000: 1-NN 0.80 (real images 0.50 ± 0.004), "
+        "FID 4.00 (real images 1.00 ± 0.02)."
+    )
+
+
 def test_samples_that_are_varied_and_unlike_real_ones_have_not_collapsed() -> None:
     """The numbers of an LSGAN and of a WGAN-GP that draws next to one image, both after photographs."""
     told = {"one_nn": 0.89, "one_nn_fake": 0.98, "recall": 0.06, "precision": 0.8}
