@@ -2,13 +2,12 @@
 
 import os
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gm_bench.running.stage import Device, fail, guarded
+from gm_bench.running.stage import Device, guarded, refuse_given
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,14 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A benchmark of generative models that can be re-run.",
 )
-
-
-def _refuse(context: typer.Context, names: Collection[str], why: str) -> None:
-    """End with 2, as of wrong words, where a user gave one of these options, which would be passed over."""
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        if option.name in names and source is not None and source.name == "COMMANDLINE":
-            fail(f"error: {option.opts[0]} {why}", 2)
 
 
 @app.command()
@@ -65,8 +56,8 @@ def run(
     from gm_bench.running import driver
 
     if on is None:
-        _refuse(
-            context, ["gpus_per_cell"], "shares out the GPUs of a Ray: give --on as well, or leave it out"
+        refuse_given(
+            context, "shares out the GPUs of a Ray: give --on as well, or leave it out", "gpus_per_cell"
         )
     driver.run(board, jobs, device, on, gpus_per_cell, datasets=datasets, variants=variants, seeds=seeds)
 
@@ -222,17 +213,17 @@ def check(
     from gm_bench.running import gate
 
     if board is not None:
-        others = ["baseline", "leaderboard", "update", "resolve", "most_seeds", "jobs"]
         made = f"gm-bench run --board {board} makes the reports/{board} that is held against"
-        _refuse(context, others, f"does not go with --board: {made}")
+        others = ("baseline", "leaderboard", "update", "resolve", "most_seeds", "jobs")
+        refuse_given(context, f"does not go with --board: {made}", *others)
         sys.exit(gate.check_board(board, summary))
     if not resolve:
-        _refuse(
-            context, ["most_seeds", "jobs"], "is of further seeds: give --resolve as well, or leave it out"
+        refuse_given(
+            context, "is of further seeds: give --resolve as well, or leave it out", "most_seeds", "jobs"
         )
     if update:
-        _refuse(
-            context, ["summary"], "holds a verdict, and with --update there is none: leave one of them out"
+        refuse_given(
+            context, "holds a verdict, and with --update there is none: leave one of them out", "summary"
         )
     resolving = gate.Resolving(most_seeds, jobs) if resolve else None
     sys.exit(gate.check(baseline, leaderboard, update, summary, resolving))
@@ -302,10 +293,10 @@ def interpolate(
     from gm_bench.tracks.generation import strips
 
     if images is None:
-        others = ["search_steps", "search_rate"]
-        _refuse(context, others, "is of the search for codes of test images: give --images as well")
+        why = "is of the search for codes of test images: give --images as well"
+        refuse_given(context, why, "search_steps", "search_rate")
     else:
-        _refuse(context, ["rows", "label"], "is of drawn codes: leave it out, or --images")
+        refuse_given(context, "is of drawn codes: leave it out, or --images", "rows", "label")
     trained = strips.load(parse_cell(cell, board), device)
     if images is None:
         picture = strips.walks(trained, rows, steps, label, seed)

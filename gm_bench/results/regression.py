@@ -20,7 +20,6 @@ from gm_bench.results.comparing import (
     Looks,
     NotComparable,
     Pair,
-    SpreadKey,
     Verdict,
     badness,
     compare,
@@ -28,7 +27,6 @@ from gm_bench.results.comparing import (
     spreads_of,
 )
 from gm_bench.results.leaderboard import Entry, Key, Leaderboard
-from gm_bench.results.moderation import Spread
 
 MOST_SEEDS = 12
 # Of a run, were spreads normal and well known. The simulation (benchmarks/gate.py) shows what comes of it:
@@ -200,9 +198,7 @@ def contrast(before: Leaderboard, after: Leaderboard) -> Verdict:
     remarks += [f"{'/'.join(key)} stands in the second only." for key in others]
     if not pairs and not unchanged:
         raise NotComparable(f"nothing to compare: {remarks[0] if remarks else 'both are empty.'}")
-    known = _known_metrics(before, pairs)
-    spreads = spreads_of(before.by_key, known, before.catalogue)
-    return Verdict(_all_metrics(before, pairs, spreads), (), remarks, unchanged)
+    return Verdict(_all_metrics(before, before.by_key, pairs), (), remarks, unchanged)
 
 
 def contrast_variants(board: Leaderboard, one: str, other: str) -> Verdict:
@@ -219,28 +215,25 @@ def contrast_variants(board: Leaderboard, one: str, other: str) -> Verdict:
     ]
     if not pairs:
         raise NotComparable(f"no dataset of the leaderboard has both {one} and {other}")
-    # The pair's noise is that of both: the first's stands under the pair's name, `compare` adds the second's.
-    spreads = {
-        (dataset, pair if variant == one else variant, metric): spread
-        for (dataset, variant, metric), spread in spreads_of(
-            entries, _known_metrics(board, pairs), board.catalogue
-        ).items()
+    # The pair's noise is that of both: the first stands under the pair's name, `compare` adds the second.
+    known = {
+        (dataset, pair if variant == one else variant): entry
+        for (dataset, variant), entry in entries.items()
         if variant != other
     }
-    return Verdict(_all_metrics(board, pairs, spreads))
+    return Verdict(_all_metrics(board, known, pairs))
 
 
-def _known_metrics(board: Leaderboard, pairs: Sequence[Pair]) -> list[str]:
+def _all_metrics(board: Leaderboard, known: Mapping[Key, Entry], pairs: Sequence[Pair]) -> list[Comparison]:
+    """Comparisons without margins in every metric of the pairs that the catalogue knows: for looking.
+
+    Args:
+        known: what tells the noise of before.
+    """
     names = dict.fromkeys(metric for _, entry, _ in pairs for metric in entry.metrics)
-    return [metric for metric in names if metric in board.catalogue]
-
-
-def _all_metrics(
-    board: Leaderboard, pairs: Sequence[Pair], spreads: Mapping[SpreadKey, Spread]
-) -> list[Comparison]:
-    """Comparisons without margins in every metric of the pairs that the catalogue knows: for looking."""
-    known = _known_metrics(board, pairs)
-    return compare(pairs, spreads, known, board.catalogue, false_alarm_rate(board), margins=False)
+    metrics = [metric for metric in names if metric in board.catalogue]
+    spreads = spreads_of(known, metrics, board.catalogue)
+    return compare(pairs, spreads, metrics, board.catalogue, false_alarm_rate(board), margins=False)
 
 
 def _refuse_what_differs(before: Leaderboard, after: Leaderboard, dataset: str) -> None:

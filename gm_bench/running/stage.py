@@ -54,6 +54,14 @@ def guarded(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
     return careful
 
 
+def refuse_given(context: typer.Context, why: str, *names: str) -> None:
+    """End with 2, as of wrong words, where a user gave one of these options, which would be passed over."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in names and source is not None and source.name == "COMMANDLINE":
+            fail(f"error: {option.opts[0]} {why}", 2)
+
+
 def replace_what_cannot_be_shown() -> None:
     """Print a question mark for a character that the terminal does not have, in place of failing at it."""
     for stream in (sys.stdout, sys.stderr):
