@@ -1,14 +1,16 @@
 """What the scripts of benchmarks/ keep and what they measure, without running them for long."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks import evaluation, gpu, recipe_trials
+from benchmarks import cluster_simulation, evaluation, gpu, recipe_trials
 from gm_bench import io
+from gm_bench.cell import Cell
 from gm_bench.config import Params
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +54,19 @@ def test_a_trial_is_run_again_where_anything_that_counts_differs(
     hashes = [row["recipe_sha256"] for row in rows]
     assert len(set(hashes)) == 2
     assert hashes[0] == hashes[1] != hashes[2] == hashes[3]
+
+
+def test_dummy_cells_last_what_those_did_that_showed_images(params: Params) -> None:
+    cells = [Cell("digits", "digits", "vae", seed) for seed in range(60)]
+    lengths = cluster_simulation.recorded(cells)
+    rates = {
+        (name, row["variant"]): row["cost"]["images_per_second"]
+        for name in cluster_simulation.RECORDED
+        for row in json.loads((ROOT / "reports" / name / "leaderboard.json").read_text())["rows"]
+    }
+    assert rates["mnist_cpu", "kde"] == 0
+    expected = {params.board(name).n_images / rate for (name, _), rate in rates.items() if rate}
+    assert set(lengths.values()) == expected
 
 
 def test_the_order_of_the_players_is_part_of_a_recipe(params: Params) -> None:

@@ -26,6 +26,7 @@ ROOMS = {
     "tracking",
     "running",
     "tracks",
+    "cli",
 }
 # What a room may import of ours besides itself and the files at the top (io, cell, reproducibility, options).
 MAY_IMPORT = {
@@ -60,6 +61,7 @@ MAY_IMPORT = {
         "data",
         "config",
     },
+    "cli": {"tracks", "running", "tracking", "report"},
 }
 # The audit and the search draw, measure and refuse with the functions of the main track.
 EXCEPTIONS = {
