@@ -49,8 +49,8 @@ PARTS = {
 
 
 def main(
-    repeats: Annotated[int, typer.Option(help="runs of short steps, of which the median counts")] = 3,
-    images: Annotated[int, typer.Option(help="that go through Inception")] = 16,
+    repeats: Annotated[int, typer.Option(min=1, help="runs of short steps, of which the median counts")] = 3,
+    images: Annotated[int, typer.Option(min=1, help="that go through Inception")] = 16,
 ) -> None:
     """Print seconds and share of each step, and the ratios."""
     make_deterministic()

@@ -72,7 +72,9 @@ def turns(job: Job, data: dict[str, Tensor], own: bool) -> Callable[[], float]:
     return turn
 
 
-def main(pairs: Annotated[int, typer.Option(help="of turns, of which the median counts")] = 12) -> None:
+def main(
+    pairs: Annotated[int, typer.Option(min=1, help="of turns, of which the median counts")] = 12,
+) -> None:
     """Print images per CPU second of both and their ratio."""
     make_deterministic()
     torch.set_num_threads(1)

@@ -29,8 +29,8 @@ BLOCK = 1024
 
 
 def main(
-    n: Annotated[int, typer.Option(help="rows of each set")] = 10_000,
-    repeats: Annotated[int, typer.Option(help="runs of each, of which the median counts")] = 3,
+    n: Annotated[int, typer.Option(min=2, help="rows of each set")] = 10_000,
+    repeats: Annotated[int, typer.Option(min=1, help="runs of each, of which the median counts")] = 3,
 ) -> None:
     """Print seconds and their ratios for each dimension."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -26,8 +26,8 @@ SHAPE = (3, 32, 32)
 
 
 def main(
-    variants: Annotated[int, typer.Option(help="the first so many of params.yaml")] = 10,
-    seeds: Annotated[int, typer.Option(help="of each variant")] = 3,
+    variants: Annotated[int, typer.Option(min=1, help="the first so many of params.yaml")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="of each variant")] = 3,
 ) -> None:
     """Print the size of the page, of the largest page of a cell, of all files, and CPU seconds."""
     sys.path.insert(0, str(ROOT / "tests"))

@@ -138,7 +138,7 @@ def plain_gan(
 
 
 def main(
-    chunks: Annotated[int, typer.Option(help="of 50 batches, of each loop, in turn")] = 100,
+    chunks: Annotated[int, typer.Option(min=6, help="of 50 batches, of each loop, in turn")] = 100,
 ) -> None:
     """Print images per second and the ratio suite / plain for every variant."""
     make_deterministic()
