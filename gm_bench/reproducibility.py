@@ -19,7 +19,7 @@ def derive(seed: int, purpose: str, step: int = 0) -> int:
 
 
 def make_deterministic() -> None:
-    """Fix what makes two runs of a stage on one machine differ.
+    """Fix what makes two runs of a stage on one machine differ, and round as little as the device can.
 
     One thread on the CPU: sums are split the same way whatever runs beside, and small networks are no slower.
     """
@@ -30,6 +30,7 @@ def make_deterministic() -> None:
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    set_precision(tf32=False)  # torch's default is true for convolutions
 
 
 def set_precision(tf32: bool) -> None:
@@ -45,6 +46,7 @@ def deterministic() -> Iterator[None]:
     flushes = bool(torch.tensor(sys.float_info.min, dtype=torch.float64).mul(0.5) == 0)  # torch has no getter
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     benchmark = torch.backends.cudnn.benchmark
+    products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     make_deterministic()
     try:
         yield
@@ -54,6 +56,7 @@ def deterministic() -> Iterator[None]:
         torch.set_deterministic_debug_mode(mode)
         torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = benchmark
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions
 
 
 def resolve(name: str) -> torch.device:

@@ -666,21 +666,30 @@ def test_what_measures_depends_on_no_report_and_no_reader_of_params() -> None:
     ] == []
 
 
+def tf32() -> tuple[bool, bool]:
+    """Whether a GPU may round in products and in convolutions."""
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
 def test_a_block_that_is_deterministic_leaves_torch_as_it_was() -> None:
     torch.set_num_threads(2)
     torch.set_deterministic_debug_mode("default")
     torch.set_flush_denormal(False)
+    device.set_precision(tf32=True)
     small = torch.tensor([1e-310], dtype=torch.float64)
     with device.deterministic():
         assert torch.get_num_threads() == 1
         assert torch.get_deterministic_debug_mode() == 2
         assert float(small * 0.5) == 0
+        assert tf32() == (False, False)
     assert torch.get_num_threads() == 2
+    assert tf32() == (True, True)
     assert torch.get_deterministic_debug_mode() == 0
     assert float(small * 0.5) > 0
     device.make_deterministic()
     with device.deterministic():
         pass
+    assert tf32() == (False, False)
     assert torch.get_deterministic_debug_mode() == 2
     assert float(small * 0.5) == 0
 

@@ -89,6 +89,28 @@ def test_what_is_fitted_in_closed_form_is_shown_nothing_by_the_loop(params: Para
         assert (state.images, state.rounds, rows, state.divergence) == (0, 0, [], None)
 
 
+def test_what_is_fitted_is_what_is_reported_with_an_average_too(params: Params, blobs: Tensor) -> None:
+    state, _ = run(job_of(params, "pca", ema=0.9), blobs)
+    fitted, _ = run(job_of(params, "pca"), blobs)
+    assert fitted.model.mean.abs().max() > 0.01
+    assert_same(fitted.model.state_dict(), state.reported.state_dict())
+
+
+def test_what_is_fitted_needs_no_full_batch(params: Params, blobs: Tensor) -> None:
+    assert run(job_of(params, "pca", model={"z_dim": 3}), blobs[:20])[0].divergence is None
+
+
+def test_divergence_in_the_last_round_is_recorded_before_codes_are_fitted(
+    params: Params, blobs: Tensor
+) -> None:
+    """Adam's first step is as long as the rate: the weights overflow."""
+    adam = {"name": "adam", "lr": 1e38, "betas": [0.9, 0.999], "decay": "none"}
+    job = job_of(params, "autoencoder", 64, optimisers={"model": adam})
+    state, _ = run(replace(job, n_snapshots=0), blobs)
+    assert state.divergence is not None
+    assert state.divergence["step"] == 1
+
+
 @pytest.mark.parametrize("variant", sorted({*variants.names()} - {*TRAINED}))
 def test_two_fits_are_equal_to_the_bit(params: Params, blobs: Tensor, variant: str) -> None:
     """Of what is not trained; a trained variant's two runs are those of the stopped one below."""

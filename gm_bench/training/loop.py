@@ -49,7 +49,7 @@ def train(
     recipe, model = job.recipe, state.model
     some = next(iter(data.values()))
     n, device = len(some), some.device
-    if n < recipe.batch_size:
+    if model.players and n < recipe.batch_size:
         raise ValueError(f"{n} training images cannot fill a batch of {recipe.batch_size}")
     generator = _default_generator(device)
     order = Order(job.seed, n, recipe.batch_size, device)
@@ -115,6 +115,9 @@ def train(
             if state.divergence:
                 return
             state.reported.finish(data)  # what is fitted to the trained model belongs to its samples
+            state.divergence = find_divergence(state)
+            if state.divergence:
+                return
             state.snapshots[state.images] = draw_snapshot(state.reported, job, data)
             if recipe.checkpoint == "best":
                 weights = state.reported.state_dict()
@@ -130,8 +133,10 @@ def train(
                     "the state is saved, the same command goes on from there"
                 )
 
-    state.reported.finish(data)
     state.divergence = find_divergence(state)
+    if state.divergence is None:
+        state.reported.finish(data)
+        state.divergence = find_divergence(state)
     state.seconds = spent_before + clock()
 
 

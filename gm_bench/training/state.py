@@ -94,7 +94,8 @@ def start(job: Job, image_shape: tuple[int, ...], n_classes: int, device: torch.
     optimisers = {
         p: _optimiser(job.recipe.optimisers[p], getattr(model, p), is_captured) for p in model.players
     }
-    average = copy.deepcopy(model) if job.recipe.ema is not None else None
+    # What is fitted has no weights that move: a copy would stay as it was before the fit.
+    average = copy.deepcopy(model) if job.recipe.ema is not None and model.players else None
     return State(model, optimisers, average, updates=dict.fromkeys(model.players, 0))
 
 

@@ -25,8 +25,13 @@ def reconstruction_error(x: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 def fit_gaussian(codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (D,) of codes (N, D), and a factor F (D, D) with F Fᵀ their covariance, singular or not."""
+    """Mean (D,) of codes (N, D), and a factor F (D, D) with F Fᵀ their covariance, singular or not.
+
+    Of codes that are not finite both are NaN, as the losses are that led there.
+    """
     mean = codes.mean(dim=0)
+    if not codes.isfinite().all():
+        return torch.full_like(mean, torch.nan), torch.full((len(mean), len(mean)), torch.nan).to(codes)
     _, scales, directions = torch.linalg.svd(codes - mean, full_matrices=False)
     factor = directions.T * (scales / (len(codes) - 1) ** 0.5)
     return mean, nn.functional.pad(factor, (0, len(factor) - factor.shape[1]))

@@ -224,6 +224,15 @@ def test_gaussian_of_codes_has_their_moments(n: int) -> None:
     torch.testing.assert_close(factor @ factor.T, codes.T.cov())
 
 
+def test_codes_that_are_not_finite_have_no_gaussian() -> None:
+    codes = torch.zeros(10, 3).double()
+    codes[4, 1] = torch.inf
+    mean, factor = autoencoder.fit_gaussian(codes)
+    assert mean.isnan().all()
+    assert factor.shape == (3, 3)
+    assert factor.isnan().all()
+
+
 def test_autoencoder_samples_from_the_gaussian_of_its_codes(digits_network: MLP, blobs: Tensor) -> None:
     """20,000 codes: mean within 0.05 standard deviations, covariance within 5 %."""
     model = autoencoder.Autoencoder(digits_network, z_dim=3).train()

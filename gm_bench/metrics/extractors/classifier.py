@@ -18,8 +18,8 @@ LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-2
 DROPOUT = 0.5
 EVALUATION_BATCH = 500
-# A set smaller than a batch is one batch. An epoch of a small set is soon over: train every set for at least
-# so many updates.
+# A set smaller than a batch is one batch. An epoch of a small set is soon over: train every set for about so
+# many updates, fewer (by half at most) where what fills no batch is a large part of an epoch.
 EPOCHS, LEAST_UPDATES = 5, 2000
 
 
@@ -40,9 +40,10 @@ def train_classifier(
 ) -> TrainedClassifier:
     """Train a LeNet on one split and test it on the other.
 
-    Adam with decoupled weight decay, a learning rate that rises over the first fifth and falls to 0 (Smith &
-    Topin 2018), dropout, and images shifted at random by up to a sixteenth of their side: an extractor that
-    knows its training images by heart would see a gap between seen and unseen images that is not there.
+    Adam with decoupled weight decay, a learning rate that rises over the first fifth and falls to 0 while β₁
+    falls and rises (Smith & Topin 2018), dropout, and images shifted at random by up to a sixteenth of their
+    side: an extractor that knows its training images by heart would see a gap between seen and unseen images
+    that is not there.
 
     Args:
         train: images uint8 (N, C, H, W) and labels int64 (N,), 0 … K−1.
