@@ -46,6 +46,9 @@ def test_the_interval_is_students_t() -> None:
         (NEAR_ONE, [1.09, 1.1, 1.08], OPEN),  # the mean lies within, its interval reaches beyond
         (NEAR_ONE, [1.0], OPEN),
         (NEAR_ONE, [1.0, 1.0], HOLDS),  # no spread: nothing depends on the seed
+        (at_most("b", "b", 0.1, "", step=1 / 6), [1 / 6, 1 / 6, 1 / 6], OPEN),  # of six runs each
+        (at_most("b", "b", 0.1, "", step=1 / 6), [1 / 3, 1 / 3, 1 / 3], FAILS),
+        (at_most("b", "b", 0.1, "", step=1 / 6), [-1 / 6, -1 / 6, -1 / 6], HOLDS),
         (at_most("b", "b", 0.1, ""), [-5.0, -5.1, -4.9], HOLDS),
         (at_most("b", "b", 0.1, ""), [0.2, 0.21, 0.19], FAILS),
         (at_least("c", "c", 0.1, ""), [9.0, 9.1, 8.9], HOLDS),
@@ -70,6 +73,8 @@ def test_what_was_measured_says_how_many_seeds_lie_within() -> None:
     assert measured(split) == "-0.15 ± 1.1 (-1.51 to 1.21), 2 of 5 seeds within"
     assert measured(judge(NEAR_ONE, [0.5, 0.5])) == "0.5 with every seed"
     assert measured(judge(NEAR_ONE, [0.5])) == "0.5"
+    coarse = at_most("b", "b", 0.0, "", step=0.25)
+    assert measured(judge(coarse, [0.5, 0.5])) == "0.5 with every seed (0.25 to 0.75)"
     fails, holds = judge(NEAR_ONE, [2.0, 2.0]), judge(NEAR_ONE, [1.0, 1.0])
     assert counted([holds, split, holds, fails]) == "2 hold, 1 does not, 1 cannot be told"
 
@@ -81,7 +86,7 @@ def test_a_picture_has_the_line_of_each_seed_and_no_mean() -> None:
 
     panel = Panel("Slopes", "x", "slope", ("critic",), ("exact",))
     claim = SimpleNamespace(panels=(panel,))
-    seeds = [seed(0, (0.0, 0.5), (1.0, 1.0)), seed(3, (0.0, 0.5), (1.0, -1.0), (2.0, math.inf))]
+    seeds = [seed(0, (0.0, 0.5), (1.0, 1.0)), seed(3, (0.0, 0.5), (1.0, -1.0))]
     (chart,) = of_claim_pictures("split", claim, seeds)
     assert chart.table.splitlines() == [
         "curve,seed,x,y",
@@ -164,6 +169,10 @@ WRONG = {
         lambda p: p["tracks"]["diagnostics"]["claims"]["saturation"]["minutes"].update(lr="1e-3"),
         "'tracks.diagnostics.claims.saturation.minutes.lr' is '1e-3': input should be a number",
     ),
+    "a number of updates below 0": (
+        lambda p: p["tracks"]["diagnostics"]["claims"]["saturation"]["minutes"].update(n_updates=-5),
+        "'tracks.diagnostics.claims.saturation.minutes.n_updates' is -5: input should be a number above 0",
+    ),
     "a name that is none": (
         lambda p: p["tracks"]["diagnostics"]["claims"]["vae_without_kl"]["minutes"].update(network="../x"),
         "'tracks.diagnostics.claims.vae_without_kl.minutes.network' is '../x': ",
@@ -203,8 +212,9 @@ def test_an_outcome_must_have_what_the_claim_expects(monkeypatch: pytest.MonkeyP
 
     budget = {"n_updates": 1, "batch_size": 8, "lr": 0.1, "width": 4}
 
-    def gives(**values: float) -> None:
-        broken = replace(optimal_discriminator.CLAIM, experiment=lambda s, b: contract.Outcome(values, {}))
+    def gives(y: float = 1.0, **values: float) -> None:
+        outcome = contract.Outcome(values, {"exact": [(0.0, 1.0), (1.0, y)]})
+        broken = replace(optimal_discriminator.CLAIM, experiment=lambda s, b: outcome)
         monkeypatch.setattr(optimal_discriminator, "CLAIM", broken)
 
     gives(optimal_d_error=0.0)
@@ -213,6 +223,32 @@ def test_an_outcome_must_have_what_the_claim_expects(monkeypatch: pytest.MonkeyP
     gives(optimal_d_error=0.0, optimal_d_value_ratio=math.nan)
     with pytest.raises(ValueError, match="gave optimal_d_value_ratio = nan: it broke down"):
         run("optimal_discriminator", 0, budget)
+    gives(y=math.inf, optimal_d_error=0.0, optimal_d_value_ratio=1.0)
+    with pytest.raises(ValueError, match="optimal_discriminator broke down: 'exact' is not finite"):
+        run("optimal_discriminator", 0, budget)
+
+
+@pytest.mark.parametrize(
+    ("claim", "changes", "sentence"),
+    [
+        ("ascent_from_noise", {"n_steps": 1}, "ascent_from_noise has n_steps 1: it must be 2 at least"),
+        ("elbo_and_bounds", {"n_codes": 100}, "elbo_and_bounds has n_codes 100: it must be 200 at least"),
+        ("parallel_lines", {"n_updates": 2}, "parallel_lines has n_updates 2: it must be 4 at least"),
+        ("inversion", {"n_images": 1}, "inversion has n_images 1: it must be 2 at least"),
+        ("better_discriminator", {"early": 3, "middle": 2}, "early 3, middle 2 and late 3000: each must be"),
+        (
+            "little_data",
+            {"n_more": 997},
+            "n_more 997: they must grow, and be less than the 997",
+        ),
+    ],
+)
+def test_budgets_that_an_experiment_cannot_work_with(
+    claim: str, changes: dict[str, int], sentence: str
+) -> None:
+    whole = budget(PARAMS, "claims", claim)
+    with pytest.raises(ValueError, match=sentence):
+        run(claim, 0, whole | changes)
 
 
 def test_from_cells_to_pages_and_mlflow(

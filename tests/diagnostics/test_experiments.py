@@ -138,7 +138,7 @@ def test_decades_are_from_the_largest_norm() -> None:
 
 def test_a_discriminator_learns_and_the_generator_stays() -> None:
     """After 60 updates against an untrained generator the minimax gradient is smaller than after 10."""
-    small = frozen_generator.Budget("digits", "mlp", 32, 32, 0, 0, 0, 60, 2e-3)
+    small = frozen_generator.Budget("digits", "mlp", 32, 32, 0, 1, 2, 60, 2e-3)
     images = training_images("digits")
     model = frozen_generator.generators(0, "test", small, images)["early"]
     before = [p.clone() for p in model.parameters()]

@@ -107,12 +107,16 @@ def test_walks_go_from_the_first_image_to_the_last() -> None:
     assert float((latent_gaps.mixed(first, last, 0.25) - quarter).abs().max()) <= 0.5 + 1e-4
 
 
-def test_no_image_is_paired_with_itself() -> None:
-    first, last = latent_gaps.different(3, 300, torch.Generator().manual_seed(0))
-    assert not (first == last).any()
-    assert set(zip(first.tolist(), last.tolist(), strict=True)) == {
-        (a, b) for a in range(3) for b in range(3) if a != b
-    }
+def test_no_image_is_paired_with_itself_and_none_is_twice_at_an_end() -> None:
+    generator, seen = torch.Generator().manual_seed(0), set()
+    for _ in range(100):
+        first, last = latent_gaps.different(4, 3, generator)
+        assert not (first == last).any()
+        assert len(set(first.tolist())) == len(set(last.tolist())) == 3
+        seen |= set(zip(first.tolist(), last.tolist(), strict=True))
+    assert seen == {(a, b) for a in range(4) for b in range(4) if a != b}
+    with pytest.raises(ValueError, match="latent_gaps has n_pairs 5, and there are 4 training images"):
+        latent_gaps.different(4, 5, generator)
 
 
 def test_a_dip_is_from_the_ends_to_the_middle() -> None:

@@ -28,6 +28,8 @@ class Expected:
         title: its name in tables.
         low, high: ends of the region, infinite where it has none.
         why: where the region comes from.
+        step: the least difference that there can be between two seeds, such as 1 / 6 of a share of six runs.
+            Where it is large, seeds that agree are no proof.
     """
 
     key: str
@@ -35,6 +37,7 @@ class Expected:
     low: float
     high: float
     why: str
+    step: float = 0.0
 
     @property
     def region(self) -> str:
@@ -54,8 +57,8 @@ def about(key: str, title: str, value: float, tolerance: float, why: str) -> Exp
     return Expected(key, title, value - tolerance, value + tolerance, why)
 
 
-def at_most(key: str, title: str, high: float, why: str) -> Expected:
-    return Expected(key, title, -math.inf, high, why)
+def at_most(key: str, title: str, high: float, why: str, step: float = 0.0) -> Expected:
+    return Expected(key, title, -math.inf, high, why, step)
 
 
 def at_least(key: str, title: str, low: float, why: str) -> Expected:
@@ -144,7 +147,7 @@ def run(name: str, seed: int, budget: Mapping[str, Any]) -> Outcome:
 
     Raises:
         ValueError: a field is missing, unknown or of another type, or the outcome lacks a value that the
-            claim expects, has one too many, or one that is not finite.
+            claim expects, has one too many, or a value or a point of a curve that is not finite.
     """
     claim = find(name)
     check_keywords(claim.budget, budget, f"the entry tracks.diagnostics.claims.{name}", given=())
@@ -167,3 +170,6 @@ def _check(name: str, outcome: Outcome, keys: Sequence[str]) -> None:
     for key, value in outcome.values.items():
         if not math.isfinite(value):
             raise ValueError(f"the experiment of the claim {name} gave {key} = {value}: it broke down")
+    for curve, points in outcome.curves.items():
+        if not all(math.isfinite(y) for _, y in points):
+            raise ValueError(f"the experiment of the claim {name} broke down: '{curve}' is not finite")

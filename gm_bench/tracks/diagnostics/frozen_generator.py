@@ -45,6 +45,13 @@ class Budget:
     n_updates: int
     lr: float
 
+    def __post_init__(self) -> None:
+        if not self.early < self.middle < self.late:
+            raise ValueError(
+                f"params.yaml: a budget has early {self.early}, middle {self.middle} and late {self.late}: "
+                "each must be more rounds than the one before"
+            )
+
 
 @dataclass(frozen=True)
 class Gradient:

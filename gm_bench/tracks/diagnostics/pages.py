@@ -111,9 +111,10 @@ def measured(finding: Finding) -> str:
     """The mean with its interval over seeds: 0.0141 ± 0.0015 (0.012 to 0.016), 5 of 5 seeds within."""
     if finding.interval is None:
         return f"{finding.mean:.3g}"
-    if len(set(finding.values)) == 1:
-        return f"{finding.mean:.4g} with every seed"
     low, high = finding.interval
+    if len(set(finding.values)) == 1:
+        reach = f" ({low:.4g} to {high:.4g})" if low < high else ""
+        return f"{finding.mean:.4g} with every seed{reach}"
     spread = statistics.stdev(finding.values)
     within = f"{finding.n_within} of {len(finding.values)} seeds within"
     return f"{finding.mean:.4g} ± {spread:.2g} ({low:.4g} to {high:.4g}), {within}"

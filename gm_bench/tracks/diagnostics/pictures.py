@@ -3,7 +3,6 @@
 Seeds are not averaged: where they end in two places, the mean is a curve that none of them had.
 """
 
-import math
 from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
@@ -47,14 +46,12 @@ def of_claim(name: str, claim: Claim, seeds: Sequence[CellResult]) -> list[Chart
     ]
 
 
-def finite(curve: str, seed: CellResult) -> Curve:
-    """The points of a curve of one seed that can be drawn."""
-    points = seed.details["curves"].get(curve, ())
-    return [(float(x), float(y)) for x, y in points if math.isfinite(y)]
+def _points(curve: str, seed: CellResult) -> Curve:
+    return [(float(x), float(y)) for x, y in seed.details["curves"].get(curve, ())]
 
 
 def _chart(name: str, panel: Panel, seeds: Sequence[CellResult]) -> Chart:
-    drawn = {curve: [finite(curve, seed) for seed in seeds] for curve in (*panel.measured, *panel.exact)}
+    drawn = {curve: [_points(curve, seed) for seed in seeds] for curve in (*panel.measured, *panel.exact)}
     figure, axes = figure_of(WIDTH, HEIGHT)
     looks = [*zip(panel.measured, cycle(MEASURED)), *zip(panel.exact, cycle(EXACT))]
     for curve, look in looks:

@@ -12,6 +12,8 @@ from gm_bench.options import Name
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PydanticCustomError("number", "input should be a number")
+    if not value > 0:
+        raise PydanticCustomError("number", "input should be a number above 0")
     return value
 
 

@@ -4,8 +4,9 @@
     does not hold    the whole interval lies outside
     cannot be told   it reaches over an end of the region, or there is one seed only
 
-The interval is Student's t of the seeds. A claim of several quantities holds where each does, and does not
-hold where one does not; nothing is corrected for their number.
+The interval is Student's t of the seeds, and reaches to either side as far at least as the least difference
+that there can be between two seeds (`Expected.step`). A claim of several quantities holds where each does,
+and does not hold where one does not; nothing is corrected for their number.
 """
 
 import math
@@ -39,7 +40,7 @@ class Finding:
 def judge(expected: Expected, values: Sequence[float]) -> Finding:
     """The verdict on one quantity, from a value for each seed, at least one."""
     mean = statistics.fmean(values)
-    interval = mean_interval(values)
+    interval = mean_interval(values, expected.step)
     if interval is None:
         verdict = OPEN
     elif expected.contains(interval[0]) and expected.contains(interval[1]):
@@ -51,12 +52,12 @@ def judge(expected: Expected, values: Sequence[float]) -> Finding:
     return Finding(expected, tuple(values), mean, interval, verdict)
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of the mean; None for a single value."""
+def mean_interval(values: Sequence[float], least: float = 0.0) -> tuple[float, float] | None:
+    """95 % interval of the mean, which reaches at least so far to either side; None for a single value."""
     n = len(values)
     if n < 2:
         return None
-    half = quantile(CHANCE, n - 1) * statistics.stdev(values) / math.sqrt(n)
+    half = max(least, quantile(CHANCE, n - 1) * statistics.stdev(values) / math.sqrt(n))
     mean = statistics.fmean(values)
     return mean - half, mean + half
 

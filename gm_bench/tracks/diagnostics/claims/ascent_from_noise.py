@@ -41,6 +41,12 @@ class Budget:
     step_length: float
     langevin_step: float
 
+    def __post_init__(self) -> None:
+        if self.n_steps < 2:
+            raise ValueError(
+                f"params.yaml: ascent_from_noise has n_steps {self.n_steps}: it must be 2 at least"
+            )
+
 
 def classifier(seed: int, budget: Budget) -> nn.Module:
     """Points (n, 2) → logits of the four classes (n, 4), trained on fresh points."""
@@ -86,7 +92,7 @@ def walk(
         Where the walkers end (n, 2), and the median distance on the way.
     """
     x = torch.randn(len(labels), 2, generator=generator, dtype=torch.float64)
-    looks = {round(budget.n_steps ** (i / (N_LOOKS - 1))) for i in range(N_LOOKS)}
+    looks = {round(budget.n_steps ** (i / (N_LOOKS - 1))) for i in range(N_LOOKS)} | {budget.n_steps // 2}
     path = []
     for step in range(1, budget.n_steps + 1):
         slope, _ = likelihood_slope(model, x, labels)
@@ -109,12 +115,11 @@ def experiment(seed: int, budget: Budget) -> Outcome:
     climbed, path = walk(model, labels, budget, generator, with_prior=False)
     drawn, control = walk(model, labels, budget, generator, with_prior=True)
     sure = likelihood_slope(model, climbed, labels)[1].exp()
-    half = next(y for x, y in path if x >= budget.n_steps / 2)
     return Outcome(
         {
             "ascent_sure": float(sure.median()),
             "ascent_within": float((distance(climbed, labels) <= WITHIN).double().mean()),
-            "ascent_still_going": path[-1][1] - half,
+            "ascent_still_going": path[-1][1] - dict(path)[budget.n_steps // 2],
             "ascent_langevin_within": float((distance(drawn, labels) <= WITHIN).double().mean()),
         },
         {

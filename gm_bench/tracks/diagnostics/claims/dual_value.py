@@ -12,7 +12,7 @@ weights is Lipschitz with a constant that nobody knows: its value over W₁ must
 Found: between the two sets of points it holds. Between the two Gaussians the best f goes up and down again,
 its slope −1 on one side and 1 on the other; the penalty of slope 0 at the fold costs more than the fold is
 worth, so that the critic stays nearly a line: two seeds of five end at 0.78 W₁, where a line has the value
-0.3 (1 + 0.3 / (2 λ)) = 0.75 W₁, and three at a line that falls, −0.66 to −0.72 W₁, the second optimum that
+0.3 (1 + 0.3 / (2 λ)) = 0.75 W₁, and three at a line that rises, −0.66 to −0.72 W₁, the second optimum that
 penalty_bias has too. The clipped critic's ratio is 1.00 on average and 0.88 to 1.10 from seed to seed, too
 wide to be told.
 """

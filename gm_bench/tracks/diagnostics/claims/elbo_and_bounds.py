@@ -21,6 +21,7 @@ weights p / q of a diagonal q have no variance, and the bound climbs more slowly
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -38,6 +39,12 @@ CODES = (1, 5, 20, 200)
 class Budget:
     n_points: int
     n_codes: int
+
+    def __post_init__(self) -> None:
+        if self.n_codes < CODES[-1]:
+            raise ValueError(
+                f"params.yaml: elbo_and_bounds has n_codes {self.n_codes}: it must be {CODES[-1]} at least"
+            )
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,10 @@ def exact_posterior_error(model: LinearModel, x: Tensor) -> float:
 
 
 def bound(log_w: Tensor, k: int) -> float:
-    """The importance-weighted bound of k codes, mean over points and over blocks of k."""
+    """The importance-weighted bound of k codes, mean over points and over blocks of k.
+
+    Of the same codes in larger blocks it could not fall, whatever they are (Jensen): each k wants its own.
+    """
     blocks = log_w[: len(log_w) // k * k].view(-1, k, log_w.shape[1])
     return float(torch.stack([evidence_bounds(block)[1].mean() for block in blocks]).mean())
 
@@ -129,10 +139,9 @@ def experiment(seed: int, budget: Budget) -> Outcome:
     torch.manual_seed(derive(seed, "elbo_and_bounds/posterior"))
     model = LinearModel(correlated_weights(generator))
     x = model.sample(budget.n_points, generator)
-    log_w = log_weights(model, x, budget.n_codes, generator)
-    elbo, log_p = float(log_w.mean()), float(model.log_density(x).mean())
-    bounds = [bound(log_w, k) for k in CODES]
-    steps = [after - before for before, after in zip([elbo, *bounds[1:]], [*bounds[1:], log_p], strict=True)]
+    bounds = [bound(log_weights(model, x, budget.n_codes, generator), k) for k in CODES]
+    elbo, log_p = bounds[0], float(model.log_density(x).mean())
+    steps = [after - before for before, after in pairwise([*bounds, log_p])]
     mu = model.posterior_mean(x)
     log_variance = (-model.precision.diagonal().log()).expand_as(mu)
     return Outcome(

@@ -48,6 +48,10 @@ class Budget(Rounds):
     search_lr: float
     n_steps: int
 
+    def __post_init__(self) -> None:
+        if self.n_images < 2:
+            raise ValueError(f"params.yaml: inversion has n_images {self.n_images}: it must be 2 at least")
+
 
 def search(
     model: Adversarial, x: Tensor, n_starts: int, n_steps: int, lr: float, generator: torch.Generator

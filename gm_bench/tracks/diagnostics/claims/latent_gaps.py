@@ -67,10 +67,20 @@ def mixed(first: Tensor, last: Tensor, share: float) -> Tensor:
 
 
 def different(n_images: int, n_pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Places (n_pairs,) of the first and of the last image of pairs; no image is paired with itself."""
-    first = torch.randint(n_images, (n_pairs,), generator=generator)
-    step = torch.randint(1, n_images, (n_pairs,), generator=generator)
-    return first, (first + step) % n_images
+    """Places (n_pairs,) of the first and of the last image of pairs; no image is paired with itself.
+
+    No image is first twice, nor last: of two that are equal, 1-NN accuracy tells both from real ones.
+
+    Raises:
+        ValueError: more pairs than images.
+    """
+    if n_pairs > n_images:
+        raise ValueError(
+            f"params.yaml: latent_gaps has n_pairs {n_pairs:,}, and there are {n_images:,} training images"
+        )
+    order = torch.randperm(n_images, generator=generator)
+    step = int(torch.randint(1, n_images, (), generator=generator))
+    return order[:n_pairs], order.roll(step)[:n_pairs]
 
 
 def experiment(seed: int, budget: Budget) -> Outcome:
@@ -108,7 +118,7 @@ def experiment(seed: int, budget: Budget) -> Outcome:
 
 
 def models(seed: int, images: Tensor, budget: Budget) -> tuple[Autoencoder, VAE]:
-    """Both, trained on the same batches."""
+    """Both, from the same weights and images; the VAE's noise makes its batches others after the first."""
     network = network_for(images, budget.network, budget.width)
     torch.manual_seed(derive(seed, "latent_gaps/weights"))
     plain = Autoencoder(network, z_dim=budget.z_dim)

@@ -44,9 +44,15 @@ class Budget(Rounds):
 def experiment(seed: int, budget: Budget) -> Outcome:
     """The same GAN on three numbers of training images."""
     data = splits(budget.dataset)
+    n_all = len(data.train_images)
+    if not budget.n_few < budget.n_more < n_all:
+        raise ValueError(
+            f"params.yaml: little_data has n_few {budget.n_few:,} and n_more {budget.n_more:,}: they must "
+            f"grow, and be less than the {n_all:,} training images"
+        )
     known = gauge(budget.dataset, data)
     fids, ratios, duplicates, perfect = [], [], [], []
-    for n in (budget.n_few, budget.n_more, len(data.train_images)):
+    for n in (budget.n_few, budget.n_more, n_all):
         images = data.train_images[:n]
         model = new_gan(NSGAN, images, budget, "batch", seed, "little_data")
         trainer = trainer_of(model, images, budget, seed, "little_data", BETAS)

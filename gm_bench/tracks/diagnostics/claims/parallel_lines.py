@@ -41,6 +41,12 @@ class Budget:
     width: int
     penalty: float
 
+    def __post_init__(self) -> None:
+        if self.n_updates < 4:
+            raise ValueError(
+                f"params.yaml: parallel_lines has n_updates {self.n_updates}: it must be 4 at least"
+            )
+
 
 def line(x: float) -> Draw:
     """Points (n, 2) on the upright line at x, their height uniform in [0, 1]."""

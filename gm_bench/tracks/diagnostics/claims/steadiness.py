@@ -24,9 +24,9 @@ that has 34); WGAN, which is clipped, is the worse the faster without batch norm
 claims_long has ten times the rounds.
 
 Found on claims_long: with three seeds one run of six of WGAN fails in each, always at the fast rate (with
-batch norm FID 421 and 322, without 51), and no run of the other losses. That no more of LSGAN's and
-WGAN-GP's runs fail holds then, but none of the non-saturating GAN's fails either. No spread is told from
-its: LSGAN's is 0.80 to 1.25 times as large, WGAN-GP's 0.57 to 1.79, WGAN's 1.8 to 5.3.
+batch norm FID 421 and 322, without 51), and no run of the other losses, nor of the non-saturating GAN: of
+six runs and three a seed too few to tell. No spread is told from its: LSGAN's is 0.80 to 1.25 times as large,
+WGAN-GP's 0.57 to 1.79, WGAN's 1.8 to 5.3.
 """
 
 import math
@@ -163,13 +163,14 @@ CLAIM = Claim(
     "non-saturating GAN in the same runs",
     expected=tuple(
         expected
-        for name, title in CHALLENGERS.items()
+        for (name, title), n_runs in zip(CHALLENGERS.items(), (6, 6, 3), strict=True)
         for expected in (
             at_most(
                 f"steady_{name}_failures",
                 f"share of runs that fail, {title} less the non-saturating GAN",
                 0.0,
                 "steadier: no more of them fail",
+                step=1 / n_runs,
             ),
             at_most(
                 f"steady_{name}_spread",

@@ -57,7 +57,7 @@ def squared_error(model: VAE | Autoencoder, x: Tensor) -> float:
 
 
 def experiment(seed: int, budget: Budget) -> Outcome:
-    """VAEs of three weights and an autoencoder, from the same images in the same order."""
+    """VAEs of three weights on the same batches, and an autoencoder, which draws no noise, on others."""
     images = training_images(budget.dataset)
     x, network = from_uint8(images), network_for(images, budget.network, budget.width)
     shares, errors, curves = {}, {}, {}
