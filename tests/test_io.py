@@ -61,7 +61,7 @@ def test_a_damaged_tensor_file_is_named(tmp_path: Path, damage) -> None:
     path = tmp_path / "x.safetensors"
     io.write_tensors(path, {"a": torch.ones(100)})
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(io.FileError, match=r"x\.safetensors is damaged .* delete it and run dvc repro"):
+    with pytest.raises(io.FileError, match=r"x\.safetensors is damaged .* delete it and rerun its board"):
         io.read_tensors(path)
 
 

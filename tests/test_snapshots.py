@@ -66,7 +66,7 @@ def test_grey_and_colour(tmp_path, channels):
 def test_a_missing_file_and_a_damaged_one_say_what_to_do(tmp_path):
     folder = write_cell(tmp_path, "gan", 0)
     (folder / "grid.png").write_bytes(b"no picture")
-    with pytest.raises(io.FileError, match=r"grid\.png is damaged .*delete it and run dvc repro"):
+    with pytest.raises(io.FileError, match=r"grid\.png is damaged .*delete it and rerun its board"):
         grids_by_step(pictures_of(folder))
     (folder / "snapshots.safetensors").unlink()
     with pytest.raises(io.FileError, match=r"snapshots\.safetensors not found"):

@@ -123,9 +123,7 @@ def read_cell(cell: Cell, origin: Origin) -> CellResult:
     metrics, cost, history = io.read_json(files[0]), io.read_json(files[1]), io.read_csv(files[2])
     result = cell_result(cell, origin, metrics, cost, history, str(files[0]))
     if result.hashes["training_key"] != cost["training_key"]:
-        raise ResultError(
-            f"{cell.folder}: {METRICS} and {COST} are of two trainings; run dvc repro to evaluate again"
-        )
+        raise ResultError(f"{cell.folder}: {METRICS} and {COST} are of two trainings: run the board again")
     return replace(result, file_hashes=tuple(io.sha256_file(file) for file in files))
 
 
@@ -139,7 +137,7 @@ def cell_result(
     """
     _check_schema(metrics, METRICS_SCHEMA, name)
     if metrics.get("cell") != cell.as_dict():
-        raise ResultError(f"{name} is of cell {metrics.get('cell')}: delete it and run dvc repro")
+        raise ResultError(f"{name} is of cell {metrics.get('cell')}: delete it and rerun its board")
     try:
         values = {metric: tuple(map(float, draws)) for metric, draws in metrics["values"].items()}
         curves = {
@@ -161,13 +159,13 @@ def cell_result(
             history=history,
         )
     except KeyError as error:
-        raise ResultError(f"{name} lacks {error}: delete it and run dvc repro") from None
+        raise ResultError(f"{name} lacks {error}: delete it and rerun its board") from None
     except (TypeError, ValueError, AttributeError):
-        raise ResultError(f"{name} is of another form: delete it and run dvc repro") from None
+        raise ResultError(f"{name} is of another form: delete it and rerun its board") from None
     for metric, draws in values.items():
         for i, value in enumerate(draws):
             if not math.isfinite(value):
-                raise ResultError(f"{name}: {metric} of draw {i} is {value}: delete it and run dvc repro")
+                raise ResultError(f"{name}: {metric} of draw {i} is {value}: delete it and rerun its board")
     return result
 
 
@@ -182,14 +180,14 @@ def read_floor(dataset: str) -> Floor:
     content = io.read_json(file)
     _check_schema(content, FLOOR_SCHEMA, str(file))
     if content.get("dataset", dataset) != dataset:
-        raise ResultError(f"{file} is of {content['dataset']}: delete it and run dvc repro")
+        raise ResultError(f"{file} is of {content['dataset']}: delete it and rerun its board")
     try:
         floor = Floor(dataset, content["values"], content["sd"], content["protocol"], io.sha256_file(file))
     except KeyError as error:
-        raise ResultError(f"{file} lacks {error}: delete it and run dvc repro") from None
+        raise ResultError(f"{file} lacks {error}: delete it and rerun its board") from None
     for metric, value in (*floor.values.items(), *floor.sd.items()):
         if not math.isfinite(value):
-            raise ResultError(f"{file}: {metric} is {value}: delete it and run dvc repro")
+            raise ResultError(f"{file}: {metric} is {value}: delete it and rerun its board")
     return floor
 
 
@@ -211,6 +209,4 @@ def divergence_place(divergence: Json) -> str:
 def _check_schema(content: Any, expected: int, name: str) -> None:
     found = content.get("schema") if isinstance(content, dict) else None
     if found != expected:
-        raise ResultError(
-            f"{name} has schema {found}, this version reads {expected}: run dvc repro to make it again"
-        )
+        raise ResultError(f"{name} has schema {found}, this version reads {expected}: rerun its board")

@@ -77,7 +77,7 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} is not there: the stage resolve writes it (dvc repro, or gm-bench run)"
         ) from None
     except ValueError as error:
-        raise OSError(f"{path} is damaged ({error}): delete it and run dvc repro") from None
+        raise OSError(f"{path} is damaged ({error}): delete it and rerun its board") from None
     return content
 
 

@@ -38,7 +38,7 @@ def test_a_result_has_what_its_files_say() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"schema": 1}, r"metrics\.json has schema 1, this version reads 2: run dvc repro"),
+        ({"schema": 1}, r"metrics\.json has schema 1, this version reads 2: rerun its board"),
         ({"cell": {"board": "digits", "dataset": "digits", "variant": "gan", "seed": 0}}, "is of cell"),
         ({"hashes": {"training_key": "other"}}, "are of two trainings"),
         ({"hashes": {}}, "lacks 'training_key'"),

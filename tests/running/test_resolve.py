@@ -263,7 +263,7 @@ def test_a_file_that_is_missing_or_damaged_is_one_sentence(tmp_path: Path) -> No
     with pytest.raises(OSError, match="is not there: the stage resolve writes it"):
         resolve.read(tmp_path / "train.json")
     (tmp_path / "train.json").write_text('{"recipe":', encoding="utf-8")
-    with pytest.raises(OSError, match=r"is damaged \(.*\): delete it and run dvc repro"):
+    with pytest.raises(OSError, match=r"is damaged \(.*\): delete it and rerun its board"):
         resolve.read(tmp_path / "train.json")
 
 

@@ -14,7 +14,7 @@ N_DRAWS_OF_FLOOR = 10
 
 def write_floor(dataset: str, draws: Sequence[Mapping[str, float]], protocol: Mapping[str, object]) -> None:
     """Write floor.json: mean and standard deviation of each metric over draws of real data."""
-    values = {key: torch.tensor([draw[key] for draw in draws]).double() for key in draws[0]}
+    values = {key: torch.tensor([draw[key] for draw in draws], dtype=torch.float64) for key in draws[0]}
     floor = {
         "schema": 2,
         "dataset": dataset,
