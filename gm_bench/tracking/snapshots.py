@@ -63,5 +63,5 @@ def _read(path: Path) -> Tensor:
     except FileNotFoundError:
         raise io.FileError(f"{path} not found: run the stage that writes it (dvc repro)") from None
     except (UnidentifiedImageError, OSError) as error:
-        raise io.FileError(f"{path} is damaged ({error}): delete it and run dvc repro") from None
+        raise io.FileError(f"{path} is damaged ({error}): delete it and rerun its board") from None
     return pixels if pixels.ndim == 3 else pixels.unsqueeze(-1)
