@@ -2,20 +2,26 @@
 
 import inspect
 import math
+import operator
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import Field
 
 PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Seed = Annotated[int, Field(ge=0, strict=True)]
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+BOUNDS = {"gt": (operator.gt, "above"), "ge": (operator.ge, "of at least"), "le": (operator.le, "at most")}
 
 
 def check_keywords(cls: type, options: Mapping[str, Any], where: str, given: Collection[str]) -> None:
-    """Refuse keywords that a constructor does not take, missing ones, and values of another type.
+    """Refuse keywords that a constructor does not take, missing ones, and values of another type or size.
 
     A whole number is taken where a number is expected; true and false are no numbers.
 
@@ -34,13 +40,24 @@ def check_keywords(cls: type, options: Mapping[str, Any], where: str, given: Col
     for key in expected:
         if key not in options:
             raise ValueError(f"params.yaml: {where} lacks the key '{key}'; it takes: {', '.join(expected)}")
-    annotations = get_type_hints(cls.__init__)  # type: ignore[misc]
+    annotations = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
     for key, value in options.items():
-        if not _fits(value, annotations[key]):
+        kind, bounds = _read(annotations[key])
+        if not _fits(value, kind) or not all(BOUNDS[bound][0](value, limit) for bound, limit in bounds):
             raise ValueError(
-                f"params.yaml: in {where}, {key} is {value!r}; allowed: {_allowed(annotations[key])}"
-                f"{_hint(value, annotations[key])}"
+                f"params.yaml: in {where}, {key} is {value!r}; allowed: {_allowed(kind, bounds)}"
+                f"{_hint(value, kind)}"
             )
+
+
+def _read(annotation: Any) -> tuple[Any, list[tuple[str, float]]]:
+    """The type of an annotation, and its bounds: pydantic's name of each, and the number."""
+    if get_origin(annotation) is not Annotated:
+        return annotation, []
+    kind, field = get_args(annotation)
+    return kind, [
+        (key, getattr(rule, key)) for key in BOUNDS for rule in field.metadata if hasattr(rule, key)
+    ]
 
 
 def _fits(value: object, kind: Any) -> bool:
@@ -49,10 +66,11 @@ def _fits(value: object, kind: Any) -> bool:
     return type(value) is kind or (kind is float and type(value) is int)
 
 
-def _allowed(kind: Any) -> str:
+def _allowed(kind: Any, bounds: list[tuple[str, float]]) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(map(str, get_args(kind)))
-    return WORDS[kind]
+    words = (f"{BOUNDS[bound][1]} {limit}" for bound, limit in bounds)
+    return f"{WORDS[kind]} {' and '.join(words)}".rstrip()
 
 
 def _hint(value: object, kind: Any) -> str:

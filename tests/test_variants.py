@@ -18,7 +18,7 @@ from gm_bench.cell import Cell
 from gm_bench.config import Params, load_params
 from gm_bench.nets import network as networks
 from gm_bench.nets.mlp import MLP
-from gm_bench.options import check_keywords
+from gm_bench.options import PositiveInt, Share, check_keywords
 from gm_bench.training.job import Job
 from gm_bench.training.loop import train
 from gm_bench.training.state import Interrupted, Progress, State, start
@@ -342,14 +342,63 @@ def test_a_text_in_place_of_a_number_is_refused_by_name(params: Params, name: st
             networks.build(entry.network.name, entry.network.options | {key: "many"}, (1, 8, 8), 10)
 
 
+@pytest.mark.parametrize(("name", "recipe"), CASES)
+def test_a_number_below_zero_is_refused_by_name(params: Params, name: str, recipe: str) -> None:
+    """Every number of params.yaml that a constructor takes, but for the targets of lsgan."""
+    entry = params.recipe(name, recipe)
+    network = networks.build(entry.network.name, entry.network.options, (1, 8, 8), 10)
+    for key in set(keywords(entry.model)) - {"a", "b", "c"}:
+        with pytest.raises(ValueError, match=rf"variants\.{name}, {key} is -1; allowed: a .*number "):
+            variants.build(name, network, entry.model | {key: -1})
+    for key in keywords(entry.network.options):
+        with pytest.raises(ValueError, match=rf"{key} is -1; allowed: a whole number above 0$"):
+            networks.build(entry.network.name, entry.network.options | {key: -1}, (1, 8, 8), 10)
+
+
+@pytest.mark.parametrize("key", ["width", "critic_width", "pieces"])
+def test_networks_of_points_have_units(key: str) -> None:
+    options = {"width": 4, "critic_width": 4, "pieces": 2, "critic_norm": "none"}
+    networks.build("points", options, (2, 1, 1), 0)
+    with pytest.raises(ValueError, match=rf"{key} is 0; allowed: a whole number above 0$"):
+        networks.build("points", options | {key: 0}, (2, 1, 1), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "allowed"),
+    [
+        ("wgan", "clip", 0, "a number above 0"),
+        ("vae", "sigma", 0.0, "a number above 0"),
+        ("vae", "z_dim", 0, "a whole number above 0"),
+        ("pca", "z_dim", 0, "a whole number above 0"),
+        ("kde", "n_held_out", 0, "a whole number above 0"),
+        ("gan_noisy_labels", "flip", 3.0, "a number of at least 0 and at most 1"),
+        ("gan_noisy_labels", "real_label", 1.7, "a number above 0 and at most 1"),
+        ("began", "diversity", 0, "a number above 0 and at most 1"),
+    ],
+)
+def test_a_number_beyond_what_a_variant_allows_is_refused(
+    params: Params, digits_network: MLP, name: str, key: str, value: float, allowed: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"variants\.{name}, {key} is {value!r}; allowed: {allowed}$"):
+        variants.build(name, digits_network, params.recipe(name, "tiny").model | {key: value})
+
+
 class Constructed:
     def __init__(
-        self, network: int, rate: float, n: int, on: bool, kind: Literal["a", "b"], name: str
+        self,
+        network: int,
+        rate: float,
+        n: int,
+        on: bool,
+        kind: Literal["a", "b"],
+        name: str,
+        n_codes: PositiveInt,
+        share: Share,
     ) -> None:
         pass
 
 
-SOUND = {"rate": 0.5, "n": 3, "on": True, "kind": "a", "name": "x"}
+SOUND = {"rate": 0.5, "n": 3, "on": True, "kind": "a", "name": "x", "n_codes": 1, "share": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -366,16 +415,29 @@ SOUND = {"rate": 0.5, "n": 3, "on": True, "kind": "a", "name": "x"}
         ("on", 1, "on is 1; allowed: true or false"),
         ("kind", "c", "kind is 'c'; allowed: a, b"),
         ("name", 3, "name is 3; allowed: a text"),
+        ("n_codes", 0, "n_codes is 0; allowed: a whole number above 0"),
+        ("n_codes", 2.0, "n_codes is 2.0; allowed: a whole number above 0"),
+        ("n_codes", True, "n_codes is True; allowed: a whole number above 0"),
+        (
+            "n_codes",
+            "1e3",
+            "n_codes is '1e3'; allowed: a whole number above 0 (YAML reads 1e3 as text: write 1000)",
+        ),
+        ("share", -0.1, "share is -0.1; allowed: a number of at least 0 and at most 1"),
+        ("share", 1.5, "share is 1.5; allowed: a number of at least 0 and at most 1"),
+        ("share", float("nan"), "share is nan; allowed: a number of at least 0 and at most 1"),
+        ("share", True, "share is True; allowed: a number of at least 0 and at most 1"),
     ],
 )
-def test_a_value_of_another_type_is_refused(key: str, value: object, sentence: str) -> None:
+def test_a_value_of_another_type_or_out_of_bounds_is_refused(key: str, value: object, sentence: str) -> None:
     with pytest.raises(ValueError, match=r"^params\.yaml: in here, ") as said:
         check_keywords(Constructed, SOUND | {key: value}, "here", given=("network",))
     assert str(said.value) == f"params.yaml: in here, {sentence}"
 
 
-def test_a_whole_number_is_a_number() -> None:
-    check_keywords(Constructed, SOUND | {"rate": 1}, "here", given=("network",))
+@pytest.mark.parametrize(("key", "value"), [("rate", 1), ("rate", -2), ("share", 0), ("share", 1)])
+def test_a_whole_number_is_a_number(key: str, value: int) -> None:
+    check_keywords(Constructed, SOUND | {key: value}, "here", given=("network",))
 
 
 def test_wrong_keywords_are_named(digits_network: MLP) -> None:

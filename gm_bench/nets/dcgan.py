@@ -7,6 +7,7 @@ from torch import nn
 
 from gm_bench.nets.network import Network, Norm
 from gm_bench.nets.places import ImageConv2d, ImageConvTranspose2d, ToMaps, ToRow
+from gm_bench.options import PositiveInt
 
 
 class DCGAN(Network):
@@ -31,7 +32,7 @@ class DCGAN(Network):
     std: ClassVar[float | None] = 0.02
 
     def __init__(
-        self, image_shape: tuple[int, int, int], n_classes: int, width: int, critic_norm: Norm
+        self, image_shape: tuple[int, int, int], n_classes: int, width: PositiveInt, critic_norm: Norm
     ) -> None:
         super().__init__(image_shape, n_classes, critic_norm)
         _, height, breadth = image_shape

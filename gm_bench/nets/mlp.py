@@ -5,6 +5,7 @@ import math
 from torch import nn
 
 from gm_bench.nets.network import Network, Norm
+from gm_bench.options import PositiveInt
 
 
 class MLP(Network):
@@ -19,7 +20,9 @@ class MLP(Network):
         critic_norm: see Network; "batch" normalises the critic's second hidden layer.
     """
 
-    def __init__(self, image_shape: tuple[int, ...], n_classes: int, width: int, critic_norm: Norm) -> None:
+    def __init__(
+        self, image_shape: tuple[int, ...], n_classes: int, width: PositiveInt, critic_norm: Norm
+    ) -> None:
         super().__init__(image_shape, n_classes, critic_norm)
         self.width = width
 

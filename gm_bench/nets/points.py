@@ -5,6 +5,7 @@ import math
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network, Norm
+from gm_bench.options import PositiveInt
 
 N_GENERATOR_LAYERS, N_CRITIC_LAYERS = 4, 3
 
@@ -43,9 +44,9 @@ class Points(Network):
         self,
         image_shape: tuple[int, ...],
         n_classes: int,
-        width: int,
-        critic_width: int,
-        pieces: int,
+        width: PositiveInt,
+        critic_width: PositiveInt,
+        pieces: PositiveInt,
         critic_norm: Norm,
     ) -> None:
         super().__init__(image_shape, n_classes, critic_norm)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gm_bench.nets.network import Network, Norm
+from gm_bench.options import PositiveInt
 
 Resample = Literal["up", "down", "none"]
 
@@ -39,8 +40,8 @@ class ResNet(Network):
         self,
         image_shape: tuple[int, int, int],
         n_classes: int,
-        width: int,
-        critic_width: int,
+        width: PositiveInt,
+        critic_width: PositiveInt,
         critic_norm: Norm,
     ) -> None:
         super().__init__(image_shape, n_classes, critic_norm)

@@ -5,6 +5,7 @@ import math
 from torch import nn
 
 from gm_bench.nets.network import Network, Norm
+from gm_bench.options import PositiveInt
 
 
 class TanhMLP(Network):
@@ -20,7 +21,9 @@ class TanhMLP(Network):
         critic_norm: see Network; "batch" normalises the critic's second hidden layer. Encoders have none.
     """
 
-    def __init__(self, image_shape: tuple[int, ...], n_classes: int, width: int, critic_norm: Norm) -> None:
+    def __init__(
+        self, image_shape: tuple[int, ...], n_classes: int, width: PositiveInt, critic_norm: Norm
+    ) -> None:
         super().__init__(image_shape, n_classes, critic_norm)
         self.width = width
 

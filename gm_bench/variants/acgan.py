@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gm_bench.nets.network import Network
+from gm_bench.options import NotNegative, PositiveInt
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
 from gm_bench.variants.gan import cross_entropy_critic_loss
@@ -49,7 +50,11 @@ class ACGAN(Adversarial):
     conditional: ClassVar[bool] = True
 
     def __init__(
-        self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], class_weight: float
+        self,
+        network: Network,
+        z_dim: PositiveInt,
+        prior: Literal["normal", "uniform"],
+        class_weight: NotNegative,
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.class_weight = class_weight

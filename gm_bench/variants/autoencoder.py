@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gm_bench.data.scale import from_uint8
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.base.contract import Batch, Decoder, Encoder, Variant
 
 CHUNK = 1000
@@ -48,7 +49,7 @@ class Autoencoder(Variant, Encoder, Decoder):
     source: ClassVar[str] = "Hinton & Salakhutdinov 2006"
     players: ClassVar[tuple[str, ...]] = ("model",)
 
-    def __init__(self, network: Network, z_dim: int) -> None:
+    def __init__(self, network: Network, z_dim: PositiveInt) -> None:
         super().__init__(network)
         self.z_dim = z_dim
         self.model = nn.ModuleDict({"encoder": network.encoder(z_dim), "decoder": network.generator(z_dim)})

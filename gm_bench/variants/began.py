@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
+from gm_bench.options import NotNegative, PositiveInt, PositiveShare
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
 
@@ -73,11 +74,11 @@ class BEGAN(Adversarial):
     def __init__(
         self,
         network: Network,
-        z_dim: int,
+        z_dim: PositiveInt,
         prior: Literal["normal", "uniform"],
-        code_dim: int,
-        rate: float,
-        diversity: float,
+        code_dim: PositiveInt,
+        rate: NotNegative,
+        diversity: PositiveShare,
     ) -> None:
         self.code_dim = code_dim
         super().__init__(network, z_dim, prior)

@@ -14,6 +14,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from gm_bench.nets.network import Network
+from gm_bench.options import NotNegative, Positive, PositiveInt
 from gm_bench.variants.vae import VAE
 
 
@@ -31,7 +32,7 @@ class BetaVAE(VAE):
 
     source: ClassVar[str] = "Higgins et al. 2017, eq. 4"
 
-    def __init__(self, network: Network, z_dim: int, sigma: float, beta: float) -> None:
+    def __init__(self, network: Network, z_dim: PositiveInt, sigma: Positive, beta: NotNegative) -> None:
         super().__init__(network, z_dim, sigma)
         self.beta = beta
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.base.contract import Batch, Encoder
 from gm_bench.variants.ns_gan import NSGAN
 
@@ -74,7 +75,7 @@ class BiGAN(NSGAN, Encoder):
     source: ClassVar[str] = "Donahue et al. 2017, eq. 2"
 
     def __init__(
-        self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], hidden: int
+        self, network: Network, z_dim: PositiveInt, prior: Literal["normal", "uniform"], hidden: PositiveInt
     ) -> None:
         self.hidden = hidden
         super().__init__(network, z_dim, prior)

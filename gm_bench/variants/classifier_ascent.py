@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gm_bench.nets.network import Network
+from gm_bench.options import Positive, PositiveInt
 from gm_bench.variants.base.contract import Batch, Variant
 
 
@@ -46,7 +47,7 @@ class ClassifierAscent(Variant):
     players: ClassVar[tuple[str, ...]] = ("model",)
     conditional: ClassVar[bool] = True
 
-    def __init__(self, network: Network, n_steps: int, step_size: float) -> None:
+    def __init__(self, network: Network, n_steps: PositiveInt, step_size: Positive) -> None:
         super().__init__(network)
         self.n_steps = n_steps
         self.step_size = step_size

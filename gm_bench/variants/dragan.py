@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gm_bench.nets.network import Network
+from gm_bench.options import NotNegative, PositiveInt
 from gm_bench.variants.base.contract import Batch
 from gm_bench.variants.ns_gan import NSGAN
 from gm_bench.variants.wgan_gp import slopes
@@ -41,10 +42,10 @@ class DRAGAN(NSGAN):
     def __init__(
         self,
         network: Network,
-        z_dim: int,
+        z_dim: PositiveInt,
         prior: Literal["normal", "uniform"],
-        penalty: float,
-        noise: float,
+        penalty: NotNegative,
+        noise: NotNegative,
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.penalty, self.noise = penalty, noise

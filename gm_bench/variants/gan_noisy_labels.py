@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt, PositiveShare, Share
 from gm_bench.variants.base.contract import Batch
 from gm_bench.variants.ns_gan import NSGAN
 
@@ -45,10 +46,10 @@ class GANNoisyLabels(NSGAN):
     def __init__(
         self,
         network: Network,
-        z_dim: int,
+        z_dim: PositiveInt,
         prior: Literal["normal", "uniform"],
-        real_label: float,
-        flip: float,
+        real_label: PositiveShare,
+        flip: Share,
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.real_label, self.flip = real_label, flip

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.base.contract import Batch
 from gm_bench.variants.ns_gan import NSGAN
 
@@ -33,7 +34,7 @@ class GANReplay(NSGAN):
     source: ClassVar[str] = "Shrivastava et al. 2017, §2.3"
 
     def __init__(
-        self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], capacity: int
+        self, network: Network, z_dim: PositiveInt, prior: Literal["normal", "uniform"], capacity: PositiveInt
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.capacity = capacity

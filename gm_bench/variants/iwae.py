@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.base.contract import Batch
 from gm_bench.variants.vae import (
     VariationalAutoencoder,
@@ -52,9 +53,7 @@ class IWAE(BernoulliVAE):
 
     source: ClassVar[str] = "Burda et al. 2016, eq. 8"
 
-    def __init__(self, network: Network, z_dim: int, n_codes: int) -> None:
-        if n_codes < 1:
-            raise ValueError(f"params.yaml: iwae's n_codes is {n_codes}: it must be at least 1")
+    def __init__(self, network: Network, z_dim: PositiveInt, n_codes: PositiveInt) -> None:
         super().__init__(network, z_dim)
         self.n_codes = n_codes
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gm_bench.data.scale import from_uint8
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.base.contract import Batch, Density, Variant
 
 MAX_STEPS = 100
@@ -57,7 +58,7 @@ class KDE(Variant, Density):
     players: ClassVar[tuple[str, ...]] = ()
     density: ClassVar[str] = "density over [-1, 1], exact"
 
-    def __init__(self, network: Network, n_held_out: int) -> None:
+    def __init__(self, network: Network, n_held_out: PositiveInt) -> None:
         super().__init__(network)
         self.n_held_out = n_held_out
         self.images: Tensor

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
 
@@ -38,7 +39,13 @@ class LSGAN(Adversarial):
     source: ClassVar[str] = "Mao et al. 2017, eq. 2"
 
     def __init__(
-        self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], a: float, b: float, c: float
+        self,
+        network: Network,
+        z_dim: PositiveInt,
+        prior: Literal["normal", "uniform"],
+        a: float,
+        b: float,
+        c: float,
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.a, self.b, self.c = a, b, c

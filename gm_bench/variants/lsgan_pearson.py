@@ -12,6 +12,7 @@ with the term E_p (D* − c)² that it cannot change, is half of ∫ (p − q)²
 from typing import ClassVar, Literal
 
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.lsgan import LSGAN
 
 
@@ -21,5 +22,5 @@ class LSGANPearson(LSGAN):
     family: ClassVar[str] = "LSGAN"
     source: ClassVar[str] = "Mao et al. 2017, eq. 8"
 
-    def __init__(self, network: Network, z_dim: int, prior: Literal["normal", "uniform"]) -> None:
+    def __init__(self, network: Network, z_dim: PositiveInt, prior: Literal["normal", "uniform"]) -> None:
         super().__init__(network, z_dim, prior, a=-1.0, b=1.0, c=0.0)

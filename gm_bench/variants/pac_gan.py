@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.ns_gan import NSGAN
 
 
@@ -44,9 +45,9 @@ class PacGAN(NSGAN):
     family: ClassVar[str] = "GAN"
     source: ClassVar[str] = "Lin et al. 2018, §2"
 
-    def __init__(self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], pack: int) -> None:
-        if pack < 1:
-            raise ValueError(f"params.yaml: pac_gan's pack is {pack}: it must be at least 1")
+    def __init__(
+        self, network: Network, z_dim: PositiveInt, prior: Literal["normal", "uniform"], pack: PositiveInt
+    ) -> None:
         self.pack = pack
         super().__init__(network, z_dim, prior)
 

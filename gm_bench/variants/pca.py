@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gm_bench.data.scale import from_uint8
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.base.contract import Batch, Decoder, Encoder, Variant
 
 CHUNK = 5000
@@ -48,7 +49,7 @@ class PCA(Variant, Encoder, Decoder):
     source: ClassVar[str] = "Baldi & Hornik 1989, §2"
     players: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, network: Network, z_dim: int) -> None:
+    def __init__(self, network: Network, z_dim: PositiveInt) -> None:
         super().__init__(network)
         n_pixels = torch.Size(self.image_shape).numel()
         if z_dim > n_pixels:

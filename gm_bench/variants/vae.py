@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network, with_label_planes
+from gm_bench.options import Positive, PositiveInt
 from gm_bench.variants.base.contract import Batch, Decoder, Density, Encoder, Variant
 
 
@@ -72,7 +73,7 @@ class VariationalAutoencoder(Variant, Encoder, Decoder, Density):
     players: ClassVar[tuple[str, ...]] = ("model",)
     density: ClassVar[str] = "density over [-1, 1], Gaussian decoder"
 
-    def __init__(self, network: Network, z_dim: int) -> None:
+    def __init__(self, network: Network, z_dim: PositiveInt) -> None:
         super().__init__(network)
         self.z_dim = z_dim
         n_planes = self.image_shape[0] + (self.n_classes if self.conditional else 0)
@@ -163,7 +164,7 @@ class VAE(VariationalAutoencoder):
 
     source: ClassVar[str] = "Kingma & Welling 2014, eq. 10"
 
-    def __init__(self, network: Network, z_dim: int, sigma: float) -> None:
+    def __init__(self, network: Network, z_dim: PositiveInt, sigma: Positive) -> None:
         super().__init__(network, z_dim)
         self.sigma = sigma
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gm_bench.nets.network import Network
+from gm_bench.options import NotNegative, PositiveInt
 from gm_bench.variants.vae import VariationalAutoencoder, gaussian_log_likelihood
 
 
@@ -33,7 +34,7 @@ class GaussianVAE(VariationalAutoencoder):
 
     source: ClassVar[str] = "Kingma & Welling 2014, app. C.2"
 
-    def __init__(self, network: Network, z_dim: int, sigma_min: float) -> None:
+    def __init__(self, network: Network, z_dim: PositiveInt, sigma_min: NotNegative) -> None:
         super().__init__(network, z_dim)
         self.sigma_min = sigma_min
 

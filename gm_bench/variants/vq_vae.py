@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, embedding, relu
 
 from gm_bench.nets.network import Network
+from gm_bench.options import NotNegative, Positive, PositiveInt
 from gm_bench.variants.base.contract import Batch, Decoder, Encoder, Variant
 from gm_bench.variants.vae import gaussian_log_likelihood
 
@@ -144,12 +145,12 @@ class VQVAE(Variant, Encoder, Decoder):
     def __init__(
         self,
         network: Network,
-        n_codes: int,
-        code_dim: int,
-        beta: float,
-        sigma: float,
-        prior_width: int,
-        prior_layers: int,
+        n_codes: PositiveInt,
+        code_dim: PositiveInt,
+        beta: NotNegative,
+        sigma: Positive,
+        prior_width: PositiveInt,
+        prior_layers: PositiveInt,
     ) -> None:
         super().__init__(network)
         self.beta, self.sigma = beta, sigma

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from gm_bench.nets.network import Network
+from gm_bench.options import Positive, PositiveInt
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
 
@@ -38,7 +39,7 @@ class WGAN(Adversarial):
     source: ClassVar[str] = "Arjovsky et al. 2017, algorithm 1"
 
     def __init__(
-        self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], clip: float
+        self, network: Network, z_dim: PositiveInt, prior: Literal["normal", "uniform"], clip: Positive
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.clip = clip

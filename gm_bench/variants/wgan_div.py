@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
+from gm_bench.options import NotNegative, Positive, PositiveInt
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
 from gm_bench.variants.wgan import wasserstein_critic_loss, wasserstein_generator_loss
@@ -41,7 +42,12 @@ class WGANDiv(Adversarial):
     critic_norms: ClassVar[tuple[str, ...]] = ("none", "spectral")
 
     def __init__(
-        self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], k: float, p: float
+        self,
+        network: Network,
+        z_dim: PositiveInt,
+        prior: Literal["normal", "uniform"],
+        k: NotNegative,
+        p: Positive,
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.k, self.p = k, p

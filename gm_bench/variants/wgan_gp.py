@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
+from gm_bench.options import NotNegative, PositiveInt
 from gm_bench.variants.base.adversarial import Adversarial
 from gm_bench.variants.base.contract import Batch
 from gm_bench.variants.wgan import wasserstein_critic_loss, wasserstein_generator_loss
@@ -43,7 +44,7 @@ class WGANGP(Adversarial):
     critic_norms: ClassVar[tuple[str, ...]] = ("none", "spectral")
 
     def __init__(
-        self, network: Network, z_dim: int, prior: Literal["normal", "uniform"], penalty: float
+        self, network: Network, z_dim: PositiveInt, prior: Literal["normal", "uniform"], penalty: NotNegative
     ) -> None:
         super().__init__(network, z_dim, prior)
         self.penalty = penalty

@@ -80,8 +80,3 @@ def test_the_bound_tends_to_the_exact_log_density() -> None:
     assert float((exact - bound).abs().max()) < 0.02
     few = evidence_bounds(log_w[:5])[1]
     assert elbo.mean() < few.mean() < exact.mean()
-
-
-def test_a_number_of_codes_that_cannot_be_is_refused(digits_network: MLP) -> None:
-    with pytest.raises(ValueError, match="iwae's n_codes is 0: it must be at least 1"):
-        IWAE(digits_network, z_dim=2, n_codes=0)

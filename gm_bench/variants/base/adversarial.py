@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gm_bench.nets.network import Network
+from gm_bench.options import PositiveInt
 from gm_bench.variants.base.contract import Batch, Decoder, Variant
 
 
@@ -26,7 +27,7 @@ class Adversarial(Variant, Decoder):
 
     players: ClassVar[tuple[str, ...]] = ("critic", "generator")
 
-    def __init__(self, network: Network, z_dim: int, prior: Literal["normal", "uniform"]) -> None:
+    def __init__(self, network: Network, z_dim: PositiveInt, prior: Literal["normal", "uniform"]) -> None:
         super().__init__(network)
         self.z_dim = z_dim
         self.prior = prior
