@@ -120,6 +120,23 @@ def test_too_few_images_to_hold_out(digits_network: MLP) -> None:
         kde.KDE(digits_network, n_held_out=5).begin({"images": torch.zeros(5, 1, 8, 8, dtype=torch.uint8)})
 
 
+@pytest.mark.parametrize("n_copies", [2, 40])
+def test_held_out_images_that_all_have_a_copy_choose_no_bandwidth(digits_network: MLP, n_copies: int) -> None:
+    """Two images, each many times: the likelihood grows without end as h falls to 0, unless one differs.
+
+    Of many images torch computes distances by a product of matrices, which gives nearly 0.
+    """
+    two = torch.randint(0, 256, (2, 1, 8, 8), generator=seeded()).to(torch.uint8)
+    model = kde.KDE(digits_network, n_held_out=n_copies - 1)
+    with pytest.raises(ValueError, match=rf"kde cannot .*all {n_copies - 1} images that it holds out eq"):
+        model.begin({"images": two.repeat(n_copies, 1, 1, 1)})
+    odd = two.repeat(n_copies, 1, 1, 1)
+    first = torch.randperm(2 * n_copies, generator=seeded())[0]
+    odd[first, 0, 0, 0] = (odd[first, 0, 0, 0].int() + 1) % 256
+    model.begin({"images": odd})
+    assert model.bandwidth.item() > 0
+
+
 # Principal components
 
 
