@@ -71,8 +71,8 @@ def evaluate(
             array `labels`.
         extractor: for one's own real images: clip, dinov2, efficientnet_lite0, inception, lenet or vgg16 (a
             file of gm_bench/metrics/extractors), a dataset that has an extractor, or auto (a small classifier
-            trained on labelled grey images; for others inception where its weights are at hand, else
-            efficientnet_lite0). clip, dinov2 and vgg16 tell no classes apart: they give no score.
+            trained on labelled grey images of 8 to 64 pixels; for others inception where its weights are at
+            hand, else efficientnet_lite0). clip, dinov2 and vgg16 tell no classes apart: they give no score.
         channels: grey or rgb converts both sets to that.
         resize: pixels a side to resize both to.
         allow_low_range: take images that use less than a quarter of 0 … 255 as they are.

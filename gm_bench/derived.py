@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gm_bench.nets import lenet_reads
 from gm_bench.results.protocol import Protocol
 
 SMALL_SIDE = 16  # below it, and where a side is odd, networks are fully connected
@@ -58,23 +59,26 @@ class Value:
     origin: str
 
 
-def extractor_for(n_classes: int, channels: int) -> tuple[str, str]:
+def extractor_for(n_classes: int, shape: tuple[int, int, int]) -> tuple[str, str]:
     """The extractor for a dataset of one's own that names none, and why, in words.
 
-    Grey images with labels get a LeNet of their own. All others are seen by a network of natural images whose
-    weights are installed, so that neither a download nor a machine decides.
+    Grey images with labels get a LeNet of their own, where they are of a size that it reads. All others are
+    seen by a network of natural images whose weights are installed, so that neither a download nor a machine
+    decides.
 
     Args:
         n_classes: classes of the training images; 0 without labels.
-        channels: 1 (grey) or 3 (colour).
+        shape: (C, H, W) of an image, C 1 (grey) or 3 (colour).
     """
-    if channels == 1 and n_classes > 1:
+    channels, height, width = shape
+    if channels == 3:
+        kind = "colour images"
+    elif n_classes < 2:
+        kind = f"grey images {'of one class' if n_classes else 'without labels'}"
+    elif lenet_reads(shape):
         return "lenet", f"grey images of {n_classes} classes: a LeNet trained on their own labels"
-    kind = (
-        "colour images"
-        if channels == 3
-        else f"grey images {'of one class' if n_classes else 'without labels'}"
-    )
+    else:
+        kind = f"grey images of {height}×{width} pixels, which a LeNet does not read"
     return "efficientnet_lite0", f"{kind}: EfficientNet-Lite0 of ImageNet, whose weights are installed"
 
 
@@ -93,7 +97,7 @@ def protocol(facts: Facts, n_held_back: int, given: Json) -> dict[str, Value]:
         given: the keys that are, with their values; others follow from them.
     """
     seen = facts.n_train - n_held_back
-    extractor, reason = extractor_for(facts.n_classes, facts.shape[0])
+    extractor, reason = extractor_for(facts.n_classes, facts.shape)
     found: dict[str, Value] = {"extractor": Value(extractor, reason)}
     n = given.get("n_samples")
     if n is None:

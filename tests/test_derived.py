@@ -128,13 +128,20 @@ def test_what_is_resolved_after_fetch_are_the_derived_numbers(signs: Params) -> 
 
 
 @pytest.mark.parametrize(
-    ("n_classes", "channels", "name"),
-    [(10, 1, "lenet"), *((n, c, "efficientnet_lite0") for n, c in ((1, 1), (0, 1), (0, 3), (10, 3)))],
+    ("n_classes", "shape", "name"),
+    [
+        *((10, (1, side, side), "lenet") for side in (8, 28, 64)),
+        *((10, (1, side, side), "efficientnet_lite0") for side in (7, 65, 96)),
+        (10, (1, 64, 65), "efficientnet_lite0"),
+        *((n, (c, 28, 28), "efficientnet_lite0") for n, c in ((1, 1), (0, 1), (0, 3), (10, 3))),
+    ],
 )
-def test_the_extractor_follows_from_labels_and_channels(n_classes: int, channels: int, name: str) -> None:
-    found, reason = derived.extractor_for(n_classes, channels)
+def test_the_extractor_follows_from_labels_and_shape(n_classes: int, shape: tuple, name: str) -> None:
+    found, reason = derived.extractor_for(n_classes, shape)
     assert (found, found in extractors.names()) == (name, True)
-    assert ("grey" if channels == 1 else "colour") in reason
+    assert ("grey" if shape[0] == 1 else "colour") in reason
+    if n_classes > 1 and shape[0] == 1 and name != "lenet":
+        assert f"of {shape[1]}×{shape[2]} pixels, which a LeNet does not read" in reason
 
 
 @pytest.mark.parametrize(

@@ -179,21 +179,23 @@ def test_inception_is_taken_where_its_weights_are_at_hand(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.delenv(inception.WEIGHTS.variable, raising=False)
     said: list[str] = []
-    assert choose("auto", 1, True, said.append) == "lenet"
+    for side in (8, 64):
+        assert choose("auto", (1, side, side), True, said.append) == "lenet"
     assert said == []
-    assert choose("auto", 3, True, said.append) == "efficientnet_lite0"
+    assert choose("auto", (1, 96, 96), True, said.append) == "efficientnet_lite0"
+    assert choose("auto", (3, 8, 8), True, said.append) == "efficientnet_lite0"
     assert "Inception's weights are not at hand" in said[-1]
     assert inception.WEIGHTS.variable in said[-1]
     for choice in ("inception", "lenet", "digits"):
-        assert choose(choice, 3, True, said.append) == choice
-    assert len(said) == 1
+        assert choose(choice, (3, 8, 8), True, said.append) == choice
+    assert len(said) == 2
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / inception.WEIGHTS.name).touch()
-    assert choose("auto", 3, False, said.append) == "inception"
+    assert choose("auto", (3, 8, 8), False, said.append) == "inception"
     assert "--extractor efficientnet_lite0" in said[-1]
     (tmp_path / "checkpoints" / inception.WEIGHTS.name).unlink()
     monkeypatch.setenv(inception.WEIGHTS.variable, str(tmp_path / "weights.pth"))
-    assert choose("auto", 3, False, said.append) == "inception"
+    assert choose("auto", (3, 8, 8), False, said.append) == "inception"
 
 
 def test_a_classifier_trained_on_labels_is_kept_in_the_cache(

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gm_bench.data.scale import from_uint8
+from gm_bench.nets import LENET_SIDES, lenet_reads
 
 N_FEATURES = 128
-SMALLEST, LARGEST = 8, 64
 
 
 class LeNet(nn.Module):
@@ -35,9 +35,9 @@ class LeNet(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         channels, height, width = image_shape
-        if channels not in (1, 3) or min(height, width) < SMALLEST or max(height, width) > LARGEST:
+        if not lenet_reads(image_shape):
             raise ValueError(
-                f"the LeNet reads 1 or 3 channels of {SMALLEST} to {LARGEST} pixels a side, "
+                f"the LeNet reads 1 or 3 channels of {LENET_SIDES[0]} to {LENET_SIDES[-1]} pixels a side, "
                 f"not {channels}×{height}×{width}: resize the images or choose the extractor inception"
             )
         if n_classes < 2:

@@ -99,6 +99,18 @@ def test_all_faults_are_in_one_sentence() -> None:
     assert said.count("; (") == 3
 
 
+@pytest.mark.parametrize("side", [64, 66])
+def test_a_lenet_is_held_against_the_shape(side: int) -> None:
+    facts = Facts(800, 200, (1, side, side), (400, 300, 100))
+    found = faults(params_of(facts=facts, protocol={"extractor": "lenet"}), "own")
+    sentence = (
+        "datasets.own.protocol.extractor is lenet, which reads 8 to 64 pixels a side, but the images of own "
+        "have 66×66: set efficientnet_lite0 or inception, or another datasets.own.source.size"
+    )
+    assert found == ([] if side == 64 else [sentence])
+    assert faults(params_of(facts=facts), "own") == [], "the derived one reads them"
+
+
 def test_a_recipe_is_held_against_the_shape() -> None:
     (found,) = faults(
         params_of(

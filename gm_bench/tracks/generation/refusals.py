@@ -10,6 +10,7 @@ from gm_bench.data.split import hold_out
 from gm_bench.derived import LEAST_SPLIT, Facts, n_validation
 from gm_bench.metrics.extractors.features import WeightsError
 from gm_bench.metrics.extractors.loading import find as find_extractor
+from gm_bench.nets import LENET_SIDES, lenet_reads
 from gm_bench.nets.network import build as build_network
 from gm_bench.training.recipe import Recipe
 from gm_bench.variants.base.contract import build as build_variant
@@ -119,6 +120,13 @@ def of_extractor(config: DatasetConfig, facts: Facts, dataset: str) -> Iterator[
         yield (
             f"{key} is {name}, which is trained on labels of two classes or more, but the images of "
             f"{dataset} {what}: set efficientnet_lite0 or inception"
+        )
+    if name == "lenet" and not lenet_reads(facts.shape):
+        _, height, width = facts.shape
+        yield (
+            f"{key} is lenet, which reads {LENET_SIDES[0]} to {LENET_SIDES[-1]} pixels a side, but the "
+            f"images of {dataset} have {height}×{width}: set efficientnet_lite0 or inception, or another "
+            f"datasets.{dataset}.source.size"
         )
 
 

@@ -15,6 +15,7 @@ from gm_bench.data.images import Foreign
 from gm_bench.metrics.extractors.features import Extractor, WeightsError
 from gm_bench.metrics.extractors.lenet import LeNetExtractor, widths
 from gm_bench.metrics.extractors.loading import find, load_extractor
+from gm_bench.nets import lenet_reads
 from gm_bench.nets.lenet import shape_of
 from gm_bench.tracks.generation.scoring.request import AUTO, ScoringError
 
@@ -22,20 +23,21 @@ SEED = 0
 LENET, INCEPTION, LITE = "lenet", "inception", "efficientnet_lite0"
 
 
-def choose(choice: str, channels: int, labelled: bool, say: Callable[[str], None]) -> str:
+def choose(choice: str, shape: tuple[int, int, int], labelled: bool, say: Callable[[str], None]) -> str:
     """The extractor that "auto" comes to; any other choice is itself.
 
-    Labelled grey images have a LeNet trained on them. Others are seen by Inception where its weights are at
-    hand, so that the numbers compare with published ones, else by EfficientNet-Lite0, which is installed.
+    Labelled grey images of a size that it reads have a LeNet trained on them. Others are seen by Inception
+    where its weights are at hand, so that the numbers compare with published ones, else by
+    EfficientNet-Lite0, which is installed.
 
     Args:
-        channels: of the images.
+        shape: (C, H, W) of the images.
         labelled: whether they have labels.
         say: told of Inception or EfficientNet-Lite0, and what gives the other.
     """
     if choice != AUTO:
         return choice
-    if channels == 1 and labelled:
+    if shape[0] == 1 and labelled and lenet_reads(shape):
         return LENET
     from gm_bench.metrics.extractors import inception  # half of the time that everything takes to import
 

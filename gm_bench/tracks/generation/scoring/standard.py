@@ -174,7 +174,7 @@ def own_standard(
     """
     labels = real.labels
     strata = labels if labels is not None else torch.full((len(real.images),), UNLABELLED)
-    choice = choose(choice, shape_of(real.images)[0], labels is not None, say)
+    choice = choose(choice, shape_of(real.images), labels is not None, say)
     trains = choice == LENET
     parts = 4 if trains else 2
     reason, least = most_demanding(constants)
