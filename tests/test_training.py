@@ -338,6 +338,22 @@ def test_divergence_of_several_updates_per_round_names_the_round(params: Params,
     assert (state.divergence["step"], state.divergence["player"]) == (1, "critic")
 
 
+def test_each_player_has_the_optimiser_of_its_entry(params: Params) -> None:
+    """Numbers that are none of torch's defaults."""
+    adam = {"name": "adam", "lr": 3e-4, "betas": (0.25, 0.75), "decay": "none"}
+    rmsprop = {"name": "rmsprop", "lr": 5e-3, "alpha": 0.625, "decay": "none"}
+    job = job_of(params, "ns_gan", optimisers={"critic": adam, "generator": rmsprop})
+    state = start(job, (1, 8, 8), 10, CPU)
+    critic, generator = state.optimisers["critic"], state.optimisers["generator"]
+    assert (type(critic), type(generator)) == (torch.optim.Adam, torch.optim.RMSprop)
+    (first,), (second,) = critic.param_groups, generator.param_groups
+    assert (first["lr"], first["betas"]) == (3e-4, (0.25, 0.75))
+    assert (second["lr"], second["alpha"]) == (5e-3, 0.625)
+    for group, player in ((first, "critic"), (second, "generator")):
+        own = list(getattr(state.model, player).parameters())
+        assert [id(weight) for weight in group["params"]] == [id(weight) for weight in own]
+
+
 @pytest.mark.parametrize(
     ("variant", "updates", "decays"),
     [
