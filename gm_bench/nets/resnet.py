@@ -24,7 +24,8 @@ class ResNet(Network):
     (CIFAR-10: width 256, critic_width 128), after Gulrajani et al. 2017; conditional batch norm
     after Dumoulin et al. 2017, as in Miyato & Koyama 2018.
 
-    Deviates from the papers: sides other than 32 keep the same rules and one width, where theirs change.
+    Deviates from the papers: sides other than 32 keep the same rules and one width, where theirs change; the
+    last layer of critics and encoders has torch's own initialisation, not Glorot's.
 
     Args:
         image_shape: (C, H, W) with H = W even.
@@ -34,7 +35,7 @@ class ResNet(Network):
         critic_norm: see Network.
     """
 
-    std: ClassVar[float | None] = None  # the layers are initialised where they are made, after Glorot
+    std: ClassVar[float | None] = None  # layers made here are initialised here, after Glorot
 
     def __init__(
         self,

@@ -14,6 +14,8 @@ class TanhMLP(Network):
     Source: Burda et al. 2016, "Importance weighted autoencoders", §5 and appendix C (one stochastic layer of
     50 units, two deterministic ones of 200 on either side; weights after Glorot & Bengio 2010, biases 0).
 
+    Deviates from the source, which has no critic: the last layer of one has torch's own initialisation.
+
     Args:
         image_shape: (C, H, W), any size.
         n_classes: see Network.
