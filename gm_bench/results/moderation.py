@@ -8,7 +8,8 @@ Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing dif
 
     s_v² ~ s0² F(d_v, d0),   s̃_v² = (d0 s0² + Σ squares) / (d0 + d_v)
 
-Deviates from the paper: groups without spread do not count in the prior.
+Deviates from the paper: groups without spread do not count in the prior; where d0 = ∞, which one group alone
+has too, s0² is the pooled variance Σ squares / Σ d_v, not exp(ē), ē the mean of log s_v² less its bias.
 """
 
 import math
