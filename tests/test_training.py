@@ -255,12 +255,11 @@ class Recorder(Variant):
         torch.nn.Module.__init__(self)
         self.model = torch.nn.Linear(1, 1)
         self.register_buffer("mean", torch.zeros(()))
-        self.explode_at, self.calls, self.seen, self.progress = explode_at, 0, [], []
+        self.explode_at, self.calls, self.seen = explode_at, 0, []
         self.noise: list[float] = []
 
     def loss(self, player: str, batch: Batch) -> dict[str, Tensor]:
         self.calls += 1
-        self.progress.append(batch.progress)
         self.seen += batch.images[:, 0, 0, 0].add(1).mul(127.5).round().int().tolist()
         self.noise.append(torch.rand((), generator=batch.generator).item())
         value = self.model(torch.ones(1, 1)).sum()
@@ -291,28 +290,8 @@ def test_an_epoch_shows_every_image_once_in_a_new_order(params: Params) -> None:
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_every_update_draws_its_own_noise_and_knows_its_progress(params: Params, blobs: Tensor) -> None:
-    model = record(params, blobs, 80).model
-    assert len(set(model.noise)) == 20
-    assert model.progress == [i / 20 for i in range(20)]
-
-
-def test_progress_is_the_share_of_images_shown_within_a_round_too(
-    params: Params, blobs: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Three critic updates show 192 images a round; the two generator updates show none."""
-    seen: list[tuple[str, float]] = []
-    loss = variants.find("wgan").loss
-
-    def spy(self: Variant, player: str, batch: Batch) -> dict[str, Tensor]:
-        seen.append((player, batch.progress))
-        return loss(self, player, batch)
-
-    monkeypatch.setattr(variants.find("wgan"), "loss", spy)
-    run(job_of(params, "wgan", 2 * 192, updates={"critic": 3, "generator": 2}), blobs)
-    shares = {"critic": [0, 1, 2], "generator": [3, 3]}
-    expected = [(p, (n + 3 * r) / 6) for r in (0, 1) for p in ("critic", "generator") for n in shares[p]]
-    assert seen == expected
+def test_every_update_draws_its_own_noise(params: Params, blobs: Tensor) -> None:
+    assert len(set(record(params, blobs, 80).model.noise)) == 20
 
 
 def test_closed_form_fits_are_called_around_the_loop(params: Params, blobs: Tensor) -> None:

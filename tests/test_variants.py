@@ -42,7 +42,7 @@ def build(params: Params, name: str, recipe_name: str, shape: tuple[int, int, in
 def batch(n: int = 4, shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0) -> Batch:
     images = torch.linspace(0, 255, n * shape[0] * shape[1] * shape[2]).to(torch.uint8).view(n, *shape)
     generator = torch.Generator().manual_seed(seed)
-    return Batch(generator, 0.0, {"images": images, "labels": torch.arange(n) % 10}, torch.arange(n))
+    return Batch(generator, {"images": images, "labels": torch.arange(n) % 10}, torch.arange(n))
 
 
 def labels_for(model: Variant, n: int) -> Tensor | None:
@@ -146,7 +146,7 @@ def field_batch() -> Batch:
         "points": torch.tensor([[0.5, -7.0], [2.0, 3.0]]),
         "labels": torch.tensor([8, 9]),
     }
-    return Batch(torch.Generator(), 0.5, data, torch.tensor([1, 0, 1]))
+    return Batch(torch.Generator(), data, torch.tensor([1, 0, 1]))
 
 
 def test_a_batch_has_the_fields_of_the_training_set() -> None:

@@ -60,30 +60,28 @@ class Capture:
         self.stream = torch.cuda.Stream(generator.device)
         self.first_round: int | None = None
 
-    def __call__(
-        self, player: str, rows: Tensor, state: State, progress: float
-    ) -> tuple[dict[str, Tensor], int]:
+    def __call__(self, player: str, rows: Tensor, state: State) -> tuple[dict[str, Tensor], int]:
         """Terms of one update, and how many real images it looked at; the generator is seeded already."""
         if self.first_round is None:
             self.first_round = state.rounds
         if state.rounds - self.first_round < WARM_UP_ROUNDS:
-            return self._warm_up(player, rows, progress)
+            return self._warm_up(player, rows)
         if player not in self.graphs:
-            self.graphs[player] = self._captured(player, rows, progress)
+            self.graphs[player] = self._captured(player, rows)
         return self.graphs[player].replay(rows)
 
-    def _warm_up(self, player: str, rows: Tensor, progress: float) -> tuple[dict[str, Tensor], int]:
-        batch = Batch(self.generator, progress, self.data, rows)
+    def _warm_up(self, player: str, rows: Tensor) -> tuple[dict[str, Tensor], int]:
+        batch = Batch(self.generator, self.data, rows)
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
             terms = self.update(player, batch)
         torch.cuda.current_stream().wait_stream(self.stream)
         return terms, batch.n_images_shown
 
-    def _captured(self, player: str, rows: Tensor, progress: float) -> Captured:
+    def _captured(self, player: str, rows: Tensor) -> Captured:
         """The graph of an update; nothing is computed while it is captured, and no draw is used up."""
         own = rows.clone()
-        batch = Batch(self.generator, progress, self.data, own)
+        batch = Batch(self.generator, self.data, own)
         graph, seed = torch.cuda.CUDAGraph(), self.generator.initial_seed()
         with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
             terms = self.update(player, batch)

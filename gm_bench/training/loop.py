@@ -82,11 +82,11 @@ def train(
             for player in model.players:
                 for _ in range(recipe.updates[player]):
                     generator.manual_seed(derive(job.seed, player, state.updates[player]))
-                    rows, progress = order[state.images // recipe.batch_size], state.images / job.n_images
+                    rows = order[state.images // recipe.batch_size]
                     if capture is not None and state.rounds:
-                        terms, n_shown = capture(player, rows, state, progress)
+                        terms, n_shown = capture(player, rows, state)
                     else:
-                        batch = Batch(generator, progress, data, rows)
+                        batch = Batch(generator, data, rows)
                         terms = update(player, batch)
                         n_shown = batch.n_images_shown
                     state.updates[player] += 1

@@ -68,8 +68,8 @@ DAMAGES = [
     Damage(
         "always the same batch",
         "gm_bench/training/loop.py",
-        "rows, progress = order[state.images // recipe.batch_size], ",
-        "rows, progress = order[0], ",
+        "rows = order[state.images // recipe.batch_size]",
+        "rows = order[0]",
     ),
     Damage(
         "same seed for every draw",

@@ -131,7 +131,7 @@ IMAGES = torch.arange(4 * 64).mul(11).remainder(251).to(torch.uint8).view(4, 1, 
 
 def batch() -> Batch:
     data = {"images": IMAGES, "labels": torch.tensor(LABELS)}
-    return Batch(torch.Generator().manual_seed(6), 0.0, data, torch.arange(4))
+    return Batch(torch.Generator().manual_seed(6), data, torch.arange(4))
 
 
 FAKES = torch.linspace(-2, 2, 4 * 64).mul(3).cos().view(4, 1, 8, 8)
@@ -219,7 +219,7 @@ def test_codes_come_from_the_prior_that_is_asked_for(params: Params, name: str) 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if not variants.find(n).conditional])
 def test_what_knows_no_classes_needs_no_labels(params: Params, name: str) -> None:
-    unlabelled = Batch(batch().generator, 0.0, {"images": IMAGES}, torch.arange(4))
+    unlabelled = Batch(batch().generator, {"images": IMAGES}, torch.arange(4))
     model = model_of(params, name, unlabelled)
     for player in model.players:
         assert model.loss(player, unlabelled)["loss"].isfinite()

@@ -253,7 +253,7 @@ def test_codes_that_are_not_finite_have_no_gaussian() -> None:
 def test_autoencoder_samples_from_the_gaussian_of_its_codes(digits_network: MLP, blobs: Tensor) -> None:
     """20,000 codes: mean within 0.05 standard deviations, covariance within 5 %."""
     model = autoencoder.Autoencoder(digits_network, z_dim=3).train()
-    model.loss("model", Batch(seeded(), 0.0, {"images": blobs}, torch.arange(64)))
+    model.loss("model", Batch(seeded(), {"images": blobs}, torch.arange(64)))
     model.finish({"images": blobs})
     with torch.no_grad():
         codes = model.eval().encode(blobs / 127.5 - 1)

@@ -35,7 +35,7 @@ def batch_of(n: int, seed: int = 0, labels: Tensor | None = None) -> Batch:
     images = torch.arange(n * 64).remainder(256).to(torch.uint8).view(n, 1, 8, 8)
     classes = torch.arange(n) % 10 if labels is None else labels
     data = {"images": images, "labels": classes}
-    return Batch(torch.Generator().manual_seed(seed), 0.0, data, torch.arange(n))
+    return Batch(torch.Generator().manual_seed(seed), data, torch.arange(n))
 
 
 def log_sigmoid(score: float) -> float:

@@ -17,7 +17,7 @@ N, K, Z, D, SIGMA = 6, 4, 3, 5, 0.5
 
 def batch() -> Batch:
     images = torch.arange(N * 64).mul(7).remainder(256).to(torch.uint8).view(N, 1, 8, 8)
-    return Batch(torch.Generator().manual_seed(4), 0.0, {"images": images}, torch.arange(N))
+    return Batch(torch.Generator().manual_seed(4), {"images": images}, torch.arange(N))
 
 
 def test_the_loss_is_that_of_equation_8_code_by_code(digits_network: MLP) -> None:

@@ -29,7 +29,7 @@ def exactly(value: float) -> object:
 
 def batch(n: int = 8, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    return Batch(generator, 0.0, {"images": IMAGES, "labels": torch.arange(8)}, torch.arange(n))
+    return Batch(generator, {"images": IMAGES, "labels": torch.arange(8)}, torch.arange(n))
 
 
 def seeded(seed: int = 0) -> torch.Generator:

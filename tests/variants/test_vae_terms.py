@@ -38,7 +38,7 @@ IMAGES = torch.arange(N * 64).mul(7).remainder(256).to(torch.uint8).view(N, 1, 8
 def batch() -> Batch:
     labels = torch.tensor([3, 0, 7, 7, 1, 9])
     generator = torch.Generator().manual_seed(4)
-    return Batch(generator, 0.0, {"images": IMAGES, "labels": labels}, torch.arange(N))
+    return Batch(generator, {"images": IMAGES, "labels": labels}, torch.arange(N))
 
 
 class Given(nn.Module):
@@ -164,7 +164,7 @@ def test_the_code_of_an_image_is_the_posteriors_mean(name: str, digits_network: 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not variants.find(name).conditional])
 def test_what_knows_no_classes_needs_no_labels(name: str, digits_network: MLP) -> None:
-    unlabelled = Batch(batch().generator, 0.0, {"images": IMAGES}, torch.arange(N))
+    unlabelled = Batch(batch().generator, {"images": IMAGES}, torch.arange(N))
     model = model_of(name, digits_network)
     assert torch.equal(model.loss("model", unlabelled)["loss"], model.loss("model", batch())["loss"])
 

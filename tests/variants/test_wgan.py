@@ -28,7 +28,7 @@ def spectral_network() -> MLP:
 def batch_of(n: int) -> Batch:
     images = torch.arange(n * 64).remainder(256).to(torch.uint8).view(n, 1, 8, 8)
     data = {"images": images, "labels": torch.arange(n) % 10}
-    return Batch(torch.Generator().manual_seed(0), 0.0, data, torch.arange(n))
+    return Batch(torch.Generator().manual_seed(0), data, torch.arange(n))
 
 
 class Sum(nn.Module):

@@ -42,7 +42,7 @@ def network_for(images: Tensor, name: str, width: int, critic_norm: Norm = "none
 def batch_of(images: Tensor, n: int, generator: torch.Generator) -> Batch:
     """n images (N, C, H, W), uint8, drawn with replacement."""
     rows = torch.randint(len(images), (n,), generator=generator)
-    return Batch(generator, 0.0, {"images": images}, rows)
+    return Batch(generator, {"images": images}, rows)
 
 
 class Trainer:

@@ -37,7 +37,6 @@ class Batch:
     Attributes:
         n: batch size.
         generator: source of every random draw of this update, on the device.
-        progress: share of the budget that is spent, in [0, 1].
         n_images_shown: n once the update has looked at real data, else 0.
 
     Args:
@@ -45,12 +44,9 @@ class Batch:
         rows: which of it this batch holds (n,).
     """
 
-    def __init__(
-        self, generator: torch.Generator, progress: float, data: Mapping[str, Tensor], rows: Tensor
-    ) -> None:
+    def __init__(self, generator: torch.Generator, data: Mapping[str, Tensor], rows: Tensor) -> None:
         self.n = len(rows)
         self.generator = generator
-        self.progress = progress
         self.n_images_shown = 0
         self._data, self._rows = data, rows
 
