@@ -82,6 +82,9 @@ def test_what_cannot_be_adopted_is_one_sentence(searched: Params) -> None:
         adopt(Cell("digits", "digits", "wgan", 0))
     with pytest.raises(OSError, match=r"runs/search/digits/vae/0/trials.json not found"):
         adopt(Cell("search", "digits", "vae", 0))
+    for name in ("all", "kind", "7", "_seven", "true", "null", "x: y", "Tiny", "tiny\n", ""):
+        with pytest.raises(ConfigError, match=r"^--recipe is '.*', which is no name of a recipe: give"):
+            adopt(cell, name)
     file = cell.folder / "trials.json"
     io.write_json(file, io.read_json(file) | {"best": 0})
     with pytest.raises(ConfigError, match=r"^no trial of digits/wgan/0 was better than the recipe there is"):
@@ -90,6 +93,40 @@ def test_what_cannot_be_adopted_is_one_sentence(searched: Params) -> None:
     text = Path("params.yaml").read_text(encoding="utf-8")
     assert len(trials["trials"]) == 2
     assert "tiny_searched" not in text
+
+
+@pytest.mark.parametrize(
+    ("base", "board", "given", "name"),
+    [
+        ("shared", "mine", {"recipe": "shared"}, "shared"),
+        ("below", "mine", {"recipe": "above"}, "above"),  # which is like the one that gets a layer
+        ("scaled", "mine", {}, "scaled"),  # which boards without a recipe are given
+    ],
+)
+def test_no_board_trains_by_another_recipe_afterwards(
+    searched: Params, base: str, board: str, given: dict[str, Any], name: str
+) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8").replace("  scaled: {like: grey_cpu}\n", "")
+    bases = f"bases:\n  {base}: {{like: tiny}}\n" + ("  above: {like: below}\n" if name == "above" else "")
+    grid = {"datasets": ["digits"], "variants": ["wgan", "vae"], "seeds": [0], **given}
+    text = with_additions(text.replace("bases:\n", bases), {("boards",): {board: grid}})
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    sentence = (
+        f"^params.yaml: the board {board} trains wgan by the recipe {name}, which would be another one: "
+    )
+    with pytest.raises(ConfigError, match=sentence):
+        adopt(Cell("search", "digits", "wgan", 0), base)
+    assert Path("params.yaml").read_text(encoding="utf-8") == text
+    adopt(Cell("search", "digits", "ns_gan", 0), base)  # which no board trains by it
+    assert load_params().recipe("ns_gan", base) != load_params().recipe("ns_gan", "tiny")
+
+
+def test_a_board_may_ask_for_a_recipe_that_is_adopted_afterwards(searched: Params) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    grid = {"datasets": ["digits"], "variants": ["wgan"], "seeds": [0], "recipe": "mine"}
+    Path("params.yaml").write_text(with_additions(text, {("boards",): {"mine": grid}}), encoding="utf-8")
+    adopt(Cell("search", "digits", "wgan", 0), "mine")
+    assert load_params().recipe("wgan", "mine").model["clip"] == 0.25
 
 
 def test_entries_go_to_the_end_of_their_own_mapping() -> None:

@@ -10,17 +10,20 @@ A board asks for it by `recipe: tiny_searched`; variants that were not adopted a
 stands in params.yaml already is not touched, so that nothing is stale.
 """
 
+import re
 from typing import Any
 
 from gm_bench import io
 from gm_bench.cell import Cell
-from gm_bench.composition import Layer
+from gm_bench.composition import EVERY, Layer
 from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse_params
+from gm_bench.derived import SCALED, TINY
 from gm_bench.running.entries import with_additions
 from gm_bench.tracks.search.draws import DEFAULT
 from gm_bench.tracks.search.searching import TRIALS, recipe_of
 from gm_bench.tracks.search.space import difference
 from gm_bench.training.recipe import Recipe
+from gm_bench.yaml_text import load_yaml
 
 
 def adopt(cell: Cell, name: str | None = None) -> str:
@@ -34,8 +37,8 @@ def adopt(cell: Cell, name: str | None = None) -> str:
         A sentence on what was written, and what is next.
 
     Raises:
-        ConfigError: the board is of another track, nothing was better, or the variant has a recipe of that
-            name.
+        ConfigError: the board is of another track, nothing was better, the name is none of a recipe, the
+            variant has a recipe of that name, or a board trains it by one that would change.
         FileError: the cell was not searched yet.
     """
     params = load_params()
@@ -45,7 +48,7 @@ def adopt(cell: Cell, name: str | None = None) -> str:
     if trials["best"] == DEFAULT:
         raise ConfigError(f"no trial of {cell} was better than the recipe there is: nothing to adopt")
     below = str(params.board(cell.board).recipe)
-    adopted = name or f"{below}_searched"
+    adopted = f"{below}_searched" if name is None else name
     number = trials["best"]
     best = recipe_of(trials["space"], trials["recipe"], number, trials["trials"][number]["values"])
     text = with_recipe(PARAMS_FILE.read_text(encoding="utf-8"), params, cell.variant, below, adopted, best)
@@ -60,9 +63,15 @@ def with_recipe(text: str, params: Params, variant: str, below: str, name: str, 
     """params.yaml with one recipe of a variant more, in which only stands what differs from `below`.
 
     Raises:
-        ConfigError: the variant has a recipe of that name, a base of that name is like another one, or the
-            file is not laid out so that something can be added to it.
+        ConfigError: the name is none of a recipe, the variant has a recipe of that name, a base of that name
+            is like another one, a board would train the variant by another recipe than before, or the file is
+            not laid out so that something can be added to it.
     """
+    if not re.fullmatch("[a-z][a-z0-9_]*", name) or load_yaml(name) != name or name in (EVERY, "kind"):
+        raise ConfigError(
+            f"--recipe is {name!r}, which is no name of a recipe: give a word of small letters, digits and _ "
+            f"that begins with a letter and is neither '{EVERY}' nor 'kind' nor one that YAML reads otherwise"
+        )
     if name in params.variants[variant]:
         raise ConfigError(
             f"params.yaml: variants.{variant} has a recipe {name} already: give --recipe another name"
@@ -76,8 +85,24 @@ def with_recipe(text: str, params: Params, variant: str, below: str, name: str, 
     if name not in params.bases:
         additions["bases",] = {name: {"like": below}}
     changed = with_additions(text, additions)
-    if parse_params(changed, {}).recipe(variant, name) != best:
+    after = parse_params(changed, {})
+    if after.recipe(variant, name) != best:
         raise ConfigError(
             f"params.yaml: the recipe {below} of {variant} changed since it was searched: search again"
         )
+    _refuse_other_recipes_of_boards(params, after, variant)
     return changed
+
+
+def _refuse_other_recipes_of_boards(before: Params, after: Params, variant: str) -> None:
+    known = before.recipes_of(variant)
+    for name, board in before.boards.items():
+        if variant not in board.variants or not set(board.datasets) & set(before.datasets):
+            continue
+        named = (TINY, SCALED) if board.recipe is None else (board.recipe,)  # which one follows from data
+        for recipe in named:
+            if recipe in known and before.recipe(variant, recipe) != after.recipe(variant, recipe):
+                raise ConfigError(
+                    f"params.yaml: the board {name} trains {variant} by the recipe {recipe}, which would be "
+                    "another one: give --recipe another name"
+                )
