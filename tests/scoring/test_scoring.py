@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
+import gm_bench
 from gm_bench import cli, io
 from gm_bench.config import Params
 from gm_bench.data.dataset import read_split
@@ -371,6 +372,35 @@ def test_what_is_read_is_not_overwritten_with_the_row(draws: Tensor, tmp_path: P
     arguments = (str(tmp_path / "link.npz"), "--reference", "digits", "--json", str(tmp_path / "a.npz"))
     assert "a.npz, which is read and would be lost: name another" in refused(*arguments)
     assert (tmp_path / "a.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"{", "is damaged"), (b"[]", "is no leaderboard: give a leaderboard.json")]
+)
+def test_a_score_is_not_lost_with_the_leaderboard(
+    draws: Tensor, tmp_path: Path, content: bytes, said: str
+) -> None:
+    np.savez(tmp_path / "a.npz", draws.numpy())
+    board = Path("reports/digits/leaderboard.json")
+    before = board.read_bytes()
+    board.write_bytes(content)
+    try:
+        row_file = tmp_path / "row.json"
+        arguments = (str(tmp_path / "a.npz"), "--reference", "digits")
+        output = " ".join(run(*arguments, "--json", str(row_file)).split())
+        row = io.read_json(row_file)
+        assert gm_bench.evaluate(tmp_path / "a.npz", "digits", device="cpu") == row
+    finally:
+        board.write_bytes(before)
+    assert len(row["values"]["fid"]) == len(draws)
+    assert "these images" in output
+    (warning,) = [each for each in row["warnings"] if each.startswith("the leaderboard cannot be read: ")]
+    assert f"{board} {said}" in warning
+    assert f"warning: {warning}" in output
+    assert (row["comparable_with_leaderboard"], row["difference"]) == (
+        False,
+        "the leaderboard cannot be read",
+    )
 
 
 def test_brackets_of_a_path_stay_in_the_title(draws: Tensor, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.config import PARAMS_FILE, Params, load_params
 from gm_bench.data.images import (
@@ -21,10 +20,8 @@ from gm_bench.data.images import (
     read_images,
 )
 from gm_bench.data.wanted import Wanted, in_words
-from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import deterministic, resolve
-from gm_bench.results.leaderboard_file import from_json
 from gm_bench.tracks.generation.scoring.choice import kept_extractors
 from gm_bench.tracks.generation.scoring.portable import load
 from gm_bench.tracks.generation.scoring.request import (
@@ -34,7 +31,7 @@ from gm_bench.tracks.generation.scoring.request import (
     is_reference,
     refuse_unknown_extractor,
 )
-from gm_bench.tracks.generation.scoring.score import difference_to_board, score
+from gm_bench.tracks.generation.scoring.score import beside_board, score
 from gm_bench.tracks.generation.scoring.standard import (
     STANDARD,
     known_standard,
@@ -90,9 +87,8 @@ def evaluate(
                 n=n,
             )
         scored = score(found, _name(fake, FAKE), standard, place, draws)
-        path = reports_of(board) / "leaderboard.json"
-        table = from_json(io.read_json(path), str(path), IMAGES) if path.exists() else None
-        return scored.to_json(difference_to_board(scored, table))
+        scored, _, difference = beside_board(scored, reports_of(board) / "leaderboard.json")
+        return scored.to_json(difference)
 
 
 def _read(

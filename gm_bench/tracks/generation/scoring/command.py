@@ -8,15 +8,13 @@ from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.config import Params, load_params
 from gm_bench.data.images import Foreign, check_shape, read_images
-from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic, resolve
-from gm_bench.results.leaderboard_file import from_json
 from gm_bench.running.stage import screen
 from gm_bench.tracks.generation.scoring.choice import kept_extractors
 from gm_bench.tracks.generation.scoring.portable import export, load
 from gm_bench.tracks.generation.scoring.request import Request, is_dataset, is_reference
-from gm_bench.tracks.generation.scoring.score import difference_to_board, score
+from gm_bench.tracks.generation.scoring.score import beside_board, score
 from gm_bench.tracks.generation.scoring.standard import STANDARD, known_standard, own_standard
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
 
@@ -68,10 +66,7 @@ def main(request: Request, params: Params | None, found: Foreign) -> None:
         )
     scored = score(found, images, standard, place, request.draws)
 
-    board = None
-    if LEADERBOARD.exists():
-        board = from_json(io.read_json(LEADERBOARD), str(LEADERBOARD), IMAGES)
-    difference = difference_to_board(scored, board)
+    scored, board, difference = beside_board(scored, LEADERBOARD)
     if request.json_file is not None:  # written before it is shown: a terminal may go away
         io.write_json(request.json_file, scored.to_json(difference))
     console = screen()

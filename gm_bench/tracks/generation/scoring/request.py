@@ -78,6 +78,7 @@ def judge(request: Request) -> Params | None:
         check_path(request.reference_path)
     _ = request.wanted  # raises where a word is not known
     if request.json_file is not None:
+        _refuse_no_file(request.json_file)
         _refuse_overwriting(request.json_file, (request.images, request.reference_path))
     params = load_params() if PARAMS_FILE.exists() else None
     if is_dataset(request.reference, params) or is_reference(request.reference_path):
@@ -159,6 +160,16 @@ def _refuse_overwriting(json_file: Path, sources: tuple[Path, ...]) -> None:
     for source in sources:
         if source.exists() and json_file.expanduser().resolve() == source.expanduser().resolve():
             raise ScoringError(f"--json names {json_file}, which is read and would be lost: name another")
+
+
+def _refuse_no_file(json_file: Path) -> None:
+    """Before the work, whose result would be lost."""
+    if json_file.is_dir():
+        raise ScoringError(f"--json names {json_file}, which is a folder: name a file in it")
+    if not json_file.parent.is_dir():
+        raise ScoringError(
+            f"--json names {json_file}, but {json_file.parent} is no folder: make it, or name another"
+        )
 
 
 def _no_reference(reference: str, params: Params | None) -> str:

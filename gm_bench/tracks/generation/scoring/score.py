@@ -1,7 +1,7 @@
 """Images of another program under the protocol of a dataset, or against real images of one's own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,9 +10,11 @@ import torch
 
 from gm_bench import io
 from gm_bench.data.images import Foreign
+from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.metrics.extractors.features import extract
 from gm_bench.reproducibility import derive
 from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.leaderboard_file import LeaderboardError, from_json
 from gm_bench.results.protocol import same_protocol
 from gm_bench.results.verdict import Finding, Row, missing_in_all, verdict
 from gm_bench.tracks.generation.evaluation import (
@@ -134,6 +136,25 @@ def score(
         conversions=found.conversions,
         warnings=tuple(warnings),
     )
+
+
+def beside_board(scored: Scored, path: Path) -> tuple[Scored, Leaderboard | None, str | None]:
+    """A row and the leaderboard that it is held against; one that cannot be read is a warning of the row.
+
+    Args:
+        path: of the leaderboard, which need not exist.
+
+    Returns:
+        The row, the leaderboard, and why the row cannot stand in it, as `difference_to_board` says it.
+    """
+    if not scored.standard.known or not path.exists():
+        return scored, None, difference_to_board(scored, None)
+    try:
+        board = from_json(io.read_json(path), str(path), IMAGES)
+    except (OSError, LeaderboardError) as error:
+        warnings = (*scored.warnings, f"the leaderboard cannot be read: {error}")
+        return replace(scored, warnings=warnings), None, "the leaderboard cannot be read"
+    return scored, board, difference_to_board(scored, board)
 
 
 def difference_to_board(scored: Scored, board: Leaderboard | None) -> str | None:
