@@ -246,6 +246,23 @@ def test_refusals_name_arguments_of_python(
         gm_bench.evaluate(images, images, extractor="emoji")
 
 
+def test_real_images_are_taken_as_the_command_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: tuple[Tensor, Tensor]
+) -> None:
+    """Those of hardly any contrast where that is meant, and what was not read of them is told."""
+    monkeypatch.chdir(tmp_path)
+    images = real[0].numpy() // 8
+    np.savez("fake.npz", images[:100, ..., ::-1])
+    np.savez("real.npz", images=images, ages=np.arange(len(images)))
+    row = gm_bench.evaluate("fake.npz", "real.npz", extractor="digits", allow_low_range=True, device="cpu")
+    told = f"reference: real.npz: not read: ages ({len(images)},); labels are read from an array named labels"
+    assert told in row["warnings"]
+    arguments = ["fake.npz", "--reference", "real.npz", "--extractor", "digits", "--allow-low-range"]
+    arguments = ["evaluate", *arguments, "--json", "row.json", "--device", "cpu"]
+    assert CliRunner().invoke(cli.app, arguments).exit_code == 0
+    assert io.read_json(Path("row.json")) == row
+
+
 def test_pinned_weights_are_those_of_the_package() -> None:
     record, extractor = LeNetExtractor.of_package("digits", (1, 8, 8))
     weights, _ = io.read_tensors(FOLDER / pinned_file("digits"))

@@ -31,7 +31,7 @@ from gm_bench.tracks.generation.scoring.request import (
     is_reference,
     refuse_unknown_extractor,
 )
-from gm_bench.tracks.generation.scoring.score import beside_board, score
+from gm_bench.tracks.generation.scoring.score import beside_board, score, with_reference
 from gm_bench.tracks.generation.scoring.standard import (
     STANDARD,
     known_standard,
@@ -73,7 +73,7 @@ def evaluate(
             check_shape(found, standard.extractor.image_shape, _name(fake, FAKE), str(real))
         else:
             refuse_unknown_extractor(extractor)
-            reference = _read(real, labels, REAL, wanted, False)
+            reference = _read(real, labels, REAL, wanted, allow_low_range)
             check_shape(found, shape_of(reference.images), _name(fake, FAKE), str(_name(real, REAL)))
             standard = own_standard(
                 reference,
@@ -86,6 +86,7 @@ def evaluate(
                 kept=kept_extractors(),
                 n=n,
             )
+            found = with_reference(found, reference)
         scored = score(found, _name(fake, FAKE), standard, place, draws)
         scored, _, difference = beside_board(scored, reports_of(board) / "leaderboard.json")
         return scored.to_json(difference)

@@ -1,7 +1,6 @@
 """What `gm-bench evaluate` does: read, score, set beside the leaderboard, print."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from gm_bench import io
@@ -14,7 +13,7 @@ from gm_bench.running.stage import screen
 from gm_bench.tracks.generation.scoring.choice import kept_extractors
 from gm_bench.tracks.generation.scoring.portable import export, load
 from gm_bench.tracks.generation.scoring.request import Request, is_dataset, is_reference
-from gm_bench.tracks.generation.scoring.score import beside_board, score
+from gm_bench.tracks.generation.scoring.score import beside_board, score, with_reference
 from gm_bench.tracks.generation.scoring.standard import STANDARD, known_standard, own_standard
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
 
@@ -61,9 +60,7 @@ def main(request: Request, params: Params | None, found: Foreign) -> None:
             kept=kept_extractors(),
             n=request.n,
         )
-        found = replace(
-            found, warnings=(*found.warnings, *(f"reference: {sentence}" for sentence in real.warnings))
-        )
+        found = with_reference(found, real)
     scored = score(found, images, standard, place, request.draws)
 
     scored, board, difference = beside_board(scored, LEADERBOARD)

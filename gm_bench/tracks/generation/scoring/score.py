@@ -83,6 +83,12 @@ class Scored:
         }
 
 
+def with_reference(found: Foreign, real: Foreign) -> Foreign:
+    """The images, with what a reader must know of the real ones that they are held against."""
+    warnings = (*found.warnings, *(f"reference: {sentence}" for sentence in real.warnings))
+    return replace(found, warnings=warnings)
+
+
 def score(
     found: Foreign, path: Path, standard: Standard, device: torch.device, most_draws: int | None = None
 ) -> Scored:
