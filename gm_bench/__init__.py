@@ -76,7 +76,7 @@ def evaluate(
         channels: grey or rgb converts both sets to that.
         resize: pixels a side to resize both to.
         allow_low_range: take images that use less than a quarter of 0 … 255 as they are.
-        range: what floats span, "0,1" or "-1,1"; without it only uint8 is taken.
+        range: what floats span, "0,1" or "-1,1", in either set or in both; without it only uint8 is taken.
         n: images to compare on either side, for one's own real images; else as many as there are.
         draws: at most so many sets of n; else all that the images suffice for, or those of the protocol.
         board: whose leaderboard the numbers are held against.

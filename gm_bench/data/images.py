@@ -5,7 +5,7 @@ for what it is, is refused with the option or the step that mends it; what can b
 result is a warning. Nothing is unpickled and nothing is unpacked to disk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class Foreign:
         n_draws: how many independent draws the file itself keeps apart, one after another; 1 for a plain set.
         conversions: what was done to them, in words.
         warnings: what a reader of the numbers must know.
+        floats: whether they were floats of a named range.
     """
 
     images: Tensor
@@ -58,6 +59,7 @@ class Foreign:
     n_draws: int
     conversions: tuple[str, ...]
     warnings: tuple[str, ...]
+    floats: bool = False
 
 
 def read_images(
@@ -143,6 +145,19 @@ def check_shape(found: Foreign, shape: tuple[int, int, int], path: Path, referen
         )
 
 
+def check_range_is_of_use(wanted: Wanted, sets: Mapping[str, Foreign]) -> None:
+    """Refuse a range that floats span where nothing that was read has floats.
+
+    Args:
+        sets: what was read, by what messages call it.
+
+    Raises:
+        DataError: with the option to leave away.
+    """
+    if wanted.bounds is not None and not any(found.floats for found in sets.values()):
+        raise DataError(f"--range is for floats, and there are none in {' or '.join(sets)}: leave it away")
+
+
 def _read_folder(
     root: Path, wanted: Wanted, named_by: str, owned: Sequence[Path]
 ) -> tuple[Foreign, list[bool]]:
@@ -190,7 +205,7 @@ def _from_arrays(
     name = choose(arrays, key, path)
     array = arrays[name]
     scaled: tuple[str, ...] = ()
-    if wanted.bounds is not None:
+    if wanted.bounds is not None and array.dtype != np.uint8:
         array = from_floats(array, wanted.bounds, f"'{name}' of {path}")
         low, high = wanted.bounds
         scaled = (f"floats from {low:g} to {high:g} rounded to 0 ... 255",)
@@ -218,6 +233,7 @@ def _from_arrays(
         n_draws,
         (*scaled, *_conversions(wanted, n * recoloured, n * resized, n)),
         tuple(_not_read(unread, arrays, path)),
+        bool(scaled),
     )
 
 

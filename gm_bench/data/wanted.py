@@ -20,7 +20,8 @@ class Wanted:
     Args:
         channels: 1 (ITU-R 601 luma) or 3 (grey repeated).
         size: side in pixels to which the central square of each is resized, bicubic with antialiasing.
-        bounds: what floats in a file or in memory have for black and white; they are never guessed.
+        bounds: what floats in a file or in memory have for black and white; they are never guessed. What is
+            uint8 stays as it is.
     """
 
     channels: int | None = None

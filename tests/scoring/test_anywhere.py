@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import gm_bench
@@ -125,4 +126,29 @@ def test_ranges_are_never_guessed(exported: Path, train: np.ndarray) -> None:
     assert "--range is '0,255'; allowed: 0,1 and -1,1" in run(*arguments, "--range", "0,255", code=1)
     np.savez("whole.npz", train[:800])
     said = run("evaluate", "whole.npz", "--reference", str(exported), "--range", "0,1", code=1)
-    assert "is uint8, and --range is for floats: leave it away" in said
+    assert "--range is for floats, and there are none in whole.npz: leave it away" in said
+    np.savez("integers.npz", train[:800].astype(np.int64) // 255)
+    said = run("evaluate", "integers.npz", "--reference", str(exported), "--range", "0,1", code=1)
+    assert "is int64, and --range is for floats: leave it away" in said
+
+
+def test_a_range_is_of_the_set_that_is_floats(train: np.ndarray) -> None:
+    """Fakes of a network against real images of files, and the other way round."""
+    fake, real = train[:100, ..., ::-1], train[100:500]
+    options: dict[str, Any] = {"extractor": "digits", "device": "cpu"}
+    whole = gm_bench.evaluate(fake, real, **options)
+    low, high = fake.astype(np.float32) / 127.5 - 1, real.astype(np.float32) / 127.5 - 1
+    for one, other in ((low, real), (fake, high), (low, high)):
+        assert gm_bench.evaluate(one, other, range="-1,1", **options)["values"] == whole["values"]
+    for place, image in enumerate(fake):
+        Path("images").mkdir(exist_ok=True)
+        Image.fromarray(image[0]).save(f"images/{place:03}.png")
+    np.savez("real.npz", high)
+    _, row = evaluated("images", "--reference", "real.npz", "--extractor", "digits", "--range", "-1,1")
+    assert row["values"] == whole["values"]
+    np.savez("real.npz", real)
+    nowhere = "^range is for floats, and there are none in {}: leave it away$"
+    with pytest.raises(ValueError, match=nowhere.format("fake or real")):
+        gm_bench.evaluate(fake, real, range="-1,1", **options)
+    arguments = ("images", "--reference", "real.npz", "--extractor", "digits", "--range", "-1,1")
+    assert "and there are none in images or real.npz: leave it away" in run("evaluate", *arguments, code=1)

@@ -15,6 +15,7 @@ from gm_bench.cell import reports_of
 from gm_bench.config import PARAMS_FILE, Params, load_params
 from gm_bench.data.images import (
     Foreign,
+    check_range_is_of_use,
     check_shape,
     from_memory,
     read_images,
@@ -69,11 +70,14 @@ def evaluate(
                 raise ScoringError(f"--n is for real images; {real} has its own")
             if extractor != AUTO or labels is not None:
                 raise ScoringError(f"extractor and labels are for real images; {real} has its own")
+            check_range_is_of_use(wanted, {str(_name(fake, FAKE)): found})
             standard = load(Path(str(real))) if known is None else known_standard(str(real), known, place)
             check_shape(found, standard.extractor.image_shape, _name(fake, FAKE), str(real))
         else:
             refuse_unknown_extractor(extractor)
             reference = _read(real, labels, REAL, wanted, allow_low_range)
+            sets = {str(_name(fake, FAKE)): found, str(_name(real, REAL)): reference}
+            check_range_is_of_use(wanted, sets)
             check_shape(found, shape_of(reference.images), _name(fake, FAKE), str(_name(real, REAL)))
             standard = own_standard(
                 reference,

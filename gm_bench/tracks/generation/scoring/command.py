@@ -6,7 +6,7 @@ from pathlib import Path
 from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.config import Params, load_params
-from gm_bench.data.images import Foreign, check_shape, read_images
+from gm_bench.data.images import Foreign, check_range_is_of_use, check_shape, read_images
 from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import make_deterministic, resolve
 from gm_bench.running.stage import screen
@@ -35,9 +35,11 @@ def main(request: Request, params: Params | None, found: Foreign) -> None:
     make_deterministic()
     images = request.images
     if params is not None and is_dataset(request.reference, params):
+        check_range_is_of_use(request.wanted, {str(images): found})
         standard = known_standard(request.reference, params, place)
         check_shape(found, standard.extractor.image_shape, images, request.reference)
     elif is_reference(request.reference_path):
+        check_range_is_of_use(request.wanted, {str(images): found})
         standard = load(request.reference_path)
         check_shape(found, standard.extractor.image_shape, images, request.reference)
     else:
@@ -48,6 +50,7 @@ def main(request: Request, params: Params | None, found: Foreign) -> None:
             request.allow_low_range,
             named_by="--reference",
         )
+        check_range_is_of_use(request.wanted, {str(images): found, request.reference: real})
         check_shape(found, shape_of(real.images), images, request.reference)
         standard = own_standard(
             real,
