@@ -244,6 +244,26 @@ def test_refusals_name_arguments_of_python(
         match=r"choose auto, clip, dinov2, .*, vgg16, one that is in extractors .* pinned",
     ):
         gm_bench.evaluate(images, images, extractor="emoji")
+    for counts in ({"n": 0}, {"n": 1}, {"n": -3}, {"n": 100.5}, {"n": True}, {"n": "9"}):
+        with pytest.raises(
+            ValueError, match=rf"^n is {counts['n']!r}: give a whole number from 2 up, or leave"
+        ):
+            gm_bench.evaluate(images, images, extractor="digits", **counts)
+    for draws in (0, -2, 1.5, False):
+        with pytest.raises(
+            ValueError, match=rf"^draws is {draws}: give a whole number from 1 up, or leave it"
+        ):
+            gm_bench.evaluate(images, images, extractor="digits", draws=draws)
+    for given in (images.tolist(), None, 5):
+        kind = type(given).__name__
+        for pair, name in (((given, images), "fake"), ((images, given), "real")):
+            with pytest.raises(ValueError, match=f"^{name} is a {kind}: give an array, a tensor or a path$"):
+                gm_bench.evaluate(*pair, extractor="digits")
+
+
+def test_counts_may_be_numpys(real: tuple[Tensor, Tensor]) -> None:
+    row = gm_bench.evaluate(real[0][:200], real[0], extractor="digits", n=np.int64(50), draws=np.int32(3))
+    assert (row["protocol"]["n_samples"], row["protocol"]["draws"]) == (50, 3)
 
 
 def test_real_images_are_taken_as_the_command_takes_them(

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ def evaluate(
     """The row of `fake` against `real`; see `gm_bench.evaluate`."""
     place = resolve(device)
     with _in_words_of_python(), deterministic():
+        _check_kind(fake, FAKE)
+        _check_kind(real, REAL)
+        n, draws = _count(n, "n", 2), _count(draws, "draws", 1)
         wanted = in_words(channels, resize, floats)
         found = _read(fake, None, FAKE, wanted, allow_low_range)
         portable = not isinstance(real, np.ndarray | Tensor) and is_reference(Path(real))
@@ -94,6 +98,22 @@ def evaluate(
         scored = score(found, _name(fake, FAKE), standard, place, draws)
         scored, _, difference = beside_board(scored, reports_of(board) / "leaderboard.json")
         return scored.to_json(difference)
+
+
+def _check_kind(images: object, name: str) -> None:
+    if not isinstance(images, np.ndarray | Tensor | str | os.PathLike):
+        raise ScoringError(f"{name} is a {type(images).__name__}: give an array, a tensor or a path")
+
+
+def _count(given: object, name: str, least: int) -> int | None:
+    """A whole number, NumPy's too, as Python's; None, which stands for all there are, as it is."""
+    if given is None:
+        return None
+    if not isinstance(given, Integral) or isinstance(given, bool) or given < least:
+        raise ScoringError(
+            f"{name} is {given!r}: give a whole number from {least} up, or leave it out for all there are"
+        )
+    return int(given)
 
 
 def _read(
