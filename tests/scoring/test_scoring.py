@@ -100,11 +100,25 @@ def test_the_samples_of_a_cell_get_the_numbers_of_the_cell(
     assert row["values"] == {name: [each[name] for each in expected] for name in expected[0]}
     assert row["floor"] == io.read_json(Path("reference/digits/floor.json"))["values"]
     assert (row["comparable_with_leaderboard"], row["difference"]) == (True, None)
+    assert not [warning for warning in row["warnings"] if "images were used" in warning]
     assert len(row["missing_classes"]) == config.draws
     lines = [line.split()[0] for line in output.splitlines() if line.strip()]
     places = [lines.index(word) for word in ("floor", "better_gan", "these", "worse_gan")]
     assert places == sorted(places)  # in order of FID: 3, that of noise and copies, 300
     assert "alien" not in output
+
+
+def test_draws_that_are_left_out_are_told(draws: Tensor, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", torch.cat([draws, draws[:2]]).numpy())
+    arguments = (str(tmp_path / "a.npz"), "--reference", "digits", "--json", str(tmp_path / "row.json"))
+    output = run(*arguments)
+    n, used = draws.shape[1], len(draws)
+    told = f"{used * n:,} of {(used + 2) * n:,} images were used: the first {used} of {used + 2} draws"
+    assert told in io.read_json(tmp_path / "row.json")["warnings"]
+    assert f"warning: {told}" in output
+    run(*arguments, "--draws", "1")
+    told = f"{n:,} of {(used + 2) * n:,} images were used: the first 1 of {used + 2} draws"
+    assert told in io.read_json(tmp_path / "row.json")["warnings"]
 
 
 def test_a_folder_is_dealt_into_draws_of_the_protocol(draws: Tensor, tmp_path: Path, params: Params) -> None:

@@ -116,6 +116,10 @@ def score(
     warnings = [*found.warnings, *standard.warnings]
     if found.n_draws > 1 and n_images == found.n_draws * n:
         order = torch.arange(n_images)
+        if draws < found.n_draws:
+            warnings.append(
+                f"{draws * n:,} of {n_images:,} images were used: the first {draws} of {found.n_draws} draws"
+            )
     else:
         generator = torch.Generator().manual_seed(derive(SEED, "scoring/draws"))
         order = torch.randperm(n_images, generator=generator)
