@@ -95,9 +95,9 @@ class Recipes:
             if each in self.bases:
                 yield f"bases.{each}.{EVERY}", self.bases[each].all
                 yield f"bases.{each}.{kind}", getattr(self.bases[each], kind)
-        yield f"variants.{variant}.{EVERY}", entry.get(EVERY) or {}
-        for each in names:
-            yield f"variants.{variant}.{each}", entry.get(each) or {}
+        for each in (EVERY, *names):
+            layer = entry.get(each)
+            yield f"variants.{variant}.{each}", {} if layer is None else layer
 
     def _ancestors(self, name: str) -> list[str]:
         """The recipes that one is like, the first before all."""

@@ -1,5 +1,8 @@
 """Recipes are composed of layers, and say where each value stands."""
 
+import pytest
+from refused import refused
+
 from gm_bench.composition import merged
 from gm_bench.config import Params
 
@@ -18,6 +21,17 @@ def test_layers_are_joined_key_by_key_and_what_has_another_name_is_replaced() ->
     other = {"name": "rmsprop", "lr": 3.0}
     assert merged({"o": adam}, {"o": other}) == {"o": other}
     assert adam["lr"] == 1.0, "a layer is not changed"
+
+
+@pytest.mark.parametrize("name", ["all", "grey"])
+@pytest.mark.parametrize("layer", [False, 0, "", [], 5])
+def test_a_layer_is_a_mapping_or_nothing(params: Params, name: str, layer: object) -> None:
+    raw = params.model_dump()
+    raw["variants"]["ns_gan"] = {"kind": "adversarial", name: layer}
+    with refused(f"variants.ns_gan.{name} is {layer!r}: it must be a mapping"):
+        Params.model_validate(raw).recipe("ns_gan", "grey")
+    raw["variants"]["ns_gan"][name] = None
+    assert Params.model_validate(raw).recipe("ns_gan", "grey").optimisers["critic"].lr == 2.0e-4
 
 
 def test_a_recipe_is_composed_and_says_where_each_value_stands(params: Params) -> None:
