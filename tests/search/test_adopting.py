@@ -191,6 +191,15 @@ def test_what_cannot_be_searched_is_one_sentence(case: str) -> None:
         refuse_board(params, "search")
 
 
+@pytest.mark.parametrize("choices", [5, True, "word", []])
+def test_choices_are_a_list(choices: object) -> None:
+    raw = copy.deepcopy(RAW)
+    raw["tracks"]["search"]["space"]["critic_updates"]["choices"] = choices
+    given = {"key": "updates.critic", "choices": choices}
+    with refused(f"'tracks.search.space.critic_updates' is {given}: choices should be a list of numbers or"):
+        check_board(Params.model_validate(raw), "search")
+
+
 def test_a_recipe_outside_of_the_space_is_refused_for_a_search_alone() -> None:
     raw = copy.deepcopy(RAW)
     raw["variants"]["wgan"]["tiny"]["optimiser"]["lr"] = 1.0e30

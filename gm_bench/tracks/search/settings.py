@@ -43,7 +43,10 @@ class Hyperparameter(BaseModel):
             raise PydanticCustomError("space", "low and high should be numbers, low below high")
         if ends and content.get("log") and ends[0] <= 0:
             raise PydanticCustomError("space", "with log, low should be above 0")
-        if len({isinstance(choice, str) for choice in content.get("choices") or ()}) > 1:
+        choices = content.get("choices")
+        if choices is not None and (not isinstance(choices, list) or not choices):
+            raise PydanticCustomError("space", "choices should be a list of numbers or of words")
+        if len({isinstance(choice, str) for choice in choices or ()}) > 1:
             raise PydanticCustomError("space", "choices should be all numbers or all words")
         return content
 
