@@ -71,6 +71,11 @@ WRONG_SETTINGS = {
         lambda p: p["tracks"]["audit"]["sets"]["mnist"].update(draws=3),
         "unknown key 'tracks.audit.sets.mnist.draws'; allowed here: n_samples, clean_draws, disturbed_draws",
     ),
+    "more disturbed draws than clean ones": (
+        lambda p: p["tracks"]["audit"]["sets"]["mnist"].update(clean_draws=3, disturbed_draws=4),
+        "'tracks.audit.sets.mnist' is {'n_samples': 1000, 'clean_draws': 3, 'disturbed_draws': 4}: "
+        "disturbed_draws should be at most clean_draws, since clean images are disturbed",
+    ),
     "wrong value": (
         lambda p: p["tracks"]["audit"].update(noise_multiple=-1),
         "'tracks.audit.noise_multiple' is -1: input should be greater than 0",

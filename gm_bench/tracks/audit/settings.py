@@ -1,8 +1,9 @@
 """What params.yaml says of the audit, under `tracks.audit`."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from gm_bench.options import Name, PositiveInt
 from gm_bench.results.protocol import Protocol
@@ -14,8 +15,9 @@ Strengths = dict[Name, Annotated[list[Annotated[float, Field(gt=0)]], Field(min_
 class AuditSet(BaseModel):
     """How many images of a dataset make a set of the audit, and how often it repeats.
 
-    Clean draws measure the noise, the others how each disturbance moves a metric. Where an extractor is slow,
-    `kid_subsets`, `sizes` and `strengths` stand for those of the dataset's protocol and of the audit.
+    Clean draws measure the noise; as many of them as `disturbed_draws` are disturbed too, and show how each
+    disturbance moves a metric. Where an extractor is slow, `kid_subsets`, `sizes` and `strengths` stand for
+    those of the dataset's protocol and of the audit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,6 +28,14 @@ class AuditSet(BaseModel):
     kid_subsets: PositiveInt | None = None
     sizes: Sizes | None = None
     strengths: Strengths | None = None
+
+    @model_validator(mode="after")
+    def _of_the_clean_ones(self) -> Self:
+        if self.disturbed_draws > self.clean_draws:
+            raise PydanticCustomError(
+                "draws", "disturbed_draws should be at most clean_draws, since clean images are disturbed"
+            )
+        return self
 
 
 class Audit(BaseModel):
