@@ -10,6 +10,8 @@ from gm_bench.running.stage import Device, guarded, refuse_given
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gm_bench.tracks.generation.trained import TrainedCell
+
 CellBoard = Annotated[str, typer.Option(help="the board that it was trained for")]
 CellWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or the three apart")]
 SearchSteps = Annotated[int, typer.Option(min=1, help="to find a code where there is no encoder")]
@@ -33,6 +35,7 @@ def sample(
     from gm_bench.cell import parse_cell
     from gm_bench.tracks.generation import strips
 
+    _refuse_no_png(out)
     _write_picture(out, strips.samples(strips.load(parse_cell(cell, board), device), n, label, seed))
 
 
@@ -56,6 +59,7 @@ def interpolate(
     from gm_bench.cell import parse_cell
     from gm_bench.tracks.generation import strips
 
+    _refuse_no_png(out)
     if images is None:
         why = "is of the search for codes of test images: give --images as well"
         refuse_given(context, why, "search_steps", "search_rate")
@@ -65,6 +69,7 @@ def interpolate(
     if images is None:
         picture = strips.walks(trained, rows, steps, label, seed)
     else:
+        _refuse_search_options(context, trained)
         search = strips.Search(search_steps, search_rate)
         picture = strips.walk_between_images(trained, *images, steps, seed, search)
     _write_picture(out, picture)
@@ -73,6 +78,7 @@ def interpolate(
 @app.command()
 @guarded
 def reconstruct(
+    context: typer.Context,
     cell: CellWords,
     n: Annotated[int, typer.Option("-n", min=1, help="how many test images")] = 16,
     seed: Annotated[int, typer.Option(help="of the search for codes")] = 0,
@@ -86,17 +92,31 @@ def reconstruct(
     from gm_bench.cell import parse_cell
     from gm_bench.tracks.generation import strips
 
+    _refuse_no_png(out)
     trained = strips.load(parse_cell(cell, board), device)
+    _refuse_search_options(context, trained)
     picture, error = strips.reconstructions(trained, n, seed, strips.Search(search_steps, search_rate))
     _write_picture(out, picture)
     typer.echo(f"mean squared error per pixel in [-1, 1]: {error:.4f}")
+
+
+def _refuse_no_png(path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path} is no name for a PNG file: let it end with .png")
+
+
+def _refuse_search_options(context: typer.Context, trained: "TrainedCell") -> None:
+    """Where a variant has an encoder, which gives codes without a search."""
+    from gm_bench.tracks.generation import strips
+
+    if strips.has_encoder(trained):
+        why = f"is of the search for codes, and {trained.cell.variant} has an encoder: leave it out"
+        refuse_given(context, why, "search_steps", "search_rate", "seed")
 
 
 def _write_picture(path: Path, picture: "Tensor") -> None:
     from gm_bench import io
     from gm_bench.report.figures import png_bytes
 
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"{path} is no name for a PNG file: let it end with .png")
     io.write_bytes(path, png_bytes(picture))
     typer.echo(f"wrote {path}")

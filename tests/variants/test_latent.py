@@ -240,6 +240,28 @@ def test_the_commands_write_pictures(folder: Path) -> None:
         assert result.exit_code == 0, result.output
         assert Path("out.png").read_bytes().startswith(b"\x89PNG")
     assert "mean squared error per pixel" in result.output
-    refused = CliRunner().invoke(cli.app, ["sample", "blobs/cvae/0", "--out", "out.jpg"])
+
+
+@pytest.mark.parametrize("command", ["sample", "interpolate", "reconstruct"])
+def test_a_picture_is_a_png_before_anything_is_done(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even before the cell is looked for, which is not there."""
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(cli.app, [command, "blobs/gan/0", "--out", "out.jpg"])
     assert refused.exit_code == 1
-    assert "out.jpg is no name for a PNG file" in refused.output
+    assert refused.stderr == "error: out.jpg is no name for a PNG file: let it end with .png\n"
+
+
+@pytest.mark.parametrize("option", ["--search-steps", "--search-rate", "--seed"])
+@pytest.mark.parametrize("words", ["reconstruct blobs/vae/0 -n 2", "interpolate blobs/cvae/0 --images 0 1"])
+def test_an_encoder_has_no_use_for_options_of_a_search(folder: Path, words: str, option: str) -> None:
+    refused = CliRunner().invoke(cli.app, [*words.split(), option, "2", "--out", "out.png"])
+    assert refused.exit_code == 2
+    variant = words.split("/")[1]
+    said = f"error: {option} is of the search for codes, and {variant} has an encoder: leave it out\n"
+    assert refused.stderr == said
+    assert not Path("out.png").exists()
+    assert CliRunner().invoke(cli.app, [*words.split(), "--out", "out.png"]).exit_code == 0
+    drawn = ["interpolate", "blobs/vae/0", "--seed", "2", "--out", "out.png"]
+    assert CliRunner().invoke(cli.app, drawn).exit_code == 0, "whose codes are drawn"

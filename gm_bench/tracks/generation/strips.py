@@ -14,6 +14,7 @@ from gm_bench.tracks.generation.trained import TrainedCell
 from gm_bench.tracks.generation.trained import load as load_trained
 from gm_bench.training import sampling
 from gm_bench.variants.base import latent
+from gm_bench.variants.base.contract import Encoder
 
 SIDE = 48  # pixels that an image is at least enlarged to
 COLUMNS = 8
@@ -36,6 +37,11 @@ def load(cell: Cell, device: str) -> TrainedCell:
     place = resolve(device)
     make_deterministic()
     return load_trained(cell, place)
+
+
+def has_encoder(trained: TrainedCell) -> bool:
+    """Whether codes of images are given, and none is searched for."""
+    return isinstance(trained.model, Encoder)
 
 
 def samples(trained: TrainedCell, n: int, label: int | None, seed: int) -> Tensor:
