@@ -190,8 +190,10 @@ REFUSED = {
     "extractor": ((".", "--reference", ".", "--extractor", "vgg"), "there is no extractor 'vgg'; choose"),
     "overwriting": (("a.npz", "--reference", ".", "--json", "a.npz"), "--json names a.npz, which is read"),
     "a row into a folder": ((".", "--reference", ".", "--json", "."), "--json names ., which is a folder"),
-    "a row into nowhere": ((".", "--reference", ".", "--json", "b/c"), "--json names b/c, but b is no"),
-    "a row into a file": ((".", "--reference", ".", "--json", "a.npz/c"), "--json names a.npz/c, but a.npz"),
+    "a row into a file": (
+        (".", "--reference", ".", "--json", "a.npz/b/c"),
+        "--json names a.npz/b/c, but nothing can be written in a.npz",
+    ),
     "of real images": ((".", "--reference", "r.safetensors", "--n", "9"), "--extractor, --reference-key and"),
 }
 

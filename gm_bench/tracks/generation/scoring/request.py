@@ -166,10 +166,9 @@ def _refuse_no_file(json_file: Path) -> None:
     """Before the work, whose result would be lost."""
     if json_file.is_dir():
         raise ScoringError(f"--json names {json_file}, which is a folder: name a file in it")
-    if not json_file.parent.is_dir():
-        raise ScoringError(
-            f"--json names {json_file}, but {json_file.parent} is no folder: make it, or name another"
-        )
+    above = next(folder for folder in json_file.parents if folder.exists())  # what is missing is made
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ScoringError(f"--json names {json_file}, but nothing can be written in {above}: name another")
 
 
 def _no_reference(reference: str, params: Params | None) -> str:
