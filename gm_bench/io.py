@@ -48,11 +48,11 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _missing(path: Path) -> FileError:
+def missing(path: Path) -> FileError:
     return FileError(f"{path} not found: run the board that makes it (gm-bench run --board NAME)")
 
 
-def _damaged(path: Path, error: Exception) -> FileError:
+def damaged(path: Path, error: Exception) -> FileError:
     return FileError(f"{path} is damaged ({error}): delete it and rerun its board")
 
 
@@ -65,7 +65,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -77,7 +77,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -89,9 +89,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
     except ValueError as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -106,7 +106,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
 
 
 def write_tensors(
@@ -138,9 +138,9 @@ def read_tensors(path: Path, device: str | torch.device = "cpu") -> tuple[dict[s
             metadata = json.loads((file.metadata() or {}).get("gm_bench", "{}"))
             return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
     except (SafetensorError, ValueError) as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
 
 
 def read_rows(path: Path, name: str, n: int) -> Tensor:
@@ -156,9 +156,9 @@ def read_rows(path: Path, name: str, n: int) -> Tensor:
             n = min(n, n_rows)
             return torch.stack([rows[i * n_rows // n] for i in range(n)])
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
     except SafetensorError as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
 
 
 def read_places(path: Path, name: str, places: Sequence[tuple[int, ...]]) -> Tensor:
@@ -175,9 +175,9 @@ def read_places(path: Path, name: str, places: Sequence[tuple[int, ...]]) -> Ten
             parts = file.get_slice(name)
             return torch.stack([parts[place] for place in places])
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise missing(path) from None
     except (SafetensorError, IndexError) as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
 
 
 def sha256_file(path: Path) -> str:

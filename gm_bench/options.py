@@ -6,7 +6,7 @@ import operator
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 PositiveInt = Annotated[int, Field(gt=0, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
@@ -17,7 +17,12 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Seed = Annotated[int, Field(ge=0, strict=True)]
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-BOUNDS = {"gt": (operator.gt, "above"), "ge": (operator.ge, "of at least"), "le": (operator.le, "at most")}
+BOUNDS = {
+    "gt": (operator.gt, "above"),
+    "ge": (operator.ge, "of at least"),
+    "lt": (operator.lt, "below"),
+    "le": (operator.le, "at most"),
+}
 
 
 def check_keywords(cls: type, options: Mapping[str, Any], where: str, given: Collection[str]) -> None:
@@ -51,19 +56,26 @@ def check_keywords(cls: type, options: Mapping[str, Any], where: str, given: Col
 
 
 def _read(annotation: Any) -> tuple[Any, list[tuple[str, float]]]:
-    """The type of an annotation, and its bounds: pydantic's name of each, and the number."""
+    """The type of an annotation, and its bounds: pydantic's name of each, and the number.
+
+    Raises:
+        TypeError: a rule that is no bound, which would be passed over.
+    """
     if get_origin(annotation) is not Annotated:
         return annotation, []
-    kind, field = get_args(annotation)
-    return kind, [
-        (key, getattr(rule, key)) for key in BOUNDS for rule in field.metadata if hasattr(rule, key)
-    ]
+    kind, *fields = get_args(annotation)
+    rules = [rule for field in fields for rule in getattr(field, "metadata", [field])]
+    bounds = [(key, getattr(rule, key)) for key in BOUNDS for rule in rules if hasattr(rule, key)]
+    if len(bounds) != sum(not isinstance(rule, Strict) for rule in rules):
+        raise TypeError(f"{annotation}: only the bounds {', '.join(BOUNDS)} are judged")
+    return kind, bounds
 
 
 def _fits(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return any(type(value) is type(choice) and value == choice for choice in get_args(kind))
-    return type(value) is kind or (kind is float and type(value) is int)
+    is_kind = type(value) is kind or (kind is float and type(value) is int)
+    return is_kind and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _allowed(kind: Any, bounds: list[tuple[str, float]]) -> str:

@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import replace
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from gm_bench.cell import Cell
@@ -394,11 +395,12 @@ class Constructed:
         name: str,
         n_codes: PositiveInt,
         share: Share,
+        size: Annotated[PositiveInt, Field(lt=9)],
     ) -> None:
         pass
 
 
-SOUND = {"rate": 0.5, "n": 3, "on": True, "kind": "a", "name": "x", "n_codes": 1, "share": 0.5}
+SOUND = {"rate": 0.5, "n": 3, "on": True, "kind": "a", "name": "x", "n_codes": 1, "share": 0.5, "size": 8}
 
 
 @pytest.mark.parametrize(
@@ -408,6 +410,7 @@ SOUND = {"rate": 0.5, "n": 3, "on": True, "kind": "a", "name": "x", "n_codes": 1
         ("rate", "fast", "rate is 'fast'; allowed: a number"),
         ("rate", True, "rate is True; allowed: a number"),
         ("rate", None, "rate is None; allowed: a number"),
+        ("rate", float("inf"), "rate is inf; allowed: a number"),
         ("n", "1e3", "n is '1e3'; allowed: a whole number (YAML reads 1e3 as text: write 1000)"),
         ("n", "2.5", "n is '2.5'; allowed: a whole number"),
         ("n", 3.0, "n is 3.0; allowed: a whole number"),
@@ -426,6 +429,8 @@ SOUND = {"rate": 0.5, "n": 3, "on": True, "kind": "a", "name": "x", "n_codes": 1
         ("share", -0.1, "share is -0.1; allowed: a number of at least 0 and at most 1"),
         ("share", 1.5, "share is 1.5; allowed: a number of at least 0 and at most 1"),
         ("share", float("nan"), "share is nan; allowed: a number of at least 0 and at most 1"),
+        ("size", 9, "size is 9; allowed: a whole number above 0 and below 9"),
+        ("size", 0, "size is 0; allowed: a whole number above 0 and below 9"),
         ("share", True, "share is True; allowed: a number of at least 0 and at most 1"),
     ],
 )
@@ -438,6 +443,15 @@ def test_a_value_of_another_type_or_out_of_bounds_is_refused(key: str, value: ob
 @pytest.mark.parametrize(("key", "value"), [("rate", 1), ("rate", -2), ("share", 0), ("share", 1)])
 def test_a_whole_number_is_a_number(key: str, value: int) -> None:
     check_keywords(Constructed, SOUND | {key: value}, "here", given=("network",))
+
+
+def test_a_rule_that_is_no_bound_is_not_passed_over() -> None:
+    class Even:
+        def __init__(self, n: Annotated[int, Field(multiple_of=2)]) -> None:
+            pass
+
+    with pytest.raises(TypeError, match=r"multiple_of=2.*only the bounds gt, ge, lt, le are judged"):
+        check_keywords(Even, {"n": 3}, "here", given=())
 
 
 def test_wrong_keywords_are_named(digits_network: MLP) -> None:

@@ -197,7 +197,7 @@ def _baseline(name: str, leaderboard: Path) -> Baseline:
     """The baseline in a file, or that of a revision beside `leaderboard`; that itself where there is none."""
     path = Path(name)
     if path.is_file():
-        return _read_baseline(io.read_json(path), name)
+        return _read_baseline(_parsed(io.read_text(path), name), name)
     if path == BASELINE:
         raise NotComparable(f"{path} is not there: gm-bench check --update makes it of {LEADERBOARD}")
     files = (leaderboard.with_name(BASELINE.name), leaderboard)
@@ -212,7 +212,7 @@ def _board(name: str, leaderboard: Path) -> Leaderboard:
     """The leaderboard in a file, or `leaderboard` of a revision; a baseline's is taken too."""
     path = Path(name)
     if path.is_file():
-        return _read_baseline(io.read_json(path), name).board
+        return _read_baseline(_parsed(io.read_text(path), name), name).board
     content = revision.content_at(name, leaderboard)
     if content is None:
         raise NotComparable(f"revision {name} has no {leaderboard}")

@@ -61,7 +61,7 @@ def _read(path: Path) -> Tensor:
         with Image.open(path) as picture:
             pixels = torch.from_numpy(np.array(picture))
     except FileNotFoundError:
-        raise io.FileError(f"{path} not found: run the stage that writes it (dvc repro)") from None
+        raise io.missing(path) from None
     except (UnidentifiedImageError, OSError) as error:
-        raise io.FileError(f"{path} is damaged ({error}): delete it and rerun its board") from None
+        raise io.damaged(path, error) from None
     return pixels if pixels.ndim == 3 else pixels.unsqueeze(-1)

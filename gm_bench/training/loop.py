@@ -43,7 +43,8 @@ def train(
         stop_asked: true once the user wants to stop.
 
     Raises:
-        ValueError: the training set is smaller than a batch, or no player looks at real images.
+        ValueError: the training set is smaller than a batch of what is trained, or no player looks at real
+            images.
         Interrupted: `stop_asked` became true; the state was saved.
     """
     recipe, model = job.recipe, state.model

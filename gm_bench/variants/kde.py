@@ -10,7 +10,7 @@ maximisation, h² ← mean over x of Σᵢ rᵢ ‖x − xᵢ‖² / d, with r =
 of which lowers it. Afterwards the held-out images get bumps too. The weights are the training images.
 
 Deviates from the most likely h: at most 100 steps are taken. They suffice from about 4 dimensions on; in one
-dimension they are slow and h is left too small, among 5,000 points by a tenth and more.
+dimension they are slow, and among thousands of points h may be left several times too small.
 """
 
 import math

@@ -47,7 +47,9 @@ def test_the_interval_is_students_t() -> None:
         (NEAR_ONE, [1.0], OPEN),
         (NEAR_ONE, [1.0, 1.0], HOLDS),  # no spread: nothing depends on the seed
         (at_most("b", "b", 0.1, "", step=1 / 6), [1 / 6, 1 / 6, 1 / 6], OPEN),  # of six runs each
-        (at_most("b", "b", 0.1, "", step=1 / 6), [1 / 3, 1 / 3, 1 / 3], FAILS),
+        (at_most("b", "b", 0.0, "", step=1 / 6), [5 / 6 - 4 / 6] * 2 + [1 / 6], OPEN),  # 1 ulp above a sixth
+        (at_most("b", "b", 0.0, "", step=1 / 6), [0.0, 0.0, 0.0], OPEN),
+        (at_most("b", "b", 0.0, "", step=1 / 6), [1 / 3, 1 / 3, 1 / 3], FAILS),
         (at_most("b", "b", 0.1, "", step=1 / 6), [-1 / 6, -1 / 6, -1 / 6], HOLDS),
         (at_most("b", "b", 0.1, ""), [-5.0, -5.1, -4.9], HOLDS),
         (at_most("b", "b", 0.1, ""), [0.2, 0.21, 0.19], FAILS),
@@ -75,6 +77,7 @@ def test_what_was_measured_says_how_many_seeds_lie_within() -> None:
     assert measured(judge(NEAR_ONE, [0.5])) == "0.5"
     coarse = at_most("b", "b", 0.0, "", step=0.25)
     assert measured(judge(coarse, [0.5, 0.5])) == "0.5 with every seed (0.25 to 0.75)"
+    assert measured(judge(coarse, [1 / 6, 5 / 6 - 4 / 6])).startswith("0.1667 with every seed")
     fails, holds = judge(NEAR_ONE, [2.0, 2.0]), judge(NEAR_ONE, [1.0, 1.0])
     assert counted([holds, split, holds, fails]) == "2 hold, 1 does not, 1 cannot be told"
 

@@ -132,6 +132,14 @@ def test_a_batch_is_held_against_the_images_that_are_shown() -> None:
     assert faults(params, "own") == ["batch_size of vae is 64 but 54 images of own are shown: at most 54"]
 
 
+def test_what_is_fitted_has_no_batch_to_fill() -> None:
+    params = params_of(
+        facts=Facts(60, 30, (1, 16, 16), (30, 30)),
+        board={"recipe": "grey_cpu", "n_images": 100, "n_snapshots": 1, "variants": ["pca"]},
+    )
+    assert faults(params, "own") == []
+
+
 def test_validation_images_that_leave_nothing_are_refused() -> None:
     found = faults(params_of(n_validation=800, protocol={"n_train": 200, "n_samples": 200}), "own")
     assert found[0] == "datasets.own.n_validation is 800 but there are 800 training images: at most 799"

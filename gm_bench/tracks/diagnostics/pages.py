@@ -1,5 +1,6 @@
 """The claims as people read them: a table with verdicts, a page a claim with its pictures. Returns text."""
 
+import math
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
@@ -22,9 +23,9 @@ FIRST = "claims"  # the board that Found speaks of where it names none
 HOW_TO_READ = (
     "What is expected, and how near, stands in each claim's file and was written before it was run; where "
     "something was known then, Found says so. A claim holds where the 95 % interval of the mean over seeds "
-    "(Student's t) lies within what is expected, for each of its quantities; it does not hold where one "
-    "interval lies outside; otherwise it cannot be told. Pictures have a line for each seed, dashed ones are "
-    "closed forms."
+    "(Student's t; of a share of a few runs at least one run to either side) lies within what is expected, "
+    "for each of its quantities; it does not hold where one interval lies outside; otherwise it cannot be "
+    "told. Pictures have a line for each seed, dashed ones are closed forms."
 )
 
 
@@ -112,7 +113,7 @@ def measured(finding: Finding) -> str:
     if finding.interval is None:
         return f"{finding.mean:.3g}"
     low, high = finding.interval
-    if len(set(finding.values)) == 1:
+    if math.isclose(min(finding.values), max(finding.values), rel_tol=1e-12):  # shares are rounded
         reach = f" ({low:.4g} to {high:.4g})" if low < high else ""
         return f"{finding.mean:.4g} with every seed{reach}"
     spread = statistics.stdev(finding.values)

@@ -57,6 +57,7 @@ def mean_interval(values: Sequence[float], least: float = 0.0) -> tuple[float, f
     n = len(values)
     if n < 2:
         return None
+    least *= 1 + 1e-9  # a share is rounded, so that its step may end beside an end of the region or on it
     half = max(least, quantile(CHANCE, n - 1) * statistics.stdev(values) / math.sqrt(n))
     mean = statistics.fmean(values)
     return mean - half, mean + half

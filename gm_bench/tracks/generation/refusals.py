@@ -139,7 +139,7 @@ def of_variant(params: Params, board: str, dataset: str, variant: str, facts: Fa
         yield f"boards.{board}.variants has {variant}: {str(error).removeprefix('params.yaml: ')}"
         return
     seen = facts.n_train - params.dataset(dataset).n_validation
-    if recipe.batch_size > seen:
+    if recipe.updates and recipe.batch_size > seen:  # what is fitted has no batches
         yield (
             f"batch_size of {variant} is {recipe.batch_size:,} but {max(seen, 0):,} images of {dataset} are "
             f"shown: at most {max(seen, 0):,}"

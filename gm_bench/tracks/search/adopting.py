@@ -67,10 +67,10 @@ def with_recipe(text: str, params: Params, variant: str, below: str, name: str, 
             is like another one, a board would train the variant by another recipe than before, or the file is
             not laid out so that something can be added to it.
     """
-    if not re.fullmatch("[a-z][a-z0-9_]*", name) or load_yaml(name) != name or name in (EVERY, "kind"):
+    if not re.fullmatch("[a-z0-9_]+", name) or load_yaml(name) != name or name in (EVERY, "kind"):
         raise ConfigError(
-            f"--recipe is {name!r}, which is no name of a recipe: give a word of small letters, digits and _ "
-            f"that begins with a letter and is neither '{EVERY}' nor 'kind' nor one that YAML reads otherwise"
+            f"{name!r} is no name of a recipe: give --recipe a word of small letters, digits and _ that is "
+            f"neither '{EVERY}' nor 'kind' nor one that YAML reads otherwise"
         )
     if name in params.variants[variant]:
         raise ConfigError(

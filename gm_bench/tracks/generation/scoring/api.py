@@ -106,13 +106,11 @@ def _check_kind(images: object, name: str) -> None:
 
 
 def _count(given: object, name: str, least: int) -> int | None:
-    """A whole number, NumPy's too, as Python's; None, which stands for all there are, as it is."""
+    """A whole number, NumPy's too, as Python's; None as it is."""
     if given is None:
         return None
     if not isinstance(given, Integral) or isinstance(given, bool) or given < least:
-        raise ScoringError(
-            f"{name} is {given!r}: give a whole number from {least} up, or leave it out for all there are"
-        )
+        raise ScoringError(f"{name} is {given!r}: give a whole number from {least} up, or leave it out")
     return int(given)
 
 
