@@ -77,7 +77,8 @@ def test_what_was_measured_says_how_many_seeds_lie_within() -> None:
     assert measured(judge(NEAR_ONE, [0.5])) == "0.5"
     coarse = at_most("b", "b", 0.0, "", step=0.25)
     assert measured(judge(coarse, [0.5, 0.5])) == "0.5 with every seed (0.25 to 0.75)"
-    assert measured(judge(coarse, [1 / 6, 5 / 6 - 4 / 6])).startswith("0.1667 with every seed")
+    rounded = at_most("b", "b", 0.0, "", step=1 / 6)
+    assert measured(judge(rounded, [1 / 6, 5 / 6 - 4 / 6])) == "0.1667 with every seed (0 to 0.3333)"
     fails, holds = judge(NEAR_ONE, [2.0, 2.0]), judge(NEAR_ONE, [1.0, 1.0])
     assert counted([holds, split, holds, fails]) == "2 hold, 1 does not, 1 cannot be told"
 

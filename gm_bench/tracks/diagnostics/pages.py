@@ -114,7 +114,7 @@ def measured(finding: Finding) -> str:
         return f"{finding.mean:.3g}"
     low, high = finding.interval
     if math.isclose(min(finding.values), max(finding.values), rel_tol=1e-12):  # shares are rounded
-        reach = f" ({low:.4g} to {high:.4g})" if low < high else ""
+        reach = f" ({round(low, 12):.4g} to {round(high, 12):.4g})" if low < high else ""
         return f"{finding.mean:.4g} with every seed{reach}"
     spread = statistics.stdev(finding.values)
     within = f"{finding.n_within} of {len(finding.values)} seeds within"

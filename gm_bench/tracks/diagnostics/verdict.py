@@ -18,6 +18,7 @@ from gm_bench.results.moderation import quantile
 from gm_bench.tracks.diagnostics.claim import Claim, Expected
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
+ROUNDING = 1e-9  # of a step: a share is rounded, and its step often ends at an end of the region
 CHANCE = 0.025  # of the mean lying beyond each end of the interval
 
 
@@ -41,14 +42,14 @@ def judge(expected: Expected, values: Sequence[float]) -> Finding:
     """The verdict on one quantity, from a value for each seed, at least one."""
     mean = statistics.fmean(values)
     interval = mean_interval(values, expected.step)
-    if interval is None:
-        verdict = OPEN
-    elif expected.contains(interval[0]) and expected.contains(interval[1]):
-        verdict = HOLDS
-    elif interval[1] < expected.low or interval[0] > expected.high:
-        verdict = FAILS
-    else:
-        verdict = OPEN
+    verdict = OPEN
+    if interval is not None:
+        hair = ROUNDING * expected.step
+        low, high = interval[0] - hair, interval[1] + hair
+        if expected.contains(low) and expected.contains(high):
+            verdict = HOLDS
+        elif high < expected.low or low > expected.high:
+            verdict = FAILS
     return Finding(expected, tuple(values), mean, interval, verdict)
 
 
@@ -57,7 +58,6 @@ def mean_interval(values: Sequence[float], least: float = 0.0) -> tuple[float, f
     n = len(values)
     if n < 2:
         return None
-    least *= 1 + 1e-9  # a share is rounded, so that its step may end beside an end of the region or on it
     half = max(least, quantile(CHANCE, n - 1) * statistics.stdev(values) / math.sqrt(n))
     mean = statistics.fmean(values)
     return mean - half, mean + half

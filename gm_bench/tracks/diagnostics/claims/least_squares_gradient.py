@@ -13,6 +13,10 @@ it has not learnt yet. The agreement of batches says whether a gradient points a
 Found: with five seeds the least squares gradient falls by 0.7 to 1.2 orders against the early generator, by
 more than the one that was expected with one seed, and the minimax gradient by 1.1 to 2.2 orders more. Against
 the late generator both keep theirs.
+
+Found on claims_long: with one seed of a DCGAN on MNIST, so that nothing can be told: against the generator of
+1 epoch the least squares gradient falls by 0.1 orders from its top and is 0.90 at the end, the minimax
+gradient by 3.3 orders to 0.0003. Against that of 25 epochs both grow, from 0.07 to 4.0 and from 0.013 to 7.8.
 """
 
 from collections.abc import Mapping
