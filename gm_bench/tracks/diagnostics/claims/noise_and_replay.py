@@ -14,8 +14,8 @@ after 400 rounds it is 1.8 to 3.2 times that without, after 1,000 it still falls
 about speed. MNIST on the board claims_long is the longer run.
 
 Found on claims_long: with one seed of a DCGAN on MNIST, so that nothing can be told: FID is 3.94 with noisy
-labels and 4.66 with the buffer, where it is 4.13 without. Until four fifths of the rounds both are behind, and
-it falls still with all three.
+labels and 4.66 with the buffer, where it is 4.13 without. Until four fifths of the rounds both are behind;
+all three still fall at the end.
 """
 
 from dataclasses import dataclass
