@@ -200,8 +200,9 @@ def test_what_would_bias_it_is_refused(fake: Tensor, real: Tensor, message: str)
 
 
 def test_full_float32_switches_tf32_off_and_back() -> None:
-    before = torch.get_float32_matmul_precision()
+    before, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
     try:
         with full_float32():
             assert torch.get_float32_matmul_precision() == "highest"
@@ -211,6 +212,7 @@ def test_full_float32_switches_tf32_off_and_back() -> None:
         assert torch.backends.cudnn.allow_tf32
     finally:
         torch.set_float32_matmul_precision(before)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
