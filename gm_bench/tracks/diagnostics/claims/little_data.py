@@ -9,14 +9,17 @@ The same GAN is trained for the same number of rounds on few training images, on
 300 and 997 digits, or 500, 5,000 and 60,000 of MNIST (board claims_long). Copying is measured as on the
 boards: the median distance of samples to their nearest training image over that of held-out images, 1 for
 samples that are as far as new images are, 0 for copies. FID is to the held-out images, with that of the
-training images themselves beside it: what a perfect copyist would get. What was found is of digits; MNIST was
-not run.
+training images themselves beside it: what a perfect copyist would get.
 
 Found: with five seeds less data costs FID (1.6 to 3.3 times as much from 100 images as from all), but there
 is no copy: samples lie 1.3 to 1.5 times as far from their nearest training image as new images do, however
 many there are. Longer training does not make copies either (tried by hand with seed 0): after 4,000 rounds,
 2,560 looks at each of 100 images, it is 1.15, and 0.6 % are near duplicates, where of new images 1 % would be
 called so. Here little data means worse samples, not stolen ones.
+
+Found on claims_long: with one seed of a DCGAN on MNIST, so that nothing can be told: FID is 7.5 from 500
+images and 4.1 both from 5,000 and from all. There is no copy either: samples lie 1.3 to 1.4 times as far from
+their nearest training image as new images do, and at most 0.5 % are near duplicates.
 """
 
 from dataclasses import dataclass
