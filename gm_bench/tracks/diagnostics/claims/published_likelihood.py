@@ -139,20 +139,8 @@ CLAIM = Claim(
     source="Burda et al. 2016, table 1",
     setting="one stochastic layer of 50 units, two of 200 on either side, 5,000 importance samples",
     expected=(
-        about(
-            "likelihood_vae",
-            "−log p of the VAE, nats",
-            PUBLISHED["VAE"],
-            1.0,
-            WHY,
-        ),
-        about(
-            "likelihood_iwae",
-            "−log p of the IWAE of 50 codes, nats",
-            PUBLISHED["IWAE"],
-            1.0,
-            WHY,
-        ),
+        about("likelihood_vae", "−log p of the VAE, nats", PUBLISHED["VAE"], 1.0, WHY),
+        about("likelihood_iwae", "−log p of the IWAE of 50 codes, nats", PUBLISHED["IWAE"], 1.0, WHY),
         about(
             "likelihood_gained",
             "how much lower the IWAE's is",
