@@ -38,7 +38,7 @@ def checked(
         file: for the sentence.
 
     Raises:
-        ConfigError: the first thing that is wrong: key, what was given, what is allowed.
+        ConfigError: one thing that is wrong: key, what was given, what is allowed.
     """
     try:
         return model.model_validate(content)
@@ -47,8 +47,8 @@ def checked(
 
 
 def _sentence(error: ValidationError, model: type[BaseModel], place: Callable[[str], str]) -> str:
-    """The first complaint of pydantic."""
-    first = error.errors()[0]
+    """One complaint of pydantic: an unknown key first, which may be a missing one misspelt."""
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     path = [part for part in first["loc"] if part != "[key]"]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":

@@ -203,12 +203,14 @@ class Params(Frozen):
         if "n_images" not in given:
             n_held_back = self.numbers(dataset)["n_validation"].value
             values["n_images"] = derived.n_images(self._fetched(dataset), n_held_back)
-        if values["recipe"].value == derived.SCALED:
+        is_scaled = values["recipe"].value == derived.SCALED
+        if is_scaled or "recipe" not in given:
             facts, n_held_back = self._fetched(dataset), self.numbers(dataset)["n_validation"].value
-            values = {
-                "width": derived.width(facts),
-                "batch_size": derived.batch_size(facts, n_held_back),
-            } | values
+            batch = derived.batch_size(facts, n_held_back)
+            if is_scaled:
+                values = {"width": derived.width(facts)} | values
+            if is_scaled or batch.value < derived.BATCH_SIZE:  # else the recipe's own
+                values["batch_size"] = batch
         layers = [(values[key].origin, {key: values[key].value}) for key in ("batch_size",) if key in values]
         if "width" in values:
             layers.append((values["width"].origin, {"network": {"width": values["width"].value}}))
@@ -221,6 +223,11 @@ class Params(Frozen):
     def recipe_of(self, board: str, dataset: str, variant: str) -> Recipe:
         """The recipe that a cell is trained by."""
         plan = self.plan(board, dataset)
+        if plan.recipe not in (known := self.recipes_of(variant)):
+            raise ConfigError(
+                f"params.yaml: {plan.origins['recipe']} is '{plan.recipe}', which {variant} does not have; "
+                f"known: {', '.join(known)}"
+            )
         return self.recipe(variant, plan.recipe, plan.layers)
 
     def _fetched(self, name: str) -> Facts:

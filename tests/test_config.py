@@ -40,6 +40,10 @@ WRONG = {
         lambda p: p["boards"]["digits"].update(seed=[1]),
         "unknown key 'boards.digits.seed'; allowed here",
     ),
+    "a key that is misspelt, and so missing": (
+        lambda p: p["boards"]["quick"].update(dataset=p["boards"]["quick"].pop("datasets")),
+        r"unknown key 'boards.quick.dataset'; allowed here: .* \(and 1 more\)",
+    ),
     "unknown key in a protocol": (
         lambda p: p["datasets"]["digits"]["protocol"].update(n_sample=3),
         "unknown key 'datasets.digits.protocol.n_sample'; allowed here: extractor, n_samples",

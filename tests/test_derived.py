@@ -186,6 +186,25 @@ def test_one_key_of_the_board_gives_width_or_budget() -> None:
     assert origins["optimisers.model.lr"] == "variants.vae.grey_cpu.optimiser.lr"
 
 
+@pytest.mark.parametrize(("n_train", "size"), [(30, 8), (260, 32), (10_000, 128)])
+def test_the_batch_of_the_tiny_recipe_is_its_own_unless_there_are_too_few_images(
+    n_train: int, size: int
+) -> None:
+    """vq_vae has 128 there."""
+    facts = replace(SIGNS, shape=(1, 8, 8), n_train=n_train)
+    params = parse_params(with_signs({}), {"signs": facts})
+    assert params.plan("signs", "signs").recipe == "tiny"
+    assert params.recipe_of("signs", "signs", "vq_vae").batch_size == size
+
+
+def test_a_recipe_that_a_board_misspells_is_named_by_its_place() -> None:
+    params = parse_params(with_signs({"recipe": "tinny"}), {"signs": SIGNS})
+    with pytest.raises(
+        ConfigError, match=r"boards\.signs\.recipe is 'tinny', which vae does not have; known: tiny"
+    ):
+        params.recipe_of("signs", "signs", "vae")
+
+
 @pytest.mark.parametrize(("n_train", "size"), [(30, 8), (100, 16), (260, 32), (10_000, 64)])
 def test_a_batch_is_at_most_a_quarter_of_what_is_shown(n_train: int, size: int) -> None:
     facts = replace(SIGNS, n_train=n_train)

@@ -52,7 +52,8 @@ def list_images(root: Path, named_by: str = "the folder of images", owned: Seque
     """
     check_source(root, named_by, owned)
     if not root.is_dir():
-        raise DataError(f"{root} is no folder: {named_by} must be the path of a folder of images")
+        unpack = ", and an archive has to be unpacked" if root.is_file() else ""
+        raise DataError(f"{root} is no folder: {named_by} must be a folder of images{unpack}")
     files: dict[Path, Path] = {}
     unread: dict[str, list[str]] = {}
     visited: dict[Path, Path] = {}

@@ -30,6 +30,8 @@ from gm_bench.report.formatting import number
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score
 from gm_bench.results.schema import FLOOR, REAL, CellResult
 
+FAMILIES = ("GAN", "LSGAN", "VAE", "WGAN", "baselines")  # whose colours stay from one board to another
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -61,9 +63,10 @@ class Chart:
 
 
 def family_colours(board: Leaderboard) -> dict[str, str]:
-    """Family → the colour it is drawn in, the same for all datasets; six, then from the start again."""
-    families = sorted({entry.family for entries in board.entries.values() for entry in entries})
-    return {family: FAMILY_INKS[i % len(FAMILY_INKS)] for i, family in enumerate(families)}
+    """Family → its colour, the suite's own families the same on every board; six, then from the start."""
+    here = {entry.family for entries in board.entries.values() for entry in entries}
+    families = [*FAMILIES, *sorted(here.difference(FAMILIES))]
+    return {family: FAMILY_INKS[i % len(FAMILY_INKS)] for i, family in enumerate(families) if family in here}
 
 
 def ranking(board: Leaderboard, dataset: str) -> Chart | None:

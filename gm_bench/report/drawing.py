@@ -33,6 +33,8 @@ COLOURS = {
     FAMILY_INKS[5]: ("--family-5", "#8a6d10", "#d4b851"),
 }
 WIDTH, PANEL = 420.0, 220.0  # points: a chart of its own, and one of many small ones
+BESIDE = 6.0  # points between a dot and its label
+TIE = {"arrowstyle": "-", "linewidth": 0.7, "alpha": 0.7, "shrinkA": 0, "shrinkB": 2}  # where there are more
 Band = list[tuple[float, float, float, float]]  # place, mean, lowest and highest of the seeds
 
 
@@ -253,7 +255,10 @@ def scatter(
 
 
 def _label(axes: Axes, places: Sequence[tuple[str, float, float, str]]) -> None:
-    """A label at each point, at the first of sixteen places around it that nothing else takes."""
+    """A label at each point, at the first of sixteen places around it that nothing else takes.
+
+    One that does not stand beside its point is tied to it by a line.
+    """
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
@@ -262,8 +267,8 @@ def _label(axes: Axes, places: Sequence[tuple[str, float, float, str]]) -> None:
     frame = axes.get_window_extent()
     for (label, x, y, colour), (left, bottom) in zip(places, points, strict=True):
         width, height = 6.0 * len(label), 11.0
-        best: tuple[float, tuple[float, float]] | None = None
-        for distance in (6.0, 16.0, 27.0, 38.0):
+        best: tuple[float, float, tuple[float, float]] | None = None
+        for distance in (BESIDE, 16.0, 27.0, 38.0):
             for dx, dy in (
                 (distance, 2.0),
                 (-distance - width, 2.0),
@@ -275,9 +280,9 @@ def _label(axes: Axes, places: Sequence[tuple[str, float, float, str]]) -> None:
                 outside += max(0, frame.y0 - box[1]) + max(0, box[3] - frame.y1)
                 amount = sum(_overlap(box, other) for other in taken) + 50 * outside + distance / 10
                 if best is None or amount < best[0]:
-                    best = (amount, (dx, dy))
+                    best = (amount, distance, (dx, dy))
         assert best is not None
-        dx, dy = best[1]
+        _, distance, (dx, dy) = best
         taken.append((left + dx, bottom + dy, left + dx + width, bottom + dy + height))
         axes.annotate(
             label,
@@ -287,6 +292,7 @@ def _label(axes: Axes, places: Sequence[tuple[str, float, float, str]]) -> None:
             color=colour,
             fontsize=11,
             annotation_clip=False,
+            arrowprops=None if distance <= BESIDE else TIE | {"color": colour},
         )
 
 

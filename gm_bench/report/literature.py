@@ -69,7 +69,7 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
     recipes = {
         "variant": shared,
         "recipe here": [of.recipes[v][0] for v in shared],
-        "recipe there": [of.recipes[v][1] for v in shared],
+        "default there, where the search began": [of.recipes[v][1] for v in shared],
     }
     if not of.inception:
         del columns["FID here, Inception"]

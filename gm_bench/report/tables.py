@@ -158,7 +158,7 @@ def in_words(board: Leaderboard, dataset: str, display: Display) -> list[str]:
         f"Better: {', '.join(catalogue.title(name) for name in names)} "
         "(↓ lower, ↑ higher, → nearer to that number).",
         f"Budget: {budgets} real {display.examples(board.protocols[dataset])} shown to each model. "
-        f"Time and parameters: of one seed, on {devices}.",
+        f"Time and parameters: a seed's in the mean, on {devices}.",
     ]
 
 
@@ -175,8 +175,8 @@ def _of_noise(entries: Sequence[Entry], order: str, log: str) -> list[str]:
         f"interval of the mean {order}, from Student's t with variances moderated over the variants (Smyth "
         "2004).",
         f"Rank: by {order}, 1 + how many variants are better beyond noise (moderated t-tests of "
-        f"{log}{order}, 5 % over all pairs together, Bonferroni); variants that cannot be told apart share a "
-        "rank.",
+        f"{log}{order}, 5 % over all pairs together, Bonferroni). It counts the better ones: variants of "
+        "different rank need not be told apart, which `gm-bench compare` says of any two.",
     ]
 
 

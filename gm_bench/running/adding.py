@@ -19,7 +19,7 @@ from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse
 from gm_bench.data.look import Look, look
 from gm_bench.derived import Facts
 from gm_bench.report.figures import image_grid, png_bytes
-from gm_bench.report.formatting import duration
+from gm_bench.report.formatting import count, duration
 from gm_bench.running.boards import RESERVED
 from gm_bench.running.budget import budget, images_per_second
 from gm_bench.running.entries import with_entries
@@ -113,10 +113,12 @@ def summary(found: Look, name: str) -> Table:
 def _facts(found: Look) -> Iterator[tuple[str, str]]:
     n = len(found.files)
     yield "images", f"{n:,}"
-    sizes = [f"{width}×{height} ({count:,})" for (width, height), count in found.sizes.most_common(N_NAMED)]
+    sizes = [
+        f"{width}×{height} ({of_size:,})" for (width, height), of_size in found.sizes.most_common(N_NAMED)
+    ]
     more = f", and {len(found.sizes) - N_NAMED:,} other sizes" if len(found.sizes) > N_NAMED else ""
     yield "sizes", ", ".join(sizes) + more
-    modes = ", ".join(f"{count:,} {mode} files" for mode, count in found.n_modes.most_common())
+    modes = ", ".join(count(n_of_mode, f"{mode} file") for mode, n_of_mode in found.n_modes.most_common())
     yield "colour", f"{modes}; {found.n_colour:,} images have channels that differ"
     counts = found.class_counts
     if counts:
@@ -134,11 +136,8 @@ def _facts(found: Look) -> Iterator[tuple[str, str]]:
     named = "; ".join(" = ".join(f.as_posix() for f in each[:2]) for each in found.exact[:N_NAMED])
     yield "exact duplicates", f"{repeated:,}{f': {named}' if repeated else ''}"
     pairs = "; ".join(f"{a.as_posix()} ~ {b.as_posix()}" for a, b in found.near[:N_NAMED])
-    noun = "pair" if len(found.near) == 1 else "pairs"
-    yield (
-        "look alike",
-        f"{len(found.near):,} {noun} of {found.n_compared:,}{f': {pairs}' if found.near else ''}",
-    )
+    among = f"{count(len(found.near), 'pair')} among {found.n_compared:,} images"
+    yield "look alike", f"{among}{f': {pairs}' if found.near else ''}"
     groups = found.groups()
     if groups:
         rule, n_groups, n_together = groups
@@ -206,7 +205,7 @@ def _refuse_unreadable(*looks: Look | None) -> None:
     bad = [sentence for each in looks if each is not None for sentence in each.unreadable]
     if bad:
         more = f", and {len(bad) - N_NAMED:,} more" if len(bad) > N_NAMED else ""
-        raise ConfigError(f"{len(bad):,} files cannot be used: {'; '.join(bad[:N_NAMED])}{more}")
+        raise ConfigError(f"{count(len(bad), 'file')} cannot be used: {'; '.join(bad[:N_NAMED])}{more}")
 
 
 def _sheet(found: Look) -> torch.Tensor:

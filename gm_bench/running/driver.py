@@ -183,8 +183,7 @@ def show_inventory(board: str | None) -> None:
     params = load_params()
     check_boards(params)
     name = board or params.default_board
-    runner.prepare(params, name, runner.environment())
-    states = runner.cell_states(params, name, runner.stale_stages(params, name))
+    states = runner.states_now(params, name)
     if board is None:
         from gm_bench.variants.base.contract import find
 
@@ -193,6 +192,8 @@ def show_inventory(board: str | None) -> None:
             params, name, {variant: (each.family, each.source) for variant, each in found.items()}
         )
     print_cells(params, name, states)
+    if runner.UNKNOWN in states.values():
+        typer.echo("unknown: a stage is at work, and DVC tells fresh from stale after it")
 
 
 def show_cell(words: Sequence[str], board: str | None) -> None:
@@ -211,8 +212,7 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
     cell = parse_cell(words, name)
     settings, origins = explained_cell(params, cell)
     if cell in params.cells(name):
-        runner.prepare(params, name, runner.environment())
-        state = runner.cell_states(params, name, runner.stale_stages(params, name))[cell]
+        state = runner.states_now(params, name)[cell]
         state += ", taken over from a pack: its weights are not here" if taken.is_taken(cell) else ""
     else:
         state = f"not on the board {name}"

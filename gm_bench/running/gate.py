@@ -74,6 +74,9 @@ def check(
             io.write_text(summary, to_markdown(verdict, HEADING, board.catalogue))
     except (ValueError, OSError) as error:
         return _cannot_compare(error, summary)
+    if resolving is None:
+        said = f"{leaderboard} against {baseline}, as they lie there: nothing was run for it"
+        screen().print(said, soft_wrap=True)
     _print(verdict, board.catalogue)
     return PASSED if verdict.passed else REGRESSION
 
@@ -100,8 +103,8 @@ def check_board(name: str, summary: Path | None) -> int:
             screen().print("\n".join(sentences) or f"{what}: as accepted", soft_wrap=True)
         if not n_watched:
             raise NotComparable(
-                f"nothing of the board {name} is watched by itself, its leaderboards are compared: leave "
-                "--board out, and name others by --baseline and --leaderboard"
+                f"nothing of the board {name} is watched by itself, its leaderboards are compared: "
+                f"gm-bench check --leaderboard {file} --baseline FILE"
             )
         said = (
             f"Changed: {count(len(found), 'thing')}"

@@ -86,6 +86,7 @@ def _state(state: str, metrics: Json | None, cost: Json | None) -> str:
     meanings = {
         "stale": "stale: code, data or parameters changed since",
         "missing": "missing: never finished",
+        "unknown": "fresh or stale, which DVC tells when the stage that is at work has ended",
     }
     return meanings.get(state, state)
 

@@ -38,6 +38,11 @@ DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
 BUSY = "is busy, it is being blocked by"  # what DVC says of a file that another DVC is at work on
 SECONDS_BETWEEN_TRIES = 2.0
 LINES_OF_A_FAILURE = 15
+UNKNOWN = "unknown"  # the state of a cell that is made, while a stage is at work
+
+
+class BusyError(ValueError):
+    """Another DVC is at work here, and nobody waits for it."""
 
 
 def prepare(
@@ -76,10 +81,10 @@ def _turns(say: Callable[[str], None] | None) -> Iterator[None]:
     """Each a moment later, while another DVC is at work; `say` is told so once.
 
     Raises:
-        ValueError: there is no `say`.
+        BusyError: there is no `say`.
     """
     if say is None:
-        raise ValueError("DVC cannot tell what is stale while a stage is at work: ask again after it")
+        raise BusyError("DVC cannot tell what is stale while a stage is at work: ask again after it")
     say("another DVC is at work here; waiting for it to end")
     while True:
         time.sleep(SECONDS_BETWEEN_TRIES)
@@ -303,6 +308,20 @@ def progress_in(folder: Path) -> dict[str, Any] | None:
 def is_made(cell: Cell) -> bool:
     """Whether a cell was finished, here or where its pack is from."""
     return (cell.folder / "metrics.json").exists()
+
+
+def states_now(params: Params, board: str) -> dict[Cell, str]:
+    """`cell_states` as far as they can be told at once: while a stage is at work those made are unknown.
+
+    Raises:
+        ConfigError: the board cannot be run.
+        ValueError: DVC cannot work here, or failed; its own words are passed on.
+    """
+    try:
+        prepare(params, board, environment())
+        return cell_states(params, board, stale_stages(params, board))
+    except BusyError:
+        return {cell: UNKNOWN if is_made(cell) else "missing" for cell in params.cells(board)}
 
 
 def cell_states(params: Params, board: str, stale: Iterable[str]) -> dict[Cell, str]:

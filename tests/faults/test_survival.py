@@ -112,6 +112,19 @@ def test_dvc_is_asked_again_what_is_stale_while_another_is_at_work(busy_twice: P
 
 
 @pytest.mark.usefixtures("repository")
+def test_states_that_cannot_be_told_while_another_is_at_work_are_unknown(
+    busy_twice: Path, params: Params
+) -> None:
+    made, *others = params.cells("digits")
+    made.folder.mkdir(parents=True)
+    (made.folder / "metrics.json").write_text("{}")
+    states = runner.states_now(params, "digits")
+    assert states.pop(made) == "unknown"
+    assert states == dict.fromkeys(others, "missing")
+    assert busy_twice.read_text().strip() == "1", "nobody waits"
+
+
+@pytest.mark.usefixtures("repository")
 def test_what_others_depend_on_is_written_once_another_dvc_has_ended(
     busy_twice: Path, params: Params
 ) -> None:

@@ -12,6 +12,7 @@ from cell_results import TIMES, cell_result
 from test_leaderboard import board_of, cell, floor
 
 from gm_bench.report import drawing
+from gm_bench.report.charts import family_colours
 from gm_bench.report.drawing import standalone
 from gm_bench.report.training_charts import losses_of_cell
 from gm_bench.tracks.generation.charts import charts
@@ -220,6 +221,26 @@ def test_labels_keep_clear_of_one_another():
         for other in names[:i]:
             apart = abs(boxes[one][1] - boxes[other][1]) >= 9 or abs(boxes[one][0] - boxes[other][0]) >= 44
             assert apart, (one, other, boxes)
+
+
+def test_a_label_that_is_off_its_dot_is_tied_to_it() -> None:
+    """Of twelve in one spot four labels stand beside the dot; the others have a line to it."""
+    _, axes = drawing.figure_of(drawing.WIDTH, drawing.PANEL)
+    spot = drawing.Extent(0.5, 0.5, 0.5)
+    points = [drawing.Point(f"v{i}", "GAN", spot, spot) for i in range(12)]
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    drawing.scatter(axes, points, {"GAN": drawing.FAMILY_INKS[0]}, None)
+    off = [max(map(abs, text.xyann)) for text in axes.texts]
+    assert [text.arrow_patch is not None for text in axes.texts] == [i >= 4 for i in range(12)], off
+
+
+def test_a_family_has_its_colour_on_every_board() -> None:
+    one = family_colours(board_of(floor(), cell("wgan", 0, 1.0, family="WGAN")))
+    two = family_colours(
+        board_of(floor(), cell("gan", 0, 1.0, family="GAN"), cell("wgan", 0, 1.0, family="WGAN"))
+    )
+    assert one["WGAN"] == two["WGAN"] != two["GAN"]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_rows_are_in_our_order_with_both_places() -> None:
     text = page([Section("digits", "digits", found, {}, RECIPES)], TABLE)
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert rows[5:] == [
-        "| variant | recipe here | recipe there |",
+        "| variant | recipe here | default there, where the search began |",
         "| --- | --- | --- |",
         "| ns_gan | ns_gan here | ns_gan there |",
         "| gan | gan here | gan there |",

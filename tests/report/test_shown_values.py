@@ -313,7 +313,7 @@ def test_every_number_of_the_protocol_stands_in_its_sentence() -> None:
         "N = 801: each value compares 801 generated images with 801 real ones of the test split and is the "
         "mean over 3 independent draws per seed."
     )
-    assert "± over 11 random splits of the same 2,008 held-out" in said["floor"]
+    assert "over 11 random splits of the same 2,008 training and held-out images" in said["floor"]
     assert said["Estimates"] == (
         "Estimates: Inception Score over 2 splits; KID over 101 subsets of 401; precision, recall, density "
         "and coverage with 4 neighbours; FID∞ through 6 sizes of subsets."

@@ -1,5 +1,6 @@
 """gm-bench add: a folder is looked at, and its entries are added to params.yaml and nothing else."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -94,6 +95,14 @@ def test_a_folder_with_classes_becomes_a_board(tmp_path: Path) -> None:
     assert 0 < added < 400
 
 
+@pytest.mark.parametrize(("n", "size"), [(40, 8), (120, 16)])
+def test_small_images_of_which_there_are_few_come_in_small_batches(n: int, size: int) -> None:
+    """75 % are training images, of which a tenth is held back: 27 and 81 are shown."""
+    images(Path("tiny"), n, side=8)
+    said = add("tiny", "--name", "small", "--variants", "vae")
+    assert re.search(rf"batch_size\s+{size}\b", said), said
+
+
 def test_colour_of_any_size_is_resized_and_a_given_split_is_kept(tmp_path: Path) -> None:
     images(tmp_path / "faces/train", 60, side=50, channels=3)
     images(tmp_path / "faces/val", 30, side=70, channels=3)
@@ -149,7 +158,7 @@ def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path: Path) -> None
     assert "--name is svhn, which" in add("bad", "--name", "svhn", code=1)
     assert "--name is audit, which" in add("bad", "--name", "audit", code=1)
     assert "Own Signs" in add("bad", "--name", "Own Signs", code=1)
-    assert "1 files cannot be used: bad/000.png" in add("bad", "--name", "signs", code=1)
+    assert "1 file cannot be used: bad/000.png" in add("bad", "--name", "signs", code=1)
     assert "--variants names vea; known: kde" in add("bad", "--name", "s", "--variants", "vea", code=1)
     said = add("few", "--name", "signs", code=1)
     assert (
@@ -157,6 +166,8 @@ def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path: Path) -> None
     )
     assert "(2)" not in said, "of numbers that were derived nothing is said"
     assert "nowhere is no folder" in add("nowhere", "--name", "signs", code=1)
+    Path("signs.zip").write_bytes(b"PK")
+    assert "and an archive has to be unpacked" in add("signs.zip", "--name", "signs", code=1)
     assert Path("params.yaml").read_bytes() == before
     assert not Path("reports/signs/images.png").exists()
 

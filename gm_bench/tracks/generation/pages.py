@@ -41,10 +41,11 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
     return [
         f"N = {n:,}: each value compares {n:,} generated images with {n:,} real ones of the "
         f"{protocol['split']} split and is the mean over {count(draws, 'independent draw')} per seed.",
-        f"{FLOOR}: the same metrics between two disjoint sets of real images at the same N, "
-        "the best that a model can be expected to reach; ± over "
-        f"{count(protocol['floor_splits'], 'random split')} of the same {n + protocol['n_train']:,} "
-        "held-out and training images into two such sets, class by class (no ± where the floor is fixed).",
+        f"{FLOOR}: the same metrics between as many training images and the {protocol['split']} split: what "
+        "a model would get that drew as the training images are, however these differ from the others. Its ± "
+        f"is the chance of dealing alone: over {count(protocol['floor_splits'], 'random split')} of the same "
+        f"{n + protocol['n_train']:,} training and held-out images, mixed, into two such sets, class by "
+        "class (no ± where the floor is fixed).",
         "1-NN: leave-one-out accuracy of telling generated from real, best one half; 1-NN train: the same "
         "against training images, below one half where they are copied.",
         f"Extractor: {extractor['name']}, sha256 {extractor['sha256'][:12]}, "

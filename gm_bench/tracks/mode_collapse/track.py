@@ -67,6 +67,7 @@ def _protocol(board: Leaderboard, dataset: str) -> list[str]:
     of = told["mixture"]
     return [
         f"Samples: {told['n_samples']:,} points of each cell; {of['n_points']:,} real ones for training.",
+        "Reverse KL counts every point for its nearest mode, however far it lies: read it with high quality.",
         f"Mixture: {of['n_modes']} Gaussians of sd {of['sd']:g} on a {of['layout']} of {of['size']:g} "
         "(Lin et al. 2018).",
     ]
