@@ -289,7 +289,9 @@ def test_the_floor_has_its_spread():
     assert (line["fid_mean"], line["fid_sd"], line["precision_sd"]) == ("1.5", "0.25", "")
     assert "| floor | real images | 1.50 ±\u00a00.25 |" in tables.to_markdown(board, TRACK)
     assert "1.50 ±0.25" in plain(board)
-    said = "Its ± is the chance of dealing alone: over 10 random splits of the same 1,607 training and held-out"
+    said = (
+        "is the chance of dealing alone: over 10 random splits of the same 1,607 training and held-out images"
+    )
     assert said in tables.to_markdown(board, TRACK)
     assert formatting.floor_text(0.5, 1, 0.003) == "0.500 ±\u00a00.003"
     assert formatting.floor_text(0.5, 1, 0.0) == "0.50 ±\u00a00.00"
