@@ -266,7 +266,7 @@ def _label(axes: Axes, places: Sequence[tuple[str, float, float, str]]) -> None:
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in points]
     frame = axes.get_window_extent()
     for (label, x, y, colour), (left, bottom) in zip(places, points, strict=True):
-        width, height = 6.0 * len(label), 11.0
+        width, height = 6.8 * len(label), 11.0
         best: tuple[float, float, tuple[float, float]] | None = None
         for distance in (BESIDE, 16.0, 27.0, 38.0):
             for dx, dy in (
