@@ -224,7 +224,7 @@ def test_labels_keep_clear_of_one_another():
 
 
 def test_a_label_that_is_off_its_dot_is_tied_to_it() -> None:
-    """Of twelve in one spot the first few stand within six points of the dot; the others have a line to it."""
+    """Of twelve in one spot the first few stand beside the dot; the others have a line to it."""
     _, axes = drawing.figure_of(drawing.WIDTH, drawing.PANEL)
     spot = drawing.Extent(0.5, 0.5, 0.5)
     points = [drawing.Point(f"v{i}", "GAN", spot, spot) for i in range(12)]
