@@ -1,8 +1,9 @@
-"""What channels_last and products of matrices save on a CPU: python benchmarks/layouts.py [--pairs 12]
+"""What channels_last and products of matrices save on a CPU: python benchmarks/layouts.py [--batch 128]
 
 The suite's loop trains the same network on images of noise, with the layers of gm_bench/nets/places.py and
 with torch's own convolutions on contiguous maps, in turn on one thread. The figure is the median over pairs
-of the ratio of images per CPU second, which a busy machine disturbs less than the clock.
+of the ratio of images per CPU second, which a busy machine disturbs less than the clock. With --batch the
+suite's layers have batches of that size, torch's own those of the recipe.
 """
 
 import time
@@ -74,6 +75,9 @@ def turns(job: Job, data: dict[str, Tensor], own: bool) -> Callable[[], float]:
 
 def main(
     pairs: Annotated[int, typer.Option(min=1, help="of turns, of which the median counts")] = 12,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="with the suite's layers; else the recipe's")
+    ] = None,
 ) -> None:
     """Print images per CPU second of both and their ratio."""
     make_deterministic()
@@ -87,8 +91,9 @@ def main(
         for variant in VARIANTS:
             grid = params.board(board)
             cell = Cell(board, grid.datasets[0], variant, 0)
-            job = Job(cell, params.recipe(variant, grid.recipe), grid.n_images)
-            both = [turns(job, data, own) for own in (True, False)]
+            recipe = params.recipe(variant, grid.recipe)
+            of_own = recipe.model_copy(update={"batch_size": batch or recipe.batch_size})
+            both = [turns(Job(cell, each, grid.n_images), data, each is of_own) for each in (of_own, recipe)]
             for turn in both:  # the first round counts operations
                 turn()
             rates = torch.tensor([[turn() for turn in both] for _ in range(pairs)])
