@@ -25,7 +25,8 @@ from gm_bench.cell import Cell
 from gm_bench.config import Params, load_params
 from gm_bench.running import boards, packing, taken
 from gm_bench.running.boards import Step
-from gm_bench.running.runner import INTERRUPTED, is_made
+from gm_bench.running.runner import is_made
+from gm_bench.running.warm import INTERRUPTED
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS_TO_SAVE = 30

@@ -33,7 +33,6 @@ from gm_bench.running.chains import (
 from gm_bench.tracks.settings import check_board, is_known
 
 PROGRESS = "progress.json"  # where training says how far it is, beside its checkpoints
-INTERRUPTED = 130  # exit code of a stage that was asked to stop and saved its state
 DVC = (sys.executable, "-m", "gm_bench.running.dvc", "--wait-for-lock")
 BUSY = "is busy, it is being blocked by"  # what DVC says of a file that another DVC is at work on
 SECONDS_BETWEEN_TRIES = 2.0
@@ -185,7 +184,7 @@ def run_layer(chains: Sequence[Chain], jobs: int, environ: dict[str, str]) -> No
         if not stopping.is_set():
             with grants.one() as gpu:
                 code = run_part(chain, command, gpus.granted(environ, gpu))
-            if code == INTERRUPTED:
+            if code == warm.INTERRUPTED:
                 stopping.set()
 
     def work(chain: Chain, parts: Sequence[Future[None]]) -> None:
@@ -226,7 +225,8 @@ def run_chain(chain: Chain, environ: dict[str, str], stopping: threading.Event) 
         chain.output.clear()
         code = _repro(chain, environ)
     chain.seconds = time.monotonic() - began
-    stopped = any(line.endswith(f"exited with {INTERRUPTED}") for line in chain.output)
+    ends = (line.endswith(f"exited with {warm.INTERRUPTED}") for line in chain.output)
+    stopped = code == warm.INTERRUPTED or any(ends)
     chain.state = "done" if code == 0 else "stopped" if stopped else "failed"
 
 

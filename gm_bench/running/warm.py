@@ -3,7 +3,8 @@
 To import torch, DVC and what metrics need takes more CPU than all else that is neither training nor measuring
 in a small cell, and a cell has four processes. `gm-bench run` starts one server, which imports it all once.
 A process that is asked of it gets the files, folder, environment and arguments of whoever asks, runs a module
-as `python -m` does, and ends as a process does: signals of the terminal reach it, its exit code comes back.
+as `python -m` does, and ends as a process does: signals of the terminal reach it, its exit code comes back. A
+Ctrl-C that came before it began reaches it too: the server keeps that, and what it starts from then on ends.
 The server itself never computes, so no thread is lost when it forks.
 
 Where there is no server (`dvc repro` by hand, systems other than Linux), processes start as they always did.
@@ -31,6 +32,7 @@ from typing import Any, NoReturn
 
 ADDRESS = "GM_BENCH_SERVER"  # names the environment variable that holds the path of the server's socket
 LENGTH = 8  # bytes in which the length of a message is written
+INTERRUPTED = 130  # exit code of a stage that was asked to stop
 LOST = 1  # exit code of a process whose server was killed, so that nobody knows its own
 # What stages of the main track and DVC import. If a module fails to import, the stage is to say so.
 PRELOADED = (
@@ -186,8 +188,11 @@ def _serve(listener: socket.socket) -> dict[str, Any] | None:
             if listener in ready:
                 connection, _ = listener.accept()
                 text, files = _receive(connection, 3)
+                is_over = signal.SIGINT in signal.sigpending()  # a child has none of its parent's
                 pid = os.fork() if text and len(files) == 3 else None
                 if pid == 0:
+                    if is_over:
+                        os._exit(INTERRUPTED)
                     signal.set_wakeup_fd(-1)
                     for other in (listener, connection, *children.values()):
                         other.close()
@@ -221,6 +226,8 @@ def _become(request: dict[str, Any]) -> NoReturn:
     for file in request["files"]:
         os.close(file)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if signal.SIGINT in signal.sigpending():  # since it was forked
+        os._exit(INTERRUPTED)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     with contextlib.suppress(OSError):

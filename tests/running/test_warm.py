@@ -157,10 +157,10 @@ with termination.as_interrupt(), warm.server(environ, preloaded=()):
 """
 
 
-def drive(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+def drive(environ: dict[str, str], *arguments: str, driver: str = DRIVER) -> subprocess.Popen[str]:
     """A program with a server, as a shell starts it: in a process group of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, *arguments],
+        [sys.executable, "-c", driver, *arguments],
         env=without_server(environ),
         stdout=subprocess.PIPE,
         stdin=subprocess.PIPE,
@@ -178,6 +178,21 @@ def test_ctrl_c_reaches_the_process_and_not_the_server(environ: dict[str, str]) 
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert output == f"interrupted {-signal.SIGINT}\n"
+    assert process.returncode == 0
+
+
+def test_ctrl_c_reaches_what_the_server_has_not_started_yet(environ: dict[str, str], tmp_path: Path) -> None:
+    """The server is still at its imports; what it was asked for meanwhile does not begin."""
+    begun = tmp_path / "begun"
+    (tmp_path / "some/slow.py").write_text(
+        f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(1)"
+    )
+    process = drive(environ, "tell", driver=DRIVER.replace("preloaded=()", "preloaded=('some.slow',)"))
+    while not begun.exists():
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert output == "interrupted 130\n"
     assert process.returncode == 0
 
 
