@@ -191,15 +191,13 @@ def _serve(listener: socket.socket) -> dict[str, Any] | None:
                 is_over = signal.SIGINT in signal.sigpending()  # a child has none of its parent's
                 pid = os.fork() if text and len(files) == 3 else None
                 if pid == 0:
-                    if is_over:
-                        os._exit(INTERRUPTED)
                     signal.set_wakeup_fd(-1)
                     for other in (listener, connection, *children.values()):
                         other.close()
                     os.close(woken)
                     os.close(wake)
                     assert text is not None
-                    return {**json.loads(text), "files": files}
+                    return {**json.loads(text), "files": files, "is_over": is_over}
                 for file in files:
                     os.close(file)
                 if pid is None:
@@ -226,7 +224,7 @@ def _become(request: dict[str, Any]) -> NoReturn:
     for file in request["files"]:
         os.close(file)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    if signal.SIGINT in signal.sigpending():  # since it was forked
+    if request["is_over"] or signal.SIGINT in signal.sigpending():  # before or since it was forked
         os._exit(INTERRUPTED)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
