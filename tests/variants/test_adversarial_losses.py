@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from formulas import Formulas
 from torch import Tensor, nn
 
 from gm_bench.config import Params
@@ -76,26 +77,29 @@ def class_terms(logits: Tensor) -> float:
 # Logits (4, 10) of real and of fake images: every row another, none sure of its own class.
 REAL_LOGITS, FAKE_LOGITS = torch.linspace(-3, 3, 80).mul(5).sin().view(2, 4, 10)
 
-CRITIC: dict[str, Callable[[Scores, Scores], float]] = {
-    "gan": cross_entropy,
-    "ns_gan": cross_entropy,
-    "dragan": cross_entropy,
-    "pac_gan": cross_entropy,
-    "cgan": cross_entropy,
-    "gan_replay": cross_entropy,
-    "acgan": lambda real, fake: (
-        cross_entropy(real, fake) + 0.7 * (class_terms(REAL_LOGITS) + class_terms(FAKE_LOGITS))
-    ),
-    "gan_noisy_labels": smoothed,
-    "began": lambda real, fake: mean(real) - K * mean(fake),
-    "lsgan": squares(-0.5, 1.5),
-    "lsgan_pearson": squares(-1.0, 1.0),
-    "wgan": wasserstein,
-    "wgan_gp": wasserstein,
-    "wgan_div": wasserstein,
-    "sngan": hinge,
-    "sngan_projection": hinge,
-}
+CRITIC: Formulas[Callable[[Scores, Scores], float]] = Formulas(
+    "CRITIC of tests/variants/test_adversarial_losses.py",
+    {
+        "gan": cross_entropy,
+        "ns_gan": cross_entropy,
+        "dragan": cross_entropy,
+        "pac_gan": cross_entropy,
+        "cgan": cross_entropy,
+        "gan_replay": cross_entropy,
+        "acgan": lambda real, fake: (
+            cross_entropy(real, fake) + 0.7 * (class_terms(REAL_LOGITS) + class_terms(FAKE_LOGITS))
+        ),
+        "gan_noisy_labels": smoothed,
+        "began": lambda real, fake: mean(real) - K * mean(fake),
+        "lsgan": squares(-0.5, 1.5),
+        "lsgan_pearson": squares(-1.0, 1.0),
+        "wgan": wasserstein,
+        "wgan_gp": wasserstein,
+        "wgan_div": wasserstein,
+        "sngan": hinge,
+        "sngan_projection": hinge,
+    },
+)
 
 
 def non_saturating(fake: Scores) -> float:
@@ -106,24 +110,27 @@ def minus_mean(fake: Scores) -> float:
     return -mean(fake)
 
 
-GENERATOR: dict[str, Callable[[Scores], float]] = {
-    "gan": lambda fake: mean([log_sigmoid(-s) for s in fake]),
-    "ns_gan": non_saturating,
-    "dragan": non_saturating,
-    "pac_gan": non_saturating,
-    "cgan": non_saturating,
-    "gan_replay": non_saturating,
-    "acgan": lambda fake: non_saturating(fake) + 0.7 * class_terms(FAKE_LOGITS),
-    "gan_noisy_labels": non_saturating,
-    "began": mean,
-    "lsgan": lambda fake: mean([(s - 0.75) ** 2 for s in fake]) / 2,
-    "lsgan_pearson": lambda fake: mean([s**2 for s in fake]) / 2,
-    "wgan": minus_mean,
-    "wgan_gp": minus_mean,
-    "wgan_div": minus_mean,
-    "sngan": minus_mean,
-    "sngan_projection": minus_mean,
-}
+GENERATOR: Formulas[Callable[[Scores], float]] = Formulas(
+    "GENERATOR of tests/variants/test_adversarial_losses.py",
+    {
+        "gan": lambda fake: mean([log_sigmoid(-s) for s in fake]),
+        "ns_gan": non_saturating,
+        "dragan": non_saturating,
+        "pac_gan": non_saturating,
+        "cgan": non_saturating,
+        "gan_replay": non_saturating,
+        "acgan": lambda fake: non_saturating(fake) + 0.7 * class_terms(FAKE_LOGITS),
+        "gan_noisy_labels": non_saturating,
+        "began": mean,
+        "lsgan": lambda fake: mean([(s - 0.75) ** 2 for s in fake]) / 2,
+        "lsgan_pearson": lambda fake: mean([s**2 for s in fake]) / 2,
+        "wgan": minus_mean,
+        "wgan_gp": minus_mean,
+        "wgan_div": minus_mean,
+        "sngan": minus_mean,
+        "sngan_projection": minus_mean,
+    },
+)
 
 
 IMAGES = torch.arange(4 * 64).mul(11).remainder(251).to(torch.uint8).view(4, 1, 8, 8)

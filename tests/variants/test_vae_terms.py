@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from formulas import Formulas
 from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn.functional import logsigmoid, one_hot, softplus
@@ -79,14 +80,17 @@ def black_and_white(x: Tensor, logits: Tensor) -> Tensor:
 
 
 # log p(x | z) of images (n, 1, 8, 8), from what the decoder says of their codes
-DENSITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "vae": lambda x, output: normal(x, output, SIGMA),
-    "beta_vae": lambda x, output: normal(x, output, SIGMA),
-    "cvae": lambda x, output: normal(x, output, SIGMA),
-    "vae_gaussian": with_spread,
-    "vae_bernoulli": black_and_white,
-    "iwae": black_and_white,
-}
+DENSITIES: Formulas[Callable[[Tensor, Tensor], Tensor]] = Formulas(
+    "DENSITIES of tests/variants/test_vae_terms.py",
+    {
+        "vae": lambda x, output: normal(x, output, SIGMA),
+        "beta_vae": lambda x, output: normal(x, output, SIGMA),
+        "cvae": lambda x, output: normal(x, output, SIGMA),
+        "vae_gaussian": with_spread,
+        "vae_bernoulli": black_and_white,
+        "iwae": black_and_white,
+    },
+)
 # E x of p(x | z)
 MEANS: dict[str, Callable[[Tensor], Tensor]] = {
     "vae_gaussian": lambda output: output[:, :1].tanh(),
