@@ -303,6 +303,18 @@ def test_stages_are_those_of_the_paper() -> None:
     assert published_likelihood.stage_of(7)[1] == pytest.approx(1e-4)
 
 
+def test_a_decoder_begins_at_the_mean_grey_levels() -> None:
+    """Codes say nothing yet: with weights of 0 each pixel's probability is the mean, within [.001, .999]."""
+    network = TanhMLP((1, 2, 2), 0, 3, "none")
+    model = BernoulliVAE(network, z_dim=2)
+    images = torch.tensor([[0, 51, 0, 255], [0, 153, 102, 255]]).byte().view(2, 1, 2, 2)
+    published_likelihood.begin_at_means(model, images)
+    began = model.get_parameter("model.decoder.4.bias").sigmoid().tolist()
+    assert began == pytest.approx([0.001, 0.4, 0.2, 0.999], rel=1e-5)
+    for others in ("model.decoder.0.bias", "model.decoder.2.bias"):
+        assert not model.get_parameter(others).any()
+
+
 def test_importance_sampling_is_exact_where_the_code_says_nothing() -> None:
     """A decoder without weights: log p is that of its biases, q is the prior; with any number of codes."""
     network = TanhMLP((1, 2, 2), 0, 3, "none")
