@@ -12,6 +12,7 @@ from gm_bench.config import Board, load_params
 from gm_bench.report.figures import image_grid, labelled, png_bytes
 from gm_bench.report.tables import NOT_MEASURED
 from gm_bench.results.schema import OK, Origin, read_cell
+from gm_bench.running.runner import is_made
 from gm_bench.running.stage import run
 from gm_bench.tracks.generation.shown import N_SHOWN, first, read
 
@@ -23,7 +24,7 @@ N_COLUMNS = 8
 
 
 def main(board: Annotated[str, typer.Argument(help="an entry of boards in params.yaml")] = "digits") -> None:
-    """Write the pictures of a board's samples, and README.md anew from the boards that it shows.
+    """Write pictures of a board's samples, as far as they were drawn, and README.md of the boards it shows.
 
     Raises:
         ValueError: README.md lacks the two markers, or a leaderboard is of another form.
@@ -101,15 +102,24 @@ def _starting(lines: list[str], start: str, source: Path) -> str:
 
 
 def _sheet(board: str, dataset: str, variants: list[str], seed: int) -> bytes:
-    """The first images of the test split and of each variant's first draw, none of them chosen."""
+    """The first images of the test split and of each variant's first draw, none of them chosen.
+
+    Variants whose cell is not finished here are left out.
+
+    Raises:
+        FileError: the dataset was not fetched, or no cell of that seed is finished.
+    """
     sets = {"real (test split)": io.read_rows(DATA / dataset / "test.safetensors", "images", N_SHOWN)}
-    for variant in variants:
-        result = read_cell(Cell(board, dataset, variant, seed), Origin("", ""))
+    cells = [Cell(board, dataset, variant, seed) for variant in variants]
+    for cell in filter(is_made, cells):
+        result = read_cell(cell, Origin("", ""))
         if result.status == OK:
-            sets[variant] = read(result.cell, first(result))
+            sets[cell.variant] = read(cell, first(result))
+    if len(sets) == 1:
+        raise io.FileError(f"no cell of {dataset} has samples here: run gm-bench run --board {board}")
     scale = max(1, 24 // next(iter(sets.values())).shape[-1])
     grids = {name: image_grid(images, N_COLUMNS, scale) for name, images in sets.items()}
-    return png_bytes(labelled(grids, columns=4))
+    return png_bytes(labelled(grids, columns=min(4, len(grids))))
 
 
 if __name__ == "__main__":

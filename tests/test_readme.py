@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import typer
+from fake_cells import write_cell, write_dataset
+from PIL import Image
 
 from gm_bench import cli
 from gm_bench.config import load_params
+from gm_bench.io import FileError
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.yaml_text import load_yaml
-from pipelines.readme import BEGIN, SHOWN, between_markers, main_tables
+from pipelines.readme import BEGIN, SHOWN, _sheet, between_markers, main_tables
 
 PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").glob("*.md"))]
 REPORTS = sorted(Path("reports").glob("*/README.md"))
@@ -136,3 +140,21 @@ def test_boards_scripts_and_paths_exist(page: Path) -> None:
     for path in re.findall(r"`((?:gm_bench|pipelines|tests|benchmarks|docs)/[\w/.]+)`", text):
         if not re.search(r"\b[A-Z]{4,}\b", path):  # NAME stands for any
             assert Path(path).exists(), path
+
+
+def test_a_part_of_a_board_has_a_picture_of_what_was_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the whole would, less the variants that are missing."""
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path)
+    with pytest.raises(FileError, match="no cell of digits has samples here: run gm-bench run --board two"):
+        _sheet("two", "digits", ["vae", "gan"], 0)
+    write_cell(tmp_path, "gan", 0, board="two")
+    part = _sheet("two", "digits", ["vae", "gan"], 0)
+    assert part == _sheet("two", "digits", ["gan"], 0)
+    write_cell(tmp_path, "vae", 0, board="two")
+    whole = _sheet("two", "digits", ["vae", "gan"], 0)
+    sizes = [Image.open(BytesIO(content)).size for content in (part, whole)]
+    assert sizes[0][0] < sizes[1][0], "a column for each"
+    assert sizes[0][1] == sizes[1][1]
