@@ -31,6 +31,9 @@ class Points(Network):
     Source: Lin et al. 2018, "PacGAN", after Srivastava et al. 2017, "VEEGAN": generator of four hidden
     layers of 400, discriminator of three maxout layers of 200.
 
+    Deviates from the source: weights begin as torch draws them, in the authors' code
+    (github.com/fjxmlzn/PacGAN) as N(0, 0.02²) with biases of 0.
+
     Args:
         image_shape: see Network; for points (D, 1, 1).
         n_classes: see Network.
