@@ -14,6 +14,7 @@ from gm_bench.report.display import Display, Samples
 from gm_bench.report.drawing import COLOURS
 from gm_bench.report.formatting import (
     NOT_AVAILABLE,
+    count,
     decimals,
     duration,
     floor_text,
@@ -90,7 +91,7 @@ def _section(
     return {
         "name": dataset,
         "examples": display.examples(board.protocols[dataset]),
-        "summary": ", ".join(filter(None, (f"{len(entries)} variants", display.summary(board, dataset)))),
+        "summary": ", ".join(filter(None, (count(len(entries), "variant"), display.summary(board, dataset)))),
         "families": [(family, colours[family]) for family in dict.fromkeys(e.family for e in entries)],
         "columns": [
             {
