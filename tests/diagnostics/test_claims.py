@@ -134,7 +134,7 @@ def test_what_is_no_claim_or_no_budget_is_named() -> None:
 
 
 def test_the_committed_report_says_what_the_files_say_was_found() -> None:
-    for board in ("claims", "claims_long"):
+    for board in ("claims", "claims_long", "likelihood"):
         content = json.loads((ROOT / f"reports/{board}/leaderboard.json").read_text(encoding="utf-8"))
         markdown = (ROOT / f"reports/{board}/leaderboard.md").read_text(encoding="utf-8")
         lacking = {cell.split("/")[1] for cell in content.get("missing", ())}
