@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from gm_bench.cell import Cell
 from gm_bench.config import Params
-from gm_bench.running import boards, gpus, repository, taken, warm
+from gm_bench.running import boards, gpus, repository, taken, termination, warm
 from gm_bench.running.chains import (
     Chain,
     Command,
@@ -273,11 +273,14 @@ def attend(command: Sequence[str], environ: dict[str, str]) -> int:
     Raises:
         KeyboardInterrupt: the user stopped, and the child has ended.
     """
-    process = warm.start(command, environ)
+    process = None
     try:
+        with termination.deferred():
+            process = warm.start(command, environ)
         return int(process.wait() != 0)
     except KeyboardInterrupt:
-        process.wait()  # it got the same signal from the terminal
+        if process is not None:
+            process.wait()  # it got the same signal from the terminal
         raise
 
 

@@ -1,6 +1,9 @@
 """What a run of a part of a board brings up to date."""
 
 import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,7 +12,7 @@ import pytest
 
 from gm_bench.cell import parse_cell
 from gm_bench.config import Params
-from gm_bench.running import driver, runner
+from gm_bench.running import driver, runner, warm
 from gm_bench.running.chains import Chain, cell_chain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,6 +113,27 @@ def test_an_audit_that_is_interrupted_waits_for_dvc(audited: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         driver.audit(None)
     assert (audited / "saved").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_comes_while_dvc_is_started_waits_for_it_too(
+    audited: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """The process is there before anyone has it in hand."""
+
+    def start(command: list[str], environ: dict[str, str]) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(command, env=environ)
+        while not (audited / "ready").is_file():
+            time.sleep(0.01)
+        signal.raise_signal(number)
+        return process
+
+    (audited / "dvc").write_text("trap '' INT; touch ready; sleep 0.5; touch saved\n")
+    monkeypatch.setattr(warm, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        driver.audit(None)
+    assert (audited / "saved").is_file()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(
