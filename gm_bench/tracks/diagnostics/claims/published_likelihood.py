@@ -129,7 +129,7 @@ def _course(
     trainer = Trainer(
         model, images, seed=seed, purpose="published_likelihood", batch_size=budget.batch_size, lr=LR
     )
-    # Gradients are means over a batch here and sums in the source: with so much of ε Adam takes the same steps.
+    # Gradients are means over a batch here, sums in the source: with so much of ε Adam takes the same steps.
     # Fused: of batches of 20 through small layers, Adam's own passes are half of the time.
     eps = EPSILON / budget.batch_size
     trainer.optimisers["model"] = torch.optim.Adam(model.parameters(), lr=LR, eps=eps, fused=True)
