@@ -256,15 +256,16 @@ def output_of(command: Sequence[str], environ: dict[str, str]) -> list[str] | No
 def _followed(command: Sequence[str], environ: dict[str, str], hear: Callable[[str], None]) -> int:
     """Run a command whose lines are heard, but for empty ones, while it runs; its exit code."""
     reading, writing = os.pipe()
-    with open(reading, errors="replace", buffering=1) as lines:
-        try:
-            process = warm.start(command, environ, writing)
-        finally:
-            os.close(writing)
+    with (
+        open(reading, errors="replace", buffering=1) as lines,
+        open(writing, "wb") as output,
+        _attended(command, environ, writing) as process,
+    ):
+        output.close()  # the command has its own, at whose end the lines end
         for line in lines:
             if line.strip():
                 hear(line.rstrip())
-    return process.wait()
+        return process.wait()
 
 
 def attend(command: Sequence[str], environ: dict[str, str]) -> int:
@@ -273,11 +274,20 @@ def attend(command: Sequence[str], environ: dict[str, str]) -> int:
     Raises:
         KeyboardInterrupt: the user stopped, and the child has ended.
     """
+    with _attended(command, environ) as process:
+        return int(process.wait() != 0)
+
+
+@contextmanager
+def _attended(
+    command: Sequence[str], environ: dict[str, str], output: int | None = None
+) -> Iterator["warm.Process | subprocess.Popen[bytes]"]:
+    """A process that has ended before Ctrl-C goes on; `output` is the file that gets what it prints."""
     process = None
     try:
         with termination.deferred():
-            process = warm.start(command, environ)
-        return int(process.wait() != 0)
+            process = warm.start(command, environ, output)
+        yield process
     except KeyboardInterrupt:
         if process is not None:
             process.wait()  # it got the same signal from the terminal

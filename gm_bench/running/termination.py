@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -35,13 +36,14 @@ def as_interrupt() -> Iterator[None]:
 def deferred() -> Iterator[None]:
     """Ctrl-C while the block runs comes at its end: whoever starts a process in it has it in hand by then.
 
-    The process itself gets every Ctrl-C, as it would without.
+    The process itself gets every Ctrl-C, as it would without. Of Python's threads only the main one does.
 
     Raises:
         KeyboardInterrupt: one came.
     """
     before = signal.getsignal(signal.SIGINT)
-    if not callable(before):  # it is ignored, by what is started here too
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not callable(before):  # or it is ignored, by what is started here too
         yield
         return
     came: list[int] = []

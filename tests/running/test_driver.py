@@ -121,7 +121,7 @@ def test_an_interrupt_that_comes_while_dvc_is_started_waits_for_it_too(
 ) -> None:
     """The process is there before anyone has it in hand."""
 
-    def start(command: list[str], environ: dict[str, str]) -> "subprocess.Popen[bytes]":
+    def start(command: list[str], environ: dict[str, str], output: int | None) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(command, env=environ)
         while not (audited / "ready").is_file():
             time.sleep(0.01)
@@ -134,6 +134,28 @@ def test_an_interrupt_that_comes_while_dvc_is_started_waits_for_it_too(
         driver.audit(None)
     assert (audited / "saved").is_file()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("moment", ["started", "heard"])
+def test_an_interrupt_of_what_says_the_stages_waits_for_dvc(
+    audited: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Its lines are heard here, and the user sees none of them."""
+
+    def start(command: list[str], environ: dict[str, str], output: int) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(command, env=environ, stdout=output)
+        if moment == "started":
+            while not (audited / "ready").is_file():
+                time.sleep(0.01)
+            signal.raise_signal(signal.SIGINT)
+        return process
+
+    ask = "kill -INT $PPID; " if moment == "heard" else ""
+    (audited / "dvc").write_text(f"trap '' INT; touch ready; {ask}sleep 0.5; echo words; touch saved\n")
+    monkeypatch.setattr(warm, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        runner.output_of(runner.DVC, {})
+    assert (audited / "saved").is_file()
 
 
 @pytest.mark.parametrize(
