@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cells", type=int, default=78, help="26 variants under 3 seeds")
+    parser.add_argument("--cells", type=int, default=78, help="as many as 26 variants under 3 seeds")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder, "dvc.lock")
