@@ -25,7 +25,7 @@ Deviates from the paper: variants without spread do not count in the prior.
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -142,8 +142,12 @@ def compare(
     false_alarm_rate: float,
     margins: bool = True,
     looks: Looks | None = None,
+    skipped: Collection[tuple[str, str]] = (),
 ) -> list[Comparison]:
     """Every metric of every pair, and of all pairs of a dataset together where there are two or more.
+
+    The noise is known from before and from the candidate: a change that makes seeds differ more is seen as
+    such, not as a shift of the mean.
 
     Args:
         pairs: (dataset, variant), its entry before and after.
@@ -153,23 +157,55 @@ def compare(
         false_alarm_rate: chance that any of the comparisons, at any of the looks, calls noise a regression.
         margins: whether a difference must also exceed the metric's margin.
         looks: where the run may be looked at again with more seeds; None where this look is the only one.
+        skipped: datasets and their metrics that are not compared.
 
     Raises:
         NotComparable: no variant of a dataset has two finished seeds.
     """
+    known = known_noise(pairs, spreads, metrics, catalogue)
+    groups = {key: group for key, group in _groups(pairs, metrics).items() if key not in skipped}
+    for dataset, metric in groups:
+        if not any(spread.degrees for spread in known[dataset, metric].values()):
+            raise NotComparable(
+                f"the noise of {metric} on {dataset} is not known: it takes two seeds or more of a variant"
+            )
+    shares = _shares({key: len(group) + (len(group) > 1) for key, group in groups.items()}, catalogue)
+    found = []
+    for (dataset, metric), group in groups.items():
+        chance, noise = false_alarm_rate * shares[dataset, metric], known[dataset, metric]
+        found += _Group(dataset, metric, group, noise, catalogue, margins, chance, looks).comparisons()
+    return found
+
+
+def known_noise(
+    pairs: Sequence[Pair],
+    spreads: Mapping[SpreadKey, Spread],
+    metrics: Sequence[str],
+    catalogue: Catalogue,
+) -> dict[tuple[str, str], dict[str, Spread]]:
+    """What tells the noise of each comparison that `compare` makes: dataset and metric → variant → spread.
+
+    Those of one seed have no degrees of freedom.
+    """
+    found = {}
+    for (dataset, metric), group in _groups(pairs, metrics).items():
+        known = {v: s for (d, v, m), s in spreads.items() if d == dataset and m == metric}
+        for side in group:
+            of_new = spread_of(metric, side.new.values, catalogue)
+            known[side.variant] = known.get(side.variant, Spread(0.0, 0)) + of_new
+        found[dataset, metric] = known
+    return found
+
+
+def _groups(pairs: Sequence[Pair], metrics: Sequence[str]) -> dict[tuple[str, str], list[Side]]:
+    """Dataset and metric → the variants that have it on both sides."""
     groups: dict[tuple[str, str], list[Side]] = {}
     for metric in metrics:
         for (dataset, variant), before, after in pairs:
             if count(before, metric) and count(after, metric):
                 side = Side(variant, before.metrics[metric], after.metrics[metric])
                 groups.setdefault((dataset, metric), []).append(side)
-    shares = _shares({key: len(group) + (len(group) > 1) for key, group in groups.items()}, catalogue)
-    found = []
-    for (dataset, metric), group in groups.items():
-        known = {v: s for (d, v, m), s in spreads.items() if d == dataset and m == metric}
-        chance = false_alarm_rate * shares[dataset, metric]
-        found += _Group(dataset, metric, group, known, catalogue, margins, chance, looks).comparisons()
-    return found
+    return groups
 
 
 def _shares(sizes: Mapping[tuple[str, str], int], catalogue: Catalogue) -> dict[tuple[str, str], float]:
@@ -192,39 +228,26 @@ def _shares(sizes: Mapping[tuple[str, str], int], catalogue: Catalogue) -> dict[
 
 @dataclass(frozen=True)
 class _Group:
-    """One metric of the variants of one dataset."""
+    """One metric of the variants of one dataset; `known` is what tells its noise, by variant."""
 
     dataset: str
     metric: str
     sides: Sequence[Side]
-    spreads: Mapping[str, Spread]
+    known: Mapping[str, Spread]
     catalogue: Catalogue
     margins: bool
     chance: float
     looks: Looks | None
 
     def comparisons(self) -> list[Comparison]:
-        """Each variant, then all together.
-
-        The noise is known from before and from the candidate: a change that makes seeds differ more is seen
-        as such, not as a shift of the mean.
-        """
-        if not any(spread.degrees for spread in self.spreads.values()):
-            raise NotComparable(
-                f"the noise of {self.metric} on {self.dataset} is not known: it takes two seeds or more of a "
-                "variant"
-            )
-        known = dict(self.spreads)
-        for side in self.sides:
-            of_new = spread_of(self.metric, side.new.values, self.catalogue)
-            known[side.variant] = known.get(side.variant, Spread(0.0, 0)) + of_new
-        prior = fit_prior(list(known.values()))
-        total = sum(spread.degrees for spread in known.values())
+        """Each variant, then all together."""
+        prior = fit_prior(list(self.known.values()))
+        total = sum(spread.degrees for spread in self.known.values())
         found, variances = [], []
         for side in self.sides:
             before, after = (badness(self.metric, s.values, self.catalogue) for s in (side.old, side.new))
             shift = statistics.fmean(after) - statistics.fmean(before)
-            variance, degrees = prior.posterior(known[side.variant])
+            variance, degrees = prior.posterior(self.known[side.variant])
             variances.append(variance * (1 / side.old.n + 1 / side.new.n))
             seeds = (side.old.n, side.new.n)
             means = (side.old.mean, side.new.mean)
@@ -280,9 +303,7 @@ def spreads_of(
 
 def spread_of(metric: str, values: Sequence[float], catalogue: Catalogue) -> Spread:
     """The spread of one variant's seeds about their mean, in badness."""
-    bad = badness(metric, values, catalogue)
-    mean = statistics.fmean(bad)
-    return Spread(math.fsum((value - mean) ** 2 for value in bad), len(bad) - 1)
+    return Spread.of(badness(metric, values, catalogue))
 
 
 def badness(metric: str, values: Sequence[float], catalogue: Catalogue) -> list[float]:

@@ -25,6 +25,14 @@ class Spread:
     sum_of_squares: float
     degrees: int
 
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """That of the values of one group: of equal ones none, though their mean may be rounded."""
+        if min(values) == max(values):
+            return cls(0.0, len(values) - 1)
+        mean = statistics.fmean(values)
+        return cls(math.fsum((value - mean) ** 2 for value in values), len(values) - 1)
+
     def __add__(self, other: "Spread") -> "Spread":
         return Spread(self.sum_of_squares + other.sum_of_squares, self.degrees + other.degrees)
 

@@ -73,7 +73,7 @@ def ranks(badness: Mapping[str, Sequence[float]]) -> dict[str, int | None]:
 
 def _estimates(values: Mapping[str, Sequence[float]], ratio: bool) -> dict[str, Estimate]:
     scaled = {v: [math.log(x) for x in xs] if ratio else list(xs) for v, xs in values.items()}
-    spreads = {variant: _spread(each) for variant, each in scaled.items()}
+    spreads = {variant: Spread.of(each) for variant, each in scaled.items()}
     total = sum(spread.degrees for spread in spreads.values())
     if not total:
         return {variant: Estimate(statistics.fmean(each), None, 0) for variant, each in scaled.items()}
@@ -84,8 +84,3 @@ def _estimates(values: Mapping[str, Sequence[float]], ratio: bool) -> dict[str, 
         error = math.sqrt(variance / len(each))
         found[variant] = Estimate(statistics.fmean(each), error, min(degrees, total))
     return found
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    mean = statistics.fmean(values)
-    return Spread(math.fsum((value - mean) ** 2 for value in values), len(values) - 1)

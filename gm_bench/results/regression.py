@@ -24,6 +24,7 @@ from gm_bench.results.comparing import (
     badness,
     compare,
     count,
+    known_noise,
     spreads_of,
 )
 from gm_bench.results.leaderboard import Entry, Key, Leaderboard
@@ -194,11 +195,13 @@ def contrast(before: Leaderboard, after: Leaderboard) -> Verdict:
             unchanged.append(key)
         else:
             pairs.append((key, entry, after_by_key[key]))
+            remarks += _without_numbers("/".join(key), entry, after_by_key[key])
     others = [key for key in after_by_key if key not in before.by_key]
     remarks += [f"{'/'.join(key)} stands in the second only." for key in others]
     if not pairs and not unchanged:
         raise NotComparable(f"nothing to compare: {remarks[0] if remarks else 'both are empty.'}")
-    return Verdict(_all_metrics(before, before.by_key, pairs), (), remarks, unchanged)
+    comparisons, left_out = _all_metrics(before, before.by_key, pairs)
+    return Verdict(comparisons, (), [*remarks, *left_out], unchanged)
 
 
 def contrast_variants(board: Leaderboard, one: str, other: str) -> Verdict:
@@ -221,19 +224,47 @@ def contrast_variants(board: Leaderboard, one: str, other: str) -> Verdict:
         for (dataset, variant), entry in entries.items()
         if variant != other
     }
-    return Verdict(_all_metrics(board, known, pairs))
+    comparisons, left_out = _all_metrics(board, known, pairs)
+    remarks = [each for (d, _), *sides in pairs for each in _without_numbers(f"{d}/{pair}", *sides)]
+    return Verdict(comparisons, (), [*remarks, *left_out])
 
 
-def _all_metrics(board: Leaderboard, known: Mapping[Key, Entry], pairs: Sequence[Pair]) -> list[Comparison]:
+def _without_numbers(name: str, before: Entry, after: Entry) -> list[str]:
+    """A sentence for each side that has nothing to compare."""
+    return [
+        f"{name} has no numbers in the {side}: all of its seeds diverged ({len(entry.seeds)})."
+        for side, entry in (("first", before), ("second", after))
+        if not entry.n_finished
+    ]
+
+
+def _all_metrics(
+    board: Leaderboard, known: Mapping[Key, Entry], pairs: Sequence[Pair]
+) -> tuple[list[Comparison], list[str]]:
     """Comparisons without margins in every metric of the pairs that the catalogue knows: for looking.
 
     Args:
         known: what tells the noise of before.
+
+    Returns:
+        The comparisons, and a sentence for each that is left out since neither side tells its noise.
+
+    Raises:
+        NotComparable: that is all of them.
     """
     names = dict.fromkeys(metric for _, entry, _ in pairs for metric in entry.metrics)
     metrics = [metric for metric in names if metric in board.catalogue]
     spreads = spreads_of(known, metrics, board.catalogue)
-    return compare(pairs, spreads, metrics, board.catalogue, false_alarm_rate(board), margins=False)
+    noise = known_noise(pairs, spreads, metrics, board.catalogue)
+    quiet = [key for key, of in noise.items() if not any(spread.degrees for spread in of.values())]
+    if len(quiet) == len(noise):
+        quiet = []
+    chance = false_alarm_rate(board)
+    found = compare(pairs, spreads, metrics, board.catalogue, chance, margins=False, skipped=quiet)
+    return found, [
+        f"{metric} on {dataset} is left out: its noise is not known, no variant has two seeds with it."
+        for dataset, metric in quiet
+    ]
 
 
 def _refuse_what_differs(before: Leaderboard, after: Leaderboard, dataset: str) -> None:

@@ -1,9 +1,9 @@
 """What the metrics of a set of samples say together, in words: each finding with its numbers, beyond noise.
 
-Noise is what real images show in the place of samples: the floor's standard deviation between random splits
-where it is known, and never less than that of a share of n images, √(p (1 − p) / n). A finding needs
-`N_SPREADS` of them, copies `N_SPREADS_OF_COPIES`, and a difference that matters besides: large sets tell
-apart what nobody would see.
+Noise is that of a difference between two sets that are alike, √2 times what real images show in the place of
+samples: the floor's standard deviation between random splits where it is known, and never less than that of a
+share of n images, √(p (1 − p) / n). A finding needs `N_SPREADS` of them, copies `N_SPREADS_OF_COPIES`, and a
+difference that matters besides: large sets tell apart what nobody would see.
 """
 
 import math
@@ -14,6 +14,9 @@ N_SPREADS = 3.0
 N_SPREADS_OF_COPIES = 4.0  # an accusation, and made of many rows
 LEAST_REPEATED = 0.01  # share of images
 LEAST_COPIED = 0.005  # the same of copies
+USUAL_COPIED = (
+    0.01  # of other real images: the quantile of held-out ones' distances at which a sample is a copy
+)
 LEAST_SHARPNESS = 0.15  # of that of real images
 FAR = 0.5  # a share of this fraction of the floor's is far below it
 NARROW = 0.25  # the same of coverage: samples that are varied and unlike real ones have more than that
@@ -59,10 +62,14 @@ class Row:
     n_drawn: int = 0
 
     def spread(self, metric: str, n: float | None = None) -> float:
-        """Noise of a share: the floor's own, or that of n independent images where it is more."""
+        """Noise of a share less the floor's: of the floor's own, or that of n independent images if more."""
         p, n = self.floor[metric], n or self.n
         p = min(max(p, 1 / n), 1 - 1 / n)
-        return max(self.floor_sd.get(metric, 0.0), math.sqrt(max(p * (1 - p), 0.0) / n))
+        return max(self.difference_sd(metric), math.sqrt(2 * max(p * (1 - p), 0.0) / n))
+
+    def difference_sd(self, metric: str) -> float:
+        """Standard deviation of a value less the floor's, by the floor's own; 0 where that is not known."""
+        return math.sqrt(2) * self.floor_sd.get(metric, 0.0)
 
     def below(self, metric: str) -> bool:
         """Whether a share is lower than that of real images beyond noise."""
@@ -142,7 +149,7 @@ def _collapse(row: Row) -> Finding | None:
 
 
 def _copies(row: Row) -> Finding | None:
-    if not _copied(row, "copied"):
+    if not _copied(row, "copied", USUAL_COPIED):
         return None
     exact = row.values.get("duplicates_exact", 0.0)
     also = f", {_percent(exact)} are one exactly" if _copied(row, "duplicates_exact") else ""
@@ -156,7 +163,7 @@ def _copies(row: Row) -> Finding | None:
 def _copies_of_held_out(row: Row) -> Finding | None:
     """As of a model that was trained on the test split."""
     said = []
-    if _copied(row, "copied_held_out"):
+    if _copied(row, "copied_held_out", USUAL_COPIED):
         usual = _percent(row.floor.get("copied_held_out", 0.0))
         said.append(
             f"{_percent(row.values['copied_held_out'])} of the samples lie far nearer to one than to any "
@@ -170,23 +177,28 @@ def _copies_of_held_out(row: Row) -> Finding | None:
     return Finding(COPIES, sentence)
 
 
-def _copied(row: Row, metric: str) -> bool:
+def _copied(row: Row, metric: str, usual: float = 0.0) -> bool:
     """Whether a share of copies is more than real images have of them; a floor without it counts as none.
 
     Of repeats each counts once: a single sample that lies near a training image by chance may be all of them.
+
+    Args:
+        usual: the share among images that nobody copied, by which the noise is told: the floor's own may be
+            less, since the held-out images that it is of are also those that say what is near.
     """
     if metric not in row.values:
         return False
-    usual = replace(row, floor={metric: 0.0, **row.floor})
+    floor = row.floor.get(metric, 0.0)
+    noisy = replace(row, floor={**row.floor, metric: max(usual, floor)})
     varied = [row.values.get("distinct", 1.0)] + [row.values["coverage"]] * bool(_collapse(row))
-    noise = N_SPREADS_OF_COPIES * usual.spread(metric, max(1.0, row.n * min(varied)))
-    return row.values[metric] > usual.floor[metric] + max(LEAST_COPIED, noise)
+    noise = N_SPREADS_OF_COPIES * noisy.spread(metric, max(1.0, row.n * min(varied)))
+    return row.values[metric] > floor + max(LEAST_COPIED, noise)
 
 
 def _missing(row: Row) -> Finding | None:
     if not row.missing or not row.known("classes_hit"):
         return None
-    if row.values["classes_hit"] >= row.floor["classes_hit"] - N_SPREADS * row.floor_sd.get("classes_hit", 0):
+    if row.values["classes_hit"] >= row.floor["classes_hit"] - N_SPREADS * row.difference_sd("classes_hit"):
         return None
     n = row.n_drawn or row.n
     sure = [name for name in row.missing if _chance_of_none(row, name, n) < SURE_OF_MISSING]
@@ -210,7 +222,7 @@ def _chance_of_none(row: Row, name: str, n: int) -> float:
 
 def _sharpness_noise(row: Row) -> float:
     """As far from that of real images as sharpness must be to say something."""
-    return max(LEAST_SHARPNESS * row.floor["sharpness"], N_SPREADS * row.floor_sd.get("sharpness", 0.0))
+    return max(LEAST_SHARPNESS * row.floor["sharpness"], N_SPREADS * row.difference_sd("sharpness"))
 
 
 def _blurred(row: Row) -> Finding | None:
@@ -245,8 +257,8 @@ def _is_told(row: Row) -> bool:
     limit = row.floor["one_nn"] + N_SPREADS * max(row.spread("one_nn"), math.sqrt(0.25 / row.n))
     if row.values["one_nn"] > limit or any(map(row.below, ("precision", "recall", "coverage"))):
         return True
-    sd = row.floor_sd.get("fid")
-    return sd is not None and row.known("fid") and row.values["fid"] > row.floor["fid"] + N_SPREADS * sd
+    sd = row.difference_sd("fid")
+    return sd > 0 and row.known("fid") and row.values["fid"] > row.floor["fid"] + N_SPREADS * sd
 
 
 def _likeness(row: Row) -> str:

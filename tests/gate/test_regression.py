@@ -77,6 +77,26 @@ def test_the_posterior_weighs_by_degrees_of_freedom() -> None:
     assert Prior(2.5, math.inf).posterior(Spread(100.0, 2)) == (2.5, math.inf)
 
 
+def test_a_spread_is_that_of_the_sample_and_of_equal_values_none() -> None:
+    """.1 + .1 + .1 is more than .3 in floating point, so the mean of three lies beside them."""
+    assert Spread.of([1.0, 2.0, 6.0]) == Spread(14.0, 2)
+    assert Spread.of([0.1] * 3) == Spread(0.0, 2)
+    assert Spread.of([-222.31352835255603] * 3) == Spread(0.0, 2)
+
+
+def test_seeds_that_are_equal_say_nothing_of_the_noise_of_other_variants() -> None:
+    rows = [row("vae"), row("gan", recall=(0.51, 0.52, 0.56))]
+
+    def limit(equal: float) -> float:
+        verdict = check(
+            baseline(*rows, row("kde", recall=(equal,) * 3)),
+            board(row("vae"), row("gan"), row("kde", recall=(equal,) * 3, fid=(10.0, 10.0, 10.5))),
+        )
+        return next(c.limit for c in verdict.comparisons if (c.variant, c.metric) == ("gan", "recall"))
+
+    assert limit(0.1) == limit(0.125)
+
+
 def test_the_prior_is_found_again() -> None:
     """Variances drawn as the source states them, s² ~ s0² F(d, d0): s0² = 2, d0 = 6, d = 3."""
     variances = 2.0 * stats.f.rvs(3, 6, size=20_000, random_state=0)
@@ -309,6 +329,36 @@ def test_two_boards_side_by_side() -> None:
         NotComparable, match="nothing to compare: digits/vae cannot be compared: n_samples is 800"
     ):
         contrast(before, board(protocol={"digits": {"n_samples": 1}}))
+
+
+def test_noise_that_the_second_side_alone_tells_is_noise() -> None:
+    one = {"fid": (10.2,), "one_nn": (0.7,), "precision": (0.6,), "recall": (0.5,)}
+    few, many = board(row("vae", (0,), **one)), board(row("vae"))
+    there, back = (contrast(*sides).comparisons for sides in ((few, many), (many, few)))
+    assert [c.metric for c in there] == ["fid", "one_nn", "precision", "recall"]
+    assert [(c.noise, -c.shift) for c in there] == [(c.noise, c.shift) for c in back]
+
+
+def test_a_metric_whose_noise_nobody_knows_is_left_out_and_said() -> None:
+    before = board(row("vae"), row("gan", (0,), fid=(30.0,), elbo=(-90.0,)))
+    after = board(row("vae", fid=(9.0, 9.5, 10.0)), row("gan", (0,), fid=(31.0,), elbo=(-91.0,)))
+    verdict = contrast(before, after)
+    assert "elbo" not in {c.metric for c in verdict.comparisons}
+    assert {c.metric for c in verdict.comparisons if c.variant == "gan"} >= {"fid"}
+    assert list(verdict.remarks) == [
+        "elbo on digits is left out: its noise is not known, no variant has two seeds with it."
+    ]
+
+
+def test_a_variant_that_diverged_on_one_side_is_named() -> None:
+    gone = row("gan", fid=(), one_nn=(), precision=(), recall=()) | {"diverged": [0, 1, 2]}
+    before, after = board(), board(row("vae"), gone)
+    assert list(contrast(before, after).remarks) == [
+        "digits/gan has no numbers in the second: all of its seeds diverged (3)."
+    ]
+    assert list(contrast_variants(after, "vae", "gan").remarks) == [
+        "digits/vae → gan has no numbers in the second: all of its seeds diverged (3)."
+    ]
 
 
 def test_two_variants_of_a_board() -> None:

@@ -26,6 +26,7 @@ from gm_bench.results.verdict import few_images
 from gm_bench.tracks.generation.evaluation import (
     Reference,
     floor,
+    floor_spread,
     make_reference,
 )
 from gm_bench.tracks.generation.scoring.choice import (
@@ -226,7 +227,9 @@ def own_standard(
     protocol = build_protocol(str(path), config, info, extractor.preprocessing, hashes)
     values = floor(seen_images, reference, config, device)
     classes = real.classes if trains else ()
-    spread = {"sharpness": ratio_spread(images)}
+    pool = torch.cat([seen_images, images])
+    spread = floor_spread(pool, torch.cat([strata[train], strata[held_out]]), reference, config, device)
+    spread["sharpness"] = ratio_spread(images)
     return Standard(str(path), False, config, protocol, extractor, reference, values, spread, classes)
 
 
