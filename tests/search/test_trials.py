@@ -280,6 +280,34 @@ def test_more_trials_run_only_those_that_are_new(
     assert len(seeds) == 4, "other code, other trials"
 
 
+@pytest.mark.parametrize("kept_in", ["trials.json", "files of single trials"])
+def test_a_trial_of_before_says_its_values_by_the_names_of_the_space_that_is_searched(
+    kept_in: str, digits: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs, cell = needs_of(params, "ns_gan", n_trials=2), Cell(BOARD, "digits", "ns_gan", 0)
+    space = needs["space"]
+    if kept_in == "trials.json":
+        search(cell, needs | {"space": {"beta1": space["beta1"]}}, CPU)
+    else:
+        for number in range(2):
+            run_trial(cell, needs | {"space": {"beta1": space["beta1"]}}, number, CPU)
+    real, seeds = training.fit, []
+    monkeypatch.setattr(training, "fit", lambda job, *a, **o: (seeds.append(job.seed), real(job, *a, **o))[1])
+    more = search(cell, needs, CPU)
+    assert seeds == [derive(0, "training of a trial", 1)], "trial 0 is the same recipe in every space"
+    assert [list(trial["values"]) for trial in more["trials"]] == [list(space), list(space)]
+    assert more["trials"][0]["values"] == {
+        "lr": 2e-4, "beta1": 0.5, "critic_updates": 1, "critic_norm": "batch"
+    }  # fmt: skip
+    renamed = {"rate" if name == "lr" else name: each for name, each in space.items()}
+    after = search(cell, needs | {"space": renamed}, CPU)
+    for number, trial in enumerate(after["trials"]):
+        old = more["trials"][number]["values"]
+        assert trial["values"] == {"rate": old["lr"]} | {k: v for k, v in old.items() if k != "lr"}
+        recipe_of(renamed, after["recipe"], number, trial["values"])
+    assert len(seeds) == 1, "another name is no other trial"
+
+
 def test_a_diverged_trial_is_kept_as_one(digits: Path, params: Params) -> None:
     """The first trial drawn gets a rate that no training survives."""
     needs = needs_of(params, "lsgan", n_trials=2)

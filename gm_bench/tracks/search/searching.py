@@ -108,8 +108,8 @@ class Trials:
         key = key_of(of | self.seen_by | {"n_samples": needs["n_samples"]})
         file = self.folder / f"{number}.json"
         found = self.before.get(key) or kept(file, key)
-        if found is not None:
-            return found
+        if found is not None:  # the same recipe, for whose values the space may have had other names
+            return found | {"number": number, "values": values}
         folder = self.folder / str(number)
         outcome = train(self.training, recipe, seed, needs["n_samples"], 1, folder, self.device)
         value = None
