@@ -15,13 +15,13 @@ import pytest
 from fake_cells import BEGAN_MS, record_of, write_cell, write_dataset
 from stores import content, in_child, kill_at_call, result_of, runs_of, start_child
 
-from gm_bench.io import FileError, read_csv, write_csv
+from gm_bench.io import FileError, read_csv, read_json, write_csv, write_json
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.results.schema import ResultError
 from gm_bench.tracking import store as tracking
 from gm_bench.tracking import views
 from gm_bench.tracking.database import folder_of
-from gm_bench.tracking.record import Record, lock_digest, of_leaderboard
+from gm_bench.tracking.record import FACTS, Record, lock_digest, of_leaderboard
 from gm_bench.tracking.store import Store, TrackingError
 from gm_bench.tracks.publishing import floor_record
 
@@ -112,7 +112,7 @@ def test_a_run_that_no_longer_tells_what_was_measured_is_replaced(here, damage):
     record = record_of("wgan", 0)
     store.publish(record)
     if damage == "facts":
-        damage = f"UPDATE tags SET value = replace(value, 'wgan', 'wgam') WHERE key = '{tracking.FACTS}'"
+        damage = f"UPDATE tags SET value = replace(value, 'wgan', 'wgam') WHERE key = '{FACTS}'"
     with sqlite3.connect(here / "mlflow.db") as connection:
         assert connection.execute(damage).rowcount == 1
     connection.close()
@@ -121,6 +121,49 @@ def test_a_run_that_no_longer_tells_what_was_measured_is_replaced(here, damage):
     rows = store.rows(["digits/digits"])
     assert list(zip(rows["variant"], rows["eval/fid"], strict=True)) == [("wgan", 10.0)]
     assert len(runs_of(store)) == 2
+
+
+def write_cell_of_many_classes(here: Path, seed: int, n: int) -> list[list[str]]:
+    """A cell that missed classes in each of its draws; those that it missed."""
+    folder = write_cell(here, "wgan", seed)
+    missing = [[f"class_{(i * 7 + draw) % n:04d}" for i in range(n)] for draw in range(3)]
+    content = read_json(folder / "metrics.json")
+    content["details"]["missing_classes"] = missing
+    write_json(folder / "metrics.json", content)
+    return missing
+
+
+def test_facts_of_any_length_are_read_back_as_they_were_written(here):
+    missing = {seed: write_cell_of_many_classes(here, seed, n) for seed, n in ((0, 1), (1, 160), (2, 1000))}
+    store = store_in(here)
+    assert [store.publish(record_of("wgan", seed)) for seed in missing] == [True, True, True]
+    rows = store.rows(["digits/digits"])
+    assert {row["seed"]: row["details"]["missing_classes"] for _, row in rows.iterrows()} == missing
+    assert [store.publish(record_of("wgan", seed)) for seed in missing] == [False, False, False]
+    n_tags = {
+        int(run.data.params["seed"]): sum(tag.startswith(FACTS) for tag in run.data.tags)
+        for run in runs_of(store)
+    }
+    assert n_tags == {0: 1, 1: 2, 2: 9}  # 42,000 characters of classes
+
+
+def test_a_run_whose_facts_were_written_into_one_tag_is_read_where_they_had_room(here):
+    write_cell_of_many_classes(here, 0, 150)  # beyond a tag of now, within what MLflow has room for
+    missing = write_cell_of_many_classes(here, 1, 1000)
+    store = store_in(here)
+    records = [record_of("wgan", seed) for seed in range(2)]
+    for record in records:
+        store.publish(record)
+    for run in runs_of(store):
+        whole = json.dumps(records[int(run.data.params["seed"])].facts)
+        for name in [name for name in run.data.tags if name.startswith(f"{FACTS}.")]:
+            store._client.delete_tag(run.info.run_id, name)
+        store._client.set_tag(run.info.run_id, FACTS, whole)  # which MLflow cuts off
+    assert sorted(len(run.data.tags[FACTS]) for run in runs_of(store)) == [7238, 8000]
+    assert list(store.rows(["digits/digits"])["seed"]) == [0], "the other's facts are cut off"
+    assert [store.publish(record) for record in records] == [False, True]
+    rows = store.rows(["digits/digits"])
+    assert {row["seed"]: row["details"]["missing_classes"] for _, row in rows.iterrows()}[1] == missing
 
 
 def test_a_database_that_cannot_be_written_is_not_to_be_deleted(here):

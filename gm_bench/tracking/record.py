@@ -18,6 +18,8 @@ from gm_bench.results.schema import FLOOR, OK, REAL, CellResult, Floor, divergen
 
 SCHEMA = 3
 LEADERBOARD = "leaderboard"
+FACTS = "gm_bench.facts"  # tag; what it has no room for follows in those with .1, .2, … behind the name
+TAG_LENGTH = 5000  # what MLflow has room for: it cuts off the rest without a word, at 8,000 since version 3
 SINGLE = 0  # the step at which MLflow shows a single value as a bar and a picture at first sight
 Json = Mapping[str, Any]
 
@@ -77,14 +79,17 @@ class Record:
         return f"{self.board}/{self.dataset}"
 
     @property
-    def facts_text(self) -> str:
-        """The facts as a tag holds them."""
-        return json.dumps(self.facts, allow_nan=False)
+    def facts_tags(self) -> dict[str, str]:
+        """The facts as tags hold them."""
+        text = json.dumps(self.facts, allow_nan=False)
+        parts = [text[start : start + TAG_LENGTH] for start in range(0, len(text), TAG_LENGTH)]
+        return {f"{FACTS}.{i}" if i else FACTS: part for i, part in enumerate(parts)}
 
-    def is_told(self, metrics: Mapping[str, float], facts: str | None) -> bool:
-        """Whether these are its facts, as a tag holds them, and the last values of all of its series."""
+    def is_told(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> bool:
+        """Whether the tags hold its facts, and the metrics are the last values of all of its series."""
         last = {point.name: point.value for point in sorted(self.points, key=lambda point: point.step)}
-        return all(metrics.get(name) == value for name, value in last.items()) and facts == self.facts_text
+        same = all(metrics.get(name) == value for name, value in last.items())
+        return same and _facts_text(tags) == _facts_text(self.facts_tags)
 
 
 def of_cell(
@@ -227,6 +232,22 @@ def of_leaderboard(
         files=files,
         revision=revision,
     )
+
+
+def facts_of(tags: Mapping[str, str]) -> dict[str, Any] | None:
+    """The facts that the tags of a run hold; None where they are damaged, or were cut off by MLflow."""
+    try:
+        facts: dict[str, Any] = json.loads(_facts_text(tags))
+    except ValueError:
+        return None
+    return facts
+
+
+def _facts_text(tags: Mapping[str, str]) -> str:
+    parts = [tags.get(FACTS, "")]
+    while (name := f"{FACTS}.{len(parts)}") in tags:
+        parts.append(tags[name])
+    return "".join(parts)
 
 
 def lock_digest(lock: str) -> str:

@@ -43,13 +43,13 @@ from gm_bench.running import revision  # noqa: E402
 from gm_bench.tracking import database, views  # noqa: E402
 from gm_bench.tracking.address import owner, tracking_uri, without_password  # noqa: E402
 from gm_bench.tracking.database import EXPERIMENTS, Database, Say, TrackingError  # noqa: E402
-from gm_bench.tracking.record import Point, Record  # noqa: E402
+from gm_bench.tracking.record import Point, Record, facts_of  # noqa: E402
 from gm_bench.tracking.snapshots import grids_by_step  # noqa: E402
 
 METRICS_PER_BATCH = 1000
 DIGEST_LENGTH = 36
-KEY, NAME, STATUS, FACTS, REVISION, FILES = (
-    f"gm_bench.{tag}" for tag in ("key", "cell", "status", "facts", "revision", "files")
+KEY, NAME, STATUS, REVISION, FILES = (
+    f"gm_bench.{tag}" for tag in ("key", "cell", "status", "revision", "files")
 )
 TRAINING_KEY = "training_key"
 RUN_NAME = "mlflow.runName"
@@ -112,7 +112,7 @@ class Store:
                 run
                 for run in finished
                 if run.data.tags.get(KEY) == record.key
-                and record.is_told(run.data.metrics, run.data.tags.get(FACTS))
+                and record.is_told(run.data.metrics, run.data.tags)
                 and not self._lacks_files(run)
             ]
             same.sort(key=lambda run: (run.data.tags.get(STATUS) != CURRENT, run.info.run_id))
@@ -186,15 +186,16 @@ class Store:
         Returns:
             Columns: the facts of the record (kind, dataset, variant, seed, family, source, status,
             divergence, details, protocol, network, device, budget), run_id, and each metric under its own
-            name (`eval/fid`, `cost/seconds`), NaN where a run has none.
+            name (`eval/fid`, `cost/seconds`), NaN where a run has none. Runs with damaged facts have no row.
         """
         with self._alone():
             experiments = [self._experiment(dataset) for dataset in datasets]
             runs = self._search(experiments, views.CURRENT)
         return pd.DataFrame(
             [
-                {**json.loads(run.data.tags[FACTS]), "run_id": run.info.run_id, **run.data.metrics}
+                {**facts, "run_id": run.info.run_id, **run.data.metrics}
                 for run in runs
+                if (facts := facts_of(run.data.tags)) is not None
             ]
         )
 
@@ -229,7 +230,7 @@ class Store:
             STATUS: PUBLISHING,
             RUN_NAME: record.run_name,
             KEY: record.key,
-            FACTS: record.facts_text,
+            **record.facts_tags,
             REVISION: self._revision,
             **({FILES: "true"} if pictures or record.table or record.files else {}),
             **record.tags,
