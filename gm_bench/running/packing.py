@@ -174,10 +174,15 @@ def _add(file: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 def _is_here(params: Params, cell: Cell) -> bool:
     """Whether files of a cell are here that did not come in a pack as they are."""
-    mark = marker(cell)
-    brought = mark["files"] if mark else {}
+    brought = _brought(cell)
     outs = [path for path in boards.outs_of(params, cell) if path.exists()]
     return any(brought.get(path.name) != sha256(path) for path in outs)
+
+
+def _brought(cell: Cell) -> Mapping[str, str]:
+    """Name → sha256 of the files that came in a pack, by the marker; empty without one."""
+    mark = marker(cell)
+    return mark["files"] if mark else {}
 
 
 def _read(file: zipfile.ZipFile, path: Path, cell: Cell, name: str) -> bytes:
@@ -188,10 +193,17 @@ def _read(file: zipfile.ZipFile, path: Path, cell: Cell, name: str) -> bytes:
 
 
 def _place(cell: Cell, packed: PackedCell, contents: Mapping[str, bytes], path: Path) -> None:
-    """Write the files of a cell, the marker first: half of them are never taken for the user's own."""
+    """Write the files of a cell, the marker first: half of them are never taken for the user's own.
+
+    What an earlier pack brought goes before, since the new marker does not know it.
+    """
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != packed.files[name]:
             raise io.FileError(f"{path} is damaged at {cell}/{name}: get it again")
+    for name, known in _brought(cell).items():
+        old = cell.folder / name
+        if old.is_file() and sha256(old) == known:
+            old.unlink()
     io.write_json(cell.folder / MARKER, {"made_of": packed.made_of, "files": packed.files})
     for name, content in contents.items():
         io.write_bytes(cell.folder / name, content)

@@ -1,10 +1,12 @@
 """Finished cells in one file: what travels, what is taken over elsewhere, and what is never overwritten."""
 
 import json
+import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import fake_cells
 import pytest
@@ -193,6 +195,96 @@ class TestHolds:
         assert ONE in found.taken
         assert OTHER in found.here, "whose the files of a damaged marker are is not known"
         assert left(params) == {"digits-wgan-1"}
+
+
+class Killed(BaseException):
+    """As Ctrl-C and SIGKILL: no handler of errors catches it."""
+
+
+class TestANewerPack:
+    @pytest.fixture
+    def packs(self, params: Params) -> dict[str, dict[str, bytes]]:
+        """old.zip, which was unpacked, and new.zip, of another training: what each has of a cell."""
+        pack(params, [ONE], Path("old.zip"))
+        fake_cells.write_cell(
+            Path(), ONE.variant, ONE.seed, fid=(20.0, 21.0, 22.0), training_key="ab" * 32, history_rows=30
+        )
+        pack(params, [ONE], Path("new.zip"))
+        lose_cells()
+        packing.unpack(params, Path("old.zip"))
+        found = {}
+        for name in ("old.zip", "new.zip"):
+            with zipfile.ZipFile(name) as file:
+                listed = [each for each in file.namelist() if each != "pack.json"]
+                found[name] = {Path(each).name: file.read(each) for each in listed}
+        differ = [each for each in found["old.zip"] if found["old.zip"][each] != found["new.zip"][each]]
+        assert {"metrics.json", "cost.json", "history.csv"} <= set(differ), "the fixture can tell them apart"
+        return found
+
+    @pytest.mark.parametrize("then", ["new.zip", "old.zip"])
+    def test_an_interrupted_unpacking_is_completed_by_either(
+        self, then: str, params: Params, packs: dict[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Killed before each of the calls that change the folder, one after another."""
+        step, was_killed = 0, True
+        while was_killed:
+            lose_cells()
+            packing.unpack(params, Path("old.zip"))
+            note = ONE.folder / "note.txt"
+            note.write_text("the user's own", encoding="utf-8")
+            was_killed = self.killed_at(step, monkeypatch, lambda: packing.unpack(params, Path("new.zip")))
+            found = packing.unpack(params, Path(then))
+            assert (found.taken, found.here) == ([ONE], []), step
+            there = {path.name: path.read_bytes() for path in ONE.folder.iterdir()}
+            assert there.pop(note.name) == b"the user's own"
+            del there[taken.MARKER]
+            assert there == packs[then], step
+            assert taken.is_taken(ONE)
+            step += 1
+        assert step > 2 * len(packs["old.zip"]), "each file went and came"
+
+    @staticmethod
+    def killed_at(n: int, monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> bool:
+        """Whether work was killed, which is so before its n-th call that removes or replaces a file."""
+        left = n
+
+        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise Killed
+                return real(*arguments, **options)
+
+            return call
+
+        with monkeypatch.context() as patched:
+            for name in ("unlink", "replace"):
+                patched.setattr(Path, name, counted(getattr(Path, name)))
+            try:
+                work()
+            except Killed:
+                for file in ONE.folder.glob(".*"):  # of a write that was killed
+                    os.unlink(file)
+                return True
+        return False
+
+    def test_a_file_that_only_the_earlier_pack_has_does_not_stay(self, params: Params) -> None:
+        pack(params, [ONE], Path("old.zip"))
+        fake_cells.write_cell(Path(), ONE.variant, ONE.seed, diverged_at=70)
+        pack(params, [ONE], Path("new.zip"))
+        lose_cells()
+        packing.unpack(params, Path("old.zip"))
+        assert (ONE.folder / shown.SHOWN).exists()
+        packing.unpack(params, Path("new.zip"))
+        assert not (ONE.folder / shown.SHOWN).exists()
+
+    def test_a_file_that_was_changed_since_is_kept(self, params: Params, packs: object) -> None:
+        own = ONE.folder / "cost.json"
+        own.write_text("{}", encoding="utf-8")
+        assert packing.unpack(params, Path("new.zip")).here == [ONE]
+        assert own.read_text(encoding="utf-8") == "{}"
+        assert taken.marker(ONE) is not None
 
 
 class TestKeeps:
