@@ -22,7 +22,7 @@ from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.report.formatting import count, duration
 from gm_bench.running.boards import RESERVED
 from gm_bench.running.budget import budget, images_per_second
-from gm_bench.running.entries import with_entries
+from gm_bench.running.entries import read_params, with_entries
 from gm_bench.running.inspection import numbers
 from gm_bench.running.stage import screen
 from gm_bench.tracks.settings import refuse_board
@@ -61,13 +61,13 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     source = source_of(found, of_test, train, test, size)
     facts = facts_of(found, of_test, source)
     board: dict[str, Any] = {"datasets": [name], "variants": variants, "seeds": [0]}
-    text = with_entries(PARAMS_FILE.read_text(encoding="utf-8"), name, source, board)
+    text = with_entries(read_params(), name, source, board)
     planned = parse_params(text, {name: facts})
     refuse_board(planned, name)
     typer.echo("measuring how fast each variant trains here", err=True)
     speeds = {v: images_per_second(planned, name, v, facts) for v in variants}
     board["n_images"] = budget(min(speeds.values()))
-    text = with_entries(PARAMS_FILE.read_text(encoding="utf-8"), name, source, board)
+    text = with_entries(read_params(), name, source, board)
     planned = parse_params(text, {name: facts})
     picture = sheet or reports_of(name) / "images.png"
     io.write_bytes(picture, png_bytes(_sheet(found)))

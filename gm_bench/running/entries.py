@@ -6,8 +6,14 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
-from gm_bench.config import ConfigError
+from gm_bench import io
+from gm_bench.config import PARAMS_FILE, ConfigError
 from gm_bench.yaml_text import dump_yaml, load_yaml
+
+
+def read_params() -> str:
+    """params.yaml with the ends of its lines as they are, which reading a text would make \\n."""
+    return io.read_bytes(PARAMS_FILE).decode("utf-8")
 
 
 def with_entries(text: str, name: str, source: Mapping[str, Any], board: Mapping[str, Any]) -> str:
@@ -24,6 +30,8 @@ def with_entries(text: str, name: str, source: Mapping[str, Any], board: Mapping
 def with_additions(text: str, additions: Mapping[tuple[str, ...], Mapping[str, Any]]) -> str:
     """params.yaml with entries more at the end of some of its mappings; every other byte as it was.
 
+    New lines end as the first one does.
+
     Args:
         additions: keys that lead to a mapping → entries that it does not have.
 
@@ -31,6 +39,7 @@ def with_additions(text: str, additions: Mapping[tuple[str, ...], Mapping[str, A
         ConfigError: the file is not laid out so that entries can be added to it.
     """
     lines = text.splitlines(keepends=True)
+    line_end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
     tree = YAML(typ="rt").load(text)
     places = {path: _place(tree, path, len(lines)) for path in additions}
     for path in sorted(additions, key=lambda each: -places[each][0]):
@@ -42,8 +51,8 @@ def with_additions(text: str, additions: Mapping[tuple[str, ...], Mapping[str, A
         while end > first + 1 and _belongs_to_next(lines[end - 1], indent):
             end -= 1
         if not lines[end - 1].endswith("\n"):
-            lines[end - 1] += "\n"
-        lines[end:end] = [f"{' ' * indent}{line}\n" for line in _block(additions[path])]
+            lines[end - 1] += line_end
+        lines[end:end] = [f"{' ' * indent}{line}{line_end}" for line in _block(additions[path])]
     changed = "".join(lines)
     expected = load_yaml(text)
     for path, entries in additions.items():

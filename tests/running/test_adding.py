@@ -95,6 +95,24 @@ def test_a_folder_with_classes_becomes_a_board(tmp_path: Path) -> None:
     assert 0 < added < 400
 
 
+def test_new_lines_end_as_those_of_the_file_and_no_other_changes() -> None:
+    before = TEXT.replace("\n", "\r\n")
+    Path("params.yaml").write_bytes(before.encode())
+    images(Path("signs"), 120)
+    add("signs", "--name", "signs", "--variants", "vae")
+    after = Path("params.yaml").read_bytes().decode()
+    old, new = before.split("\r\n"), after.split("\r\n")
+    assert "\n" not in after.replace("\r\n", "")
+    assert [line for line in new if line not in old] == [
+        "  signs: {datasets: [signs], variants: [vae], seeds: [0], n_images: 300000}",
+        "  signs:",
+        "    source: {loader: folder, path: signs, test_fraction: 0.25, split_seed: 0, channels: 1}",
+    ]
+    rest = iter(new)
+    assert all(line in rest for line in old), "the lines that were there are there in their order"
+    assert len(new) == len(old) + 3
+
+
 @pytest.mark.parametrize(("n", "size"), [(40, 8), (120, 16)])
 def test_small_images_of_which_there_are_few_come_in_small_batches(n: int, size: int) -> None:
     """75 % are training images, of which a tenth is held back: 27 and 81 are shown."""

@@ -72,6 +72,17 @@ def test_the_best_recipe_is_one_beside_the_others(searched: Params) -> None:
     assert params.recipe("vae", "tiny_searched") == params.recipe("vae", "tiny")
 
 
+def test_new_lines_end_as_those_of_the_file_and_no_other_changes(searched: Params) -> None:
+    before = Path("params.yaml").read_text(encoding="utf-8")
+    for variant in VALUES:
+        adopt(Cell("search", "digits", variant, 0))
+    expected = Path("params.yaml").read_bytes().replace(b"\n", b"\r\n")
+    Path("params.yaml").write_bytes(before.encode().replace(b"\n", b"\r\n"))
+    for variant in VALUES:
+        adopt(Cell("search", "digits", variant, 0))
+    assert Path("params.yaml").read_bytes() == expected
+
+
 def test_what_cannot_be_adopted_is_one_sentence(searched: Params) -> None:
     cell = Cell("search", "digits", "wgan", 0)
     with pytest.raises(ConfigError, match=r"^params.yaml: variants.wgan has a recipe grey already: give"):
@@ -133,6 +144,9 @@ def test_entries_go_to_the_end_of_their_own_mapping() -> None:
     text = "a:\n  b:\n    c: 1\n    # of c\n\n  # of d\n  d: {e: 2}\nf:\n  g: 3"
     assert with_additions(text, {("a", "b"): {"x": {"y": 1}}, ("f",): {"z": {"k": [1]}}}) == (
         "a:\n  b:\n    c: 1\n    # of c\n    x: {y: 1}\n\n  # of d\n  d: {e: 2}\nf:\n  g: 3\n  z: {k: [1]}\n"
+    )
+    assert with_additions("a:\r\n  b: {c: 1}", {("a",): {"x": {"y": 1}}}) == (
+        "a:\r\n  b: {c: 1}\r\n  x: {y: 1}\r\n"
     )
     braces = with_additions(text, {("a", "d"): {"x": {"y": 1}}})
     assert braces == text.replace("{e: 2}", "{e: 2, x: {y: 1}}")

@@ -18,7 +18,7 @@ from gm_bench.cell import Cell
 from gm_bench.composition import EVERY, Layer
 from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse_params
 from gm_bench.derived import SCALED, TINY
-from gm_bench.running.entries import with_additions
+from gm_bench.running.entries import read_params, with_additions
 from gm_bench.tracks.search.draws import DEFAULT
 from gm_bench.tracks.search.searching import TRIALS, recipe_of
 from gm_bench.tracks.search.space import difference
@@ -51,7 +51,7 @@ def adopt(cell: Cell, name: str | None = None) -> str:
     adopted = f"{below}_searched" if name is None else name
     number = trials["best"]
     best = recipe_of(trials["space"], trials["recipe"], number, trials["trials"][number]["values"])
-    text = with_recipe(PARAMS_FILE.read_text(encoding="utf-8"), params, cell.variant, below, adopted, best)
+    text = with_recipe(read_params(), params, cell.variant, below, adopted, best)
     io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
     return (
         f"wrote {PARAMS_FILE}: variants.{cell.variant}.{adopted}, the best of "
