@@ -1,7 +1,6 @@
 """What `gm-bench add` does: look at a folder of images, say what it holds, write it into params.yaml."""
 
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.report.formatting import count, duration
 from gm_bench.running.boards import RESERVED
 from gm_bench.running.budget import budget, images_per_second
-from gm_bench.running.entries import read_params, with_entries
+from gm_bench.running.entries import is_name, read_params, with_entries
 from gm_bench.running.inspection import numbers
 from gm_bench.running.stage import screen
 from gm_bench.tracks.settings import refuse_board
@@ -191,8 +190,11 @@ def facts_of(found: Look, of_test: Look | None, source: Mapping[str, Any]) -> Fa
 
 
 def _check_name(params: Params, name: str, variants: list[str]) -> None:
-    if not re.fullmatch(r"[a-z0-9_]+", name):
-        raise ConfigError(f"--name is '{name}': write it with a-z, 0-9 and _ alone")
+    if not is_name(name):
+        raise ConfigError(
+            f"--name is '{name}': give a word of small letters, digits and _ that YAML does not read "
+            "otherwise, as it does numbers and yes"
+        )
     if name in params.boards or name in params.datasets or name in RESERVED:
         kind = "boards" if name in params.boards or name in RESERVED else "datasets"
         raise ConfigError(f"--name is {name}, which {kind} of params.yaml has already: choose another one")

@@ -1,5 +1,6 @@
 """Entries of params.yaml, written at the end of theirs without touching another byte."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,18 @@ from ruamel.yaml import YAML
 from gm_bench import io
 from gm_bench.config import PARAMS_FILE, ConfigError
 from gm_bench.yaml_text import dump_yaml, load_yaml
+
+
+def is_name(word: str) -> bool:
+    """Whether an entry may be called so: small letters, digits and _, and a text for whoever reads the file.
+
+    DVC reads it by YAML 1.2, where 1e3 is a number, and we by YAML 1.1, where yes and 1_000 are no texts.
+    """
+    return (
+        bool(re.fullmatch("[a-z0-9_]+", word))
+        and load_yaml(word) == word
+        and bool(YAML(typ="rt").load(word) == word)
+    )
 
 
 def read_params() -> str:

@@ -190,6 +190,25 @@ def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path: Path) -> None
     assert not Path("reports/signs/images.png").exists()
 
 
+NO_NAMES = ["2024", "1_000", "1e3", "0o17", "on", "yes", "null", "é", "Signs", "a b", ""]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_name_that_a_reader_of_the_file_takes_for_something_else_is_refused_for_that(name: str) -> None:
+    """1e3 and 0o17 are numbers for DVC alone."""
+    before = Path("params.yaml").read_bytes()
+    said = " ".join(add("nowhere", "--name", name, code=1).split())
+    assert f"--name is '{name}': give a word of small letters, digits and _ that YAML does not read" in said
+    assert Path("params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["signs_2024", "2024_signs", "_", "nan"])
+def test_names_that_are_texts_are_taken(name: str) -> None:
+    images(Path("own"), 60)
+    add("own", "--name", name, "--variants", "vae")
+    assert load_params().board(name).datasets == [name]
+
+
 @pytest.mark.parametrize(
     ("side", "fit"), [(8, 8), (16, 16), (30, 28), (33, 32), (50, 48), (500, 64), (15, 15)]
 )

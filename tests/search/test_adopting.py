@@ -93,7 +93,7 @@ def test_what_cannot_be_adopted_is_one_sentence(searched: Params) -> None:
         adopt(Cell("digits", "digits", "wgan", 0))
     with pytest.raises(OSError, match=r"runs/search/digits/vae/0/trials.json not found"):
         adopt(Cell("search", "digits", "vae", 0))
-    for name in ("all", "kind", "7", "true", "null", "x: y", "Tiny", "tiny\n", ""):
+    for name in ("all", "kind", "7", "true", "null", "1e3", "x: y", "Tiny", "tiny\n", ""):
         with pytest.raises(ConfigError, match=r"^'.*' is no name of a recipe: give --recipe"):
             adopt(cell, name)
     file = cell.folder / "trials.json"

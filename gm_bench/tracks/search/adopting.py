@@ -10,7 +10,6 @@ A board asks for it by `recipe: tiny_searched`; variants that were not adopted a
 stands in params.yaml already is not touched, so that nothing is stale.
 """
 
-import re
 from typing import Any
 
 from gm_bench import io
@@ -18,12 +17,11 @@ from gm_bench.cell import Cell
 from gm_bench.composition import EVERY, Layer
 from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse_params
 from gm_bench.derived import SCALED, TINY
-from gm_bench.running.entries import read_params, with_additions
+from gm_bench.running.entries import is_name, read_params, with_additions
 from gm_bench.tracks.search.draws import DEFAULT
 from gm_bench.tracks.search.searching import TRIALS, recipe_of
 from gm_bench.tracks.search.space import difference
 from gm_bench.training.recipe import Recipe
-from gm_bench.yaml_text import load_yaml
 
 
 def adopt(cell: Cell, name: str | None = None) -> str:
@@ -67,7 +65,7 @@ def with_recipe(text: str, params: Params, variant: str, below: str, name: str, 
             is like another one, a board would train the variant by another recipe than before, or the file is
             not laid out so that something can be added to it.
     """
-    if not re.fullmatch("[a-z0-9_]+", name) or load_yaml(name) != name or name in (EVERY, "kind"):
+    if not is_name(name) or name in (EVERY, "kind"):
         raise ConfigError(
             f"{name!r} is no name of a recipe: give --recipe a word of small letters, digits and _ that is "
             f"neither '{EVERY}' nor 'kind' nor one that YAML reads otherwise"
