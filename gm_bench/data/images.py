@@ -5,8 +5,10 @@ for what it is, is refused with the option or the step that mends it; what can b
 result is a warning. Nothing is unpickled and nothing is unpacked to disk.
 """
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +172,8 @@ def _read_folder(
     for file in listing.files:
         path = root / file
         content = path.read_bytes()
-        n_lossy += _is_lossy(content)
         picture = read_picture(content, str(path))
+        n_lossy += _is_lossy(content)
         survey.add(picture, file)
         channels = wanted.channels or picture.channels
         decoded = picture.converted(channels)
@@ -251,8 +253,26 @@ def _not_read(names: list[str], arrays: dict[str, NDArray[Any]], path: Path) -> 
 
 
 def _is_lossy(content: bytes) -> bool:
-    """JPEG, or WebP with lossy frames, by what the bytes are and not by the file's name."""
-    return content[:3] == b"\xff\xd8\xff" or (content[:4] == b"RIFF" and content[8:16] == b"WEBPVP8 ")
+    """JPEG, also within TIFF, or WebP with lossy frames, by what the bytes are and not by the file's name.
+
+    Args:
+        content: of a file that can be read.
+    """
+    if content[:4] == b"RIFF":
+        return b"VP8 " in _chunks(content)
+    if content[:2] in (b"II", b"MM"):
+        with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content)) as image:
+            return image.info.get("compression") in ("jpeg", "tiff_jpeg")
+    return content[:3] == b"\xff\xd8\xff"
+
+
+def _chunks(webp: bytes) -> Iterator[bytes]:
+    """The names of the chunks of a WebP file, and of those in its frames."""
+    at = 12
+    while at < len(webp):
+        name, size = webp[at : at + 4], int.from_bytes(webp[at + 4 : at + 8], "little")
+        yield name
+        at += 8 + (16 if name == b"ANMF" else size + size % 2)  # a frame has 16 bytes before its own chunks
 
 
 def _picture(image: NDArray[np.uint8]) -> Image.Image:

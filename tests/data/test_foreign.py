@@ -11,7 +11,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from gm_bench.data.dataset import DataError
-from gm_bench.data.images import check_shape, from_memory, read_images
+from gm_bench.data.images import _is_lossy, check_shape, from_memory, read_images
+from gm_bench.data.pixels import read_picture
 from gm_bench.data.wanted import Wanted
 
 AS_IS = Wanted()
@@ -254,6 +255,58 @@ def test_lossy_files_are_known_by_their_content(tmp_path: Path) -> None:
     Image.fromarray(ramp(1)[0, ..., 0]).save(tmp_path / "4.webp", lossless=False)
     (warning,) = read_images(tmp_path, Wanted(channels=1)).warnings
     assert "3 of 5 files are stored lossily" in warning
+
+
+def saved(mode: str = "RGB", **options: object) -> tuple[Image.Image, dict[str, object]]:
+    return Image.fromarray(ramp(1, channels=3)[0]).convert(mode), options
+
+
+def transparent() -> Image.Image:
+    image = Image.fromarray(ramp(1, channels=3)[0])
+    image.putalpha(Image.fromarray(ramp(1)[0, ..., 0]))
+    return image
+
+
+EXIF = Image.Exif()
+EXIF[0x0112] = 6
+FRAME = [Image.fromarray(ramp(1, channels=3)[0] // 2)]
+LOSSY = {
+    "exif.webp": (*saved(exif=EXIF), True),
+    "icc.webp": (*saved(icc_profile=b"x" * 101), True),  # of odd length, so that a byte is added
+    "alpha.webp": (transparent(), {}, True),
+    "exif-lossless.webp": (*saved(exif=EXIF, lossless=True), False),
+    "icc-VP8 .webp": (*saved(icc_profile=b"VP8 " * 8, lossless=True), False),
+    "alpha-lossless.webp": (transparent(), {"lossless": True}, False),
+    "jpeg.tif": (*saved(compression="jpeg"), True),
+    "jpeg-grey.tiff": (*saved("L", compression="jpeg"), True),
+    "jpeg-alpha.tif": (transparent(), {"compression": "jpeg"}, True),
+    "raw.tif": (*saved(), False),
+    "lzw.tif": (*saved(compression="tiff_lzw"), False),
+    "deflate.tif": (*saved(compression="tiff_adobe_deflate"), False),
+}
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_lossy_files_are_known_within_their_containers(name: str, tmp_path: Path) -> None:
+    image, options, expected = LOSSY[name]
+    image.save(tmp_path / name, **options)
+    warnings = read_images(tmp_path, AS_IS).warnings
+    assert [warning for warning in warnings if "stored lossily" in warning] == expected * [
+        "1 of 1 files are stored lossily (JPEG or WebP): what is measured includes the compression; save as "
+        "PNG to measure the images themselves"
+    ]
+
+
+@pytest.mark.parametrize(("lossless", "expected"), [(False, True), (True, False)])
+def test_the_single_frame_of_an_animation_is_looked_into(lossless: bool, expected: bool) -> None:
+    kept = buffers.BytesIO()
+    saved()[0].save(kept, "webp", save_all=True, append_images=FRAME, lossless=lossless)
+    content = kept.getvalue()
+    first, second = content.index(b"ANMF"), content.rindex(b"ANMF")
+    single = content[:4] + (second - 8).to_bytes(4, "little") + content[8:second]
+    assert first < second
+    assert read_picture(single, "single.webp").channels == 3
+    assert _is_lossy(single) == expected
 
 
 def test_transparency_and_other_files_are_told(tmp_path: Path) -> None:
