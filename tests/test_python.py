@@ -66,6 +66,9 @@ def test_a_trained_cell_is_sampled_from(repository: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir("/")
     elsewhere = gm_bench.load_cell("digits/vae/0", repository=repository)
     assert torch.equal(found["images"], elsewhere.sample(16, seed=1))
+    monkeypatch.setenv("HOME", str(repository.parent))
+    at_home = gm_bench.load_cell("digits/vae/0", repository=f"~/{repository.name}")
+    assert torch.equal(found["images"], at_home.sample(16, seed=1))
     with pytest.raises(ValueError, match=r"'digits/vae' is no cell: give DATASET/VARIANT/SEED"):
         gm_bench.load_cell("digits/vae")
     with pytest.raises(ValueError, match=r"digits/vae/0 is not trained yet"):

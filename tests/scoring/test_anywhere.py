@@ -71,6 +71,17 @@ def test_a_reference_that_travelled_gives_the_numbers_of_the_repository(
         assert other["verdict"] == here["verdict"]
 
 
+def test_a_reference_in_ones_home_is_found(
+    exported: Path, train: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(exported.parent))
+    row = gm_bench.evaluate(train[:800], f"~/{exported.name}", device="cpu")
+    assert row["values"] == gm_bench.evaluate(train[:800], exported, device="cpu")["values"]
+    assert row["reference"] == "digits"
+    with pytest.raises(ValueError, match=r"are for real images; ~/digits\.safetensors has its own"):
+        gm_bench.evaluate(train[:800], f"~/{exported.name}", extractor="lenet")
+
+
 def test_what_is_no_reference_is_refused(exported: Path, train: np.ndarray) -> None:
     np.savez("fake.npz", train[:800])
     said = run("evaluate", "fake.npz", "--reference", str(exported), "--n", "10", code=1)
