@@ -5,10 +5,12 @@ curves: {metric: [[images, value], …]}, details, device, hashes: {training_key
 track's own: nothing here looks into them.
 """
 
+import csv
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from gm_bench import io
@@ -18,6 +20,9 @@ METRICS_SCHEMA, FLOOR_SCHEMA = 2, 2
 FLOOR, REAL = "floor", "real images"  # the floor's name, and what stands in the place of its family
 OK = "ok"
 METRICS, COST, HISTORY = "metrics.json", "cost.json", "history.csv"
+COST_AMOUNTS = ("budget", "images", "rounds", "seconds", "images_per_second")
+COST_MAPPINGS = ("parameters", "updates", "recipe", "versions")
+COST_KEYS = ("training_key", "network", "device", "flops", "peak_memory_bytes", *COST_AMOUNTS, *COST_MAPPINGS)
 Json = Mapping[str, Any]
 
 
@@ -120,8 +125,9 @@ def read_cell(cell: Cell, origin: Origin) -> CellResult:
         ResultError: a file is of another version, cell or training, or a value is not finite.
     """
     files = [cell.folder / name for name in (METRICS, COST, HISTORY)]
-    metrics, cost, history = io.read_json(files[0]), io.read_json(files[1]), io.read_csv(files[2])
+    metrics, cost, history = io.read_json(files[0]), io.read_json(files[1]), _read_history(files[2])
     result = cell_result(cell, origin, metrics, cost, history, str(files[0]))
+    check_cost(cost, str(files[1]))
     if result.hashes["training_key"] != cost["training_key"]:
         raise ResultError(f"{cell.folder}: {METRICS} and {COST} are of two trainings: run the board again")
     return replace(result, file_hashes=tuple(io.sha256_file(file) for file in files))
@@ -169,6 +175,45 @@ def cell_result(
     return result
 
 
+def _read_history(file: Path) -> list[dict[str, str]]:
+    """The rows of history.csv, of which every place is a number or empty."""
+    try:
+        history = io.read_csv(file)
+        for row in history:
+            for column in ("images", "timestamp_ms"):
+                int(float(row[column]))
+            for text in row.values():
+                if text != "":
+                    float(text)
+    except KeyError as error:
+        raise ResultError(f"{file} lacks {error}: delete it and rerun its board") from None
+    except (ValueError, TypeError, OverflowError, csv.Error) as error:
+        raise io.damaged(file, error) from None
+    return history
+
+
+def check_cost(content: Any, name: str) -> None:
+    """Refuse a cost.json of which something is missing; `name` is its own in sentences.
+
+    Raises:
+        ResultError: it lacks a key, or is of another form.
+    """
+    missing = [key for key in COST_KEYS if key not in content] if isinstance(content, dict) else []
+    if missing:
+        raise ResultError(f"{name} lacks '{missing[0]}': delete it and rerun its board")
+    try:
+        for amount in (
+            *(content[key] for key in COST_AMOUNTS),
+            *(content[key] or 0 for key in ("flops", "peak_memory_bytes")),  # null where not counted
+            *(amount for key in ("parameters", "updates") for amount in content[key].values()),
+        ):
+            float(amount)
+        for key in COST_MAPPINGS:
+            content[key].items()
+    except (TypeError, ValueError, AttributeError):
+        raise ResultError(f"{name} is of another form: delete it and rerun its board") from None
+
+
 def read_floor(dataset: str) -> Floor:
     """What the stage reference left of a dataset's floor.
 
@@ -182,9 +227,14 @@ def read_floor(dataset: str) -> Floor:
     if content.get("dataset", dataset) != dataset:
         raise ResultError(f"{file} is of {content['dataset']}: delete it and rerun its board")
     try:
-        floor = Floor(dataset, content["values"], content["sd"], content["protocol"], io.sha256_file(file))
+        values, sd = (
+            {metric: float(value) for metric, value in content[key].items()} for key in ("values", "sd")
+        )
+        floor = Floor(dataset, values, sd, content["protocol"], io.sha256_file(file))
     except KeyError as error:
         raise ResultError(f"{file} lacks {error}: delete it and rerun its board") from None
+    except (TypeError, ValueError, AttributeError):
+        raise ResultError(f"{file} is of another form: delete it and rerun its board") from None
     for metric, value in (*floor.values.items(), *floor.sd.items()):
         if not math.isfinite(value):
             raise ResultError(f"{file}: {metric} is {value}: delete it and rerun its board")

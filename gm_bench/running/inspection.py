@@ -16,7 +16,7 @@ from gm_bench.cell import Cell
 from gm_bench.config import Params
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.formatting import duration, number
-from gm_bench.results.schema import divergence_place
+from gm_bench.results.schema import COST, METRICS, Origin, cell_result, check_cost, divergence_place
 from gm_bench.running.boards import Step, address
 from gm_bench.tracks.settings import explained_dataset
 
@@ -43,9 +43,16 @@ def describe(
         file: the dvc.yaml of the cell's stages.
         steps: these stages, in order.
         catalogue: of the metrics of its track.
+
+    Raises:
+        FileError: a file of the cell is damaged.
+        ResultError: one of them lacks something.
     """
-    folder = cell.folder
-    metrics, cost = (_read(folder / name) for name in ("metrics.json", "cost.json"))
+    metrics, cost = _read(cell.folder / METRICS), _read(cell.folder / COST)
+    if metrics is not None:
+        cell_result(cell, Origin("", ""), metrics, {}, (), str(cell.folder / METRICS))
+    if cost is not None:
+        check_cost(cost, str(cell.folder / COST))
     parts: list[RenderableType] = [Text(f"{cell}: {_state(state, metrics, cost)}", "bold")]
     parts.append(_parameters(settings, origins, cost))
     if metrics and metrics["values"]:

@@ -256,6 +256,15 @@ def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     outside = command("show", "digits", "vae", "77")
     assert outside.exit_code == 0
     assert "digits/vae/77: not on the board digits" in outside.output
+    for name, text, sentence in (
+        ("cost.json", "[]", "cost.json is of another form: delete it and rerun its board"),
+        ("cost.json", '{"budget": 64}', "cost.json lacks 'training_key': delete it and rerun its board"),
+        ("metrics.json", '{"schema": 1}', "metrics.json has schema 1, this version reads 2: rerun its board"),
+    ):
+        (tmp_path / "runs/digits/digits/vae/0" / name).write_text(text)
+        refused = command("show", "digits/vae/0")
+        assert refused.exit_code == 1
+        assert " ".join(refused.output.split()) == f"error: runs/digits/digits/vae/0/{sentence}"
     unknown = command("show", "digits/nothing/0")
     assert unknown.exit_code == 1
     assert "variants has no entry 'nothing'" in unknown.output

@@ -3,12 +3,15 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_cells import read, write_cell, write_dataset
 
 from gm_bench import io
 from gm_bench.results.schema import ResultError, read_floor
+
+GONE = object()
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +60,76 @@ def test_what_does_not_fit_is_refused(changes: dict, sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ([], "is of another form"),
+        (None, "is of another form"),
+        *(
+            ({key: GONE}, f"lacks '{key}'")
+            for key in ("training_key", "budget", "seconds", "flops", "parameters", "recipe", "versions")
+        ),
+        ({"seconds": None}, "is of another form"),
+        ({"images": [1]}, "is of another form"),
+        ({"updates": {"critic": None}}, "is of another form"),
+        ({"recipe": None}, "is of another form"),
+        ({"parameters": [1, 2]}, "is of another form"),
+    ],
+)
+def test_a_cost_that_is_damaged_or_older_is_refused(content: Any, sentence: str) -> None:
+    file = write_cell(Path(), "vae", 0) / "cost.json"
+    cost = io.read_json(file) | content if isinstance(content, dict) else content
+    if isinstance(cost, dict):
+        cost = {key: value for key, value in cost.items() if value is not GONE}
+    io.write_text(file, json.dumps(cost))
+    with pytest.raises(ResultError) as refused:
+        read("vae", 0)
+    assert str(refused.value) == f"{file} {sentence}: delete it and rerun its board"
+
+
+def test_what_was_not_counted_is_null() -> None:
+    folder = write_cell(Path(), "vae", 0)
+    change(folder / "cost.json", flops=None, peak_memory_bytes=None)
+    assert read("vae", 0).cost["flops"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"\xff\xfe\x00", r"history\.csv is damaged \('utf-8' codec can't decode"),
+        (b"images,timestamp_ms,model/loss\n64,1000,some\n", r"history\.csv is damaged \(could not convert"),
+        (b"images,timestamp_ms,model/loss\n64,1000\n", r"history\.csv is damaged \("),
+        (b"images,timestamp_ms\n64,1000,3\n", r"history\.csv is damaged \("),
+        (b"images,timestamp_ms\n,1000\n", r"history\.csv is damaged \("),
+        (b"images,timestamp_ms\ninf,1000\n", r"history\.csv is damaged \("),
+        (b"images,model/loss\n64,1.5\n", r"history\.csv lacks 'timestamp_ms'"),
+        (b'images\n"' + b"1" * 200_000 + b'"\n', r"history\.csv is damaged \(field larger"),
+    ],
+    ids=["bytes", "word", "short", "long", "empty", "inf", "column", "field"],
+)
+def test_a_history_that_is_damaged_or_older_is_refused(text: bytes, sentence: str) -> None:
+    file = write_cell(Path(), "vae", 0) / "history.csv"
+    file.write_bytes(text)
+    with pytest.raises((ResultError, io.FileError), match=f"{sentence}.*: delete it and rerun its board$"):
+        read("vae", 0)
+
+
+def test_a_history_may_hold_what_is_not_finite_or_was_not_measured() -> None:
+    file = write_cell(Path(), "vae", 0) / "history.csv"
+    file.write_text("images,timestamp_ms,model/loss\n64,1000,nan\n128,2000,\n", encoding="utf-8")
+    assert read("vae", 0).history[1] == {"images": "128", "timestamp_ms": "2000", "model/loss": ""}
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"schema": 1}, "has schema 1"),
         ({"dataset": "mnist"}, "is of mnist"),
         ({"values": {"fid": math.nan}}, "fid is nan"),
         ({"sd": {"fid": math.inf}}, "fid is inf"),
+        ({"values": {"fid": None}}, r"floor\.json is of another form: delete it and rerun its board"),
+        ({"values": [1.0]}, r"floor\.json is of another form"),
+        ({"values": {"fid": [1.0]}}, r"floor\.json is of another form"),
+        ({"sd": None}, r"floor\.json is of another form"),
     ],
 )
 def test_a_floor_that_does_not_fit_is_refused(changes: dict, sentence: str) -> None:
