@@ -50,21 +50,17 @@ def shown(board: str, grid: Board) -> str:
 
 
 def main_tables(markdown: str, source: Path) -> str:
-    """The main table of each dataset in a leaderboard.md, two lines of its protocol, and where the rest is.
+    """The main table of each dataset in a leaderboard.md, what it lacks, its protocol in two lines, and its source.
 
     Args:
         source: the file that `markdown` was read from, which is linked to.
 
     Raises:
-        ValueError: the board is not whole, or a section has no table or lacks one of the lines.
+        ValueError: a section has no table or lacks one of the lines.
     """
     before, *sections = re.split(r"^## ", markdown, flags=re.MULTILINE)
     missing = [line for line in before.splitlines() if line.startswith(NOT_MEASURED)]
-    if missing:
-        raise ValueError(
-            f"{source} is of a part of its board, README.md shows whole ones. {' '.join(missing)}"
-        )
-    return "\n\n".join(_section(section, source) for section in sections)
+    return "\n\n".join(_section(section, missing, source) for section in sections)
 
 
 def between_markers(readme: str, content: str) -> str:
@@ -84,10 +80,11 @@ def _picture(board: str, dataset: str) -> Path:
     return reports_of(board) / f"samples-{dataset}.png"
 
 
-def _section(section: str, source: Path) -> str:
+def _section(section: str, missing: list[str], source: Path) -> str:
     title, table, said = section.split("\n\n")[:3]
     lines = [line.removeprefix("- ") for line in said.splitlines()]
-    chosen = [" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL]
+    chosen = [line for line in missing if f" cells of {title}" in line]
+    chosen += [" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL]
     chosen[-1] += f" The other metrics and the whole protocol: [{source}]({source})."
     return f"### {title}\n\n{table}\n\n" + "\n".join(f"- {line}" for line in chosen)
 
