@@ -50,7 +50,7 @@ def shown(board: str, grid: Board) -> str:
 
 
 def main_tables(markdown: str, source: Path) -> str:
-    """The main table of each dataset in a leaderboard.md, what it lacks, its protocol in two lines, and its source.
+    """The main table of each dataset in a leaderboard.md, what it lacks, and two lines of its protocol.
 
     Args:
         source: the file that `markdown` was read from, which is linked to.
