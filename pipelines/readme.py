@@ -44,9 +44,11 @@ def main(board: Annotated[str, typer.Argument(help="an entry of boards in params
 def shown(board: str, grid: Board) -> str:
     """What README.md shows of a board: the main tables of its report, and its pictures."""
     table = reports_of(board) / "leaderboard.md"
-    text = f"Real images and samples of {', '.join(grid.variants)}, seed {grid.seeds[0]}, unselected"
+    tables = main_tables(io.read_text(table), table)
+    variants = [variant for variant in grid.variants if f"| {variant} |" in tables]
+    text = f"Real images and samples of {', '.join(variants)}, seed {grid.seeds[0]}, unselected"
     pictures = [f"![{text}]({_picture(board, dataset)})" for dataset in grid.datasets]
-    return "\n\n".join([main_tables(io.read_text(table), table), *pictures])
+    return "\n\n".join([tables, *pictures])
 
 
 def main_tables(markdown: str, source: Path) -> str:
