@@ -85,7 +85,7 @@ def _picture(board: str, dataset: str) -> Path:
 def _section(section: str, missing: list[str], source: Path) -> str:
     title, table, said = section.split("\n\n")[:3]
     lines = [line.removeprefix("- ") for line in said.splitlines()]
-    chosen = [line for line in missing if f" cells of {title}" in line]
+    chosen = [line for line in missing if re.search(rf" cells of {re.escape(title)}[:.]", line)]
     chosen += [" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL]
     chosen[-1] += f" The other metrics and the whole protocol: [{source}]({source})."
     return f"### {title}\n\n{table}\n\n" + "\n".join(f"- {line}" for line in chosen)

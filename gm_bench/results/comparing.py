@@ -25,7 +25,7 @@ Deviates from the paper: variants without spread do not count in the prior.
 
 import math
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -142,8 +142,27 @@ def compare(
     false_alarm_rate: float,
     margins: bool = True,
     looks: Looks | None = None,
-    skipped: Collection[tuple[str, str]] = (),
 ) -> list[Comparison]:
+    """`compare_known`, where nothing may be left out.
+
+    Raises:
+        NotComparable: no variant of a dataset has two finished seeds.
+    """
+    found, unknown = compare_known(pairs, spreads, metrics, catalogue, false_alarm_rate, margins, looks)
+    if unknown:
+        raise unknown_noise(*unknown[0])
+    return found
+
+
+def compare_known(
+    pairs: Sequence[Pair],
+    spreads: Mapping[SpreadKey, Spread],
+    metrics: Sequence[str],
+    catalogue: Catalogue,
+    false_alarm_rate: float,
+    margins: bool = True,
+    looks: Looks | None = None,
+) -> tuple[list[Comparison], list[tuple[str, str]]]:
     """Every metric of every pair, and of all pairs of a dataset together where there are two or more.
 
     The noise is known from before and from the candidate: a change that makes seeds differ more is seen as
@@ -157,44 +176,42 @@ def compare(
         false_alarm_rate: chance that any of the comparisons, at any of the looks, calls noise a regression.
         margins: whether a difference must also exceed the metric's margin.
         looks: where the run may be looked at again with more seeds; None where this look is the only one.
-        skipped: datasets and their metrics that are not compared.
 
-    Raises:
-        NotComparable: no variant of a dataset has two finished seeds.
+    Returns:
+        The comparisons, and the datasets and metrics that are left out, since neither side tells their noise.
     """
-    known = known_noise(pairs, spreads, metrics, catalogue)
-    groups = {key: group for key, group in _groups(pairs, metrics).items() if key not in skipped}
-    for dataset, metric in groups:
-        if not any(spread.degrees for spread in known[dataset, metric].values()):
-            raise NotComparable(
-                f"the noise of {metric} on {dataset} is not known: it takes two seeds or more of a variant"
-            )
+    groups = _groups(pairs, metrics)
+    known = {key: _known(*key, group, spreads, catalogue) for key, group in groups.items()}
+    unknown = [key for key, noise in known.items() if not any(spread.degrees for spread in noise.values())]
+    groups = {key: group for key, group in groups.items() if key not in unknown}
     shares = _shares({key: len(group) + (len(group) > 1) for key, group in groups.items()}, catalogue)
     found = []
     for (dataset, metric), group in groups.items():
         chance, noise = false_alarm_rate * shares[dataset, metric], known[dataset, metric]
         found += _Group(dataset, metric, group, noise, catalogue, margins, chance, looks).comparisons()
-    return found
+    return found, unknown
 
 
-def known_noise(
-    pairs: Sequence[Pair],
+def unknown_noise(dataset: str, metric: str) -> NotComparable:
+    """Why it cannot be compared."""
+    return NotComparable(
+        f"the noise of {metric} on {dataset} is not known: it takes two seeds or more of a variant"
+    )
+
+
+def _known(
+    dataset: str,
+    metric: str,
+    group: Sequence[Side],
     spreads: Mapping[SpreadKey, Spread],
-    metrics: Sequence[str],
     catalogue: Catalogue,
-) -> dict[tuple[str, str], dict[str, Spread]]:
-    """What tells the noise of each comparison that `compare` makes: dataset and metric → variant → spread.
-
-    Those of one seed have no degrees of freedom.
-    """
-    found = {}
-    for (dataset, metric), group in _groups(pairs, metrics).items():
-        known = {v: s for (d, v, m), s in spreads.items() if d == dataset and m == metric}
-        for side in group:
-            of_new = spread_of(metric, side.new.values, catalogue)
-            known[side.variant] = known.get(side.variant, Spread(0.0, 0)) + of_new
-        found[dataset, metric] = known
-    return found
+) -> dict[str, Spread]:
+    """What tells the noise, before and after, by variant; those of one seed have no degrees of freedom."""
+    known = {v: s for (d, v, m), s in spreads.items() if d == dataset and m == metric}
+    for side in group:
+        of_new = spread_of(metric, side.new.values, catalogue)
+        known[side.variant] = known.get(side.variant, Spread(0.0, 0)) + of_new
+    return known
 
 
 def _groups(pairs: Sequence[Pair], metrics: Sequence[str]) -> dict[tuple[str, str], list[Side]]:

@@ -23,9 +23,10 @@ from gm_bench.results.comparing import (
     Verdict,
     badness,
     compare,
+    compare_known,
     count,
-    known_noise,
     spreads_of,
+    unknown_noise,
 )
 from gm_bench.results.leaderboard import Entry, Key, Leaderboard
 
@@ -255,15 +256,13 @@ def _all_metrics(
     names = dict.fromkeys(metric for _, entry, _ in pairs for metric in entry.metrics)
     metrics = [metric for metric in names if metric in board.catalogue]
     spreads = spreads_of(known, metrics, board.catalogue)
-    noise = known_noise(pairs, spreads, metrics, board.catalogue)
-    quiet = [key for key, of in noise.items() if not any(spread.degrees for spread in of.values())]
-    if len(quiet) == len(noise):
-        quiet = []
     chance = false_alarm_rate(board)
-    found = compare(pairs, spreads, metrics, board.catalogue, chance, margins=False, skipped=quiet)
+    found, unknown = compare_known(pairs, spreads, metrics, board.catalogue, chance, margins=False)
+    if unknown and not found:
+        raise unknown_noise(*unknown[0])
     return found, [
         f"{metric} on {dataset} is left out: its noise is not known, no variant has two seeds with it."
-        for dataset, metric in quiet
+        for dataset, metric in unknown
     ]
 
 

@@ -14,9 +14,7 @@ N_SPREADS = 3.0
 N_SPREADS_OF_COPIES = 4.0  # an accusation, and made of many rows
 LEAST_REPEATED = 0.01  # share of images
 LEAST_COPIED = 0.005  # the same of copies
-USUAL_COPIED = (
-    0.01  # of other real images: the quantile of held-out ones' distances at which a sample is a copy
-)
+USUAL_COPIED = 0.01  # of other real images: the quantile of held-out ones' distances that makes a copy
 LEAST_SHARPNESS = 0.15  # of that of real images
 FAR = 0.5  # a share of this fraction of the floor's is far below it
 NARROW = 0.25  # the same of coverage: samples that are varied and unlike real ones have more than that

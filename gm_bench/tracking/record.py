@@ -79,9 +79,14 @@ class Record:
         return f"{self.board}/{self.dataset}"
 
     @property
+    def facts_text(self) -> str:
+        """The facts as the tags hold them together."""
+        return json.dumps(self.facts, allow_nan=False)
+
+    @property
     def facts_tags(self) -> dict[str, str]:
         """The facts as tags hold them."""
-        text = json.dumps(self.facts, allow_nan=False)
+        text = self.facts_text
         parts = [text[start : start + TAG_LENGTH] for start in range(0, len(text), TAG_LENGTH)]
         return {f"{FACTS}.{i}" if i else FACTS: part for i, part in enumerate(parts)}
 
@@ -89,7 +94,7 @@ class Record:
         """Whether the tags hold its facts, and the metrics are the last values of all of its series."""
         last = {point.name: point.value for point in sorted(self.points, key=lambda point: point.step)}
         same = all(metrics.get(name) == value for name, value in last.items())
-        return same and _facts_text(tags) == _facts_text(self.facts_tags)
+        return same and _facts_text(tags) == self.facts_text
 
 
 def of_cell(

@@ -115,6 +115,14 @@ def test_an_audit_that_is_interrupted_waits_for_dvc(audited: Path) -> None:
     assert (audited / "saved").is_file()
 
 
+def interrupted(process: "subprocess.Popen[bytes]", number: signal.Signals) -> "subprocess.Popen[bytes]":
+    """The process, once it is at work and a signal came to this one."""
+    while not Path("ready").is_file():
+        time.sleep(0.01)
+    signal.raise_signal(number)
+    return process
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_that_comes_while_dvc_is_started_waits_for_it_too(
     audited: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -122,11 +130,7 @@ def test_an_interrupt_that_comes_while_dvc_is_started_waits_for_it_too(
     """The process is there before anyone has it in hand."""
 
     def start(command: list[str], environ: dict[str, str], output: int | None) -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen(command, env=environ)
-        while not (audited / "ready").is_file():
-            time.sleep(0.01)
-        signal.raise_signal(number)
-        return process
+        return interrupted(subprocess.Popen(command, env=environ), number)
 
     (audited / "dvc").write_text("trap '' INT; touch ready; sleep 0.5; touch saved\n")
     monkeypatch.setattr(warm, "start", start)
@@ -144,11 +148,7 @@ def test_an_interrupt_of_what_says_the_stages_waits_for_dvc(
 
     def start(command: list[str], environ: dict[str, str], output: int) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(command, env=environ, stdout=output)
-        if moment == "started":
-            while not (audited / "ready").is_file():
-                time.sleep(0.01)
-            signal.raise_signal(signal.SIGINT)
-        return process
+        return interrupted(process, signal.SIGINT) if moment == "started" else process
 
     ask = "kill -INT $PPID; " if moment == "heard" else ""
     (audited / "dvc").write_text(f"trap '' INT; touch ready; {ask}sleep 0.5; echo words; touch saved\n")

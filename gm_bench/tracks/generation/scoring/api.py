@@ -67,7 +67,8 @@ def evaluate(
         n, draws = _count(n, "n", 2), _count(draws, "draws", 1)
         wanted = in_words(channels, resize, floats)
         found = _read(fake, None, FAKE, wanted, allow_low_range)
-        portable = not isinstance(real, np.ndarray | Tensor) and is_reference(Path(real).expanduser())
+        file = Path("" if isinstance(real, np.ndarray | Tensor) else real).expanduser()
+        portable = is_reference(file)
         known = None if portable else _params_with(real)
         if portable or known is not None:
             if n is not None:
@@ -75,10 +76,7 @@ def evaluate(
             if extractor != AUTO or labels is not None:
                 raise ScoringError(f"extractor and labels are for real images; {real} has its own")
             check_range_is_of_use(wanted, {str(_name(fake, FAKE)): found})
-            if known is None:
-                standard = load(Path(str(real)).expanduser())
-            else:
-                standard = known_standard(str(real), known, place)
+            standard = load(file) if known is None else known_standard(str(real), known, place)
             check_shape(found, standard.extractor.image_shape, _name(fake, FAKE), str(real))
         else:
             refuse_unknown_extractor(extractor)
