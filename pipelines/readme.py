@@ -20,6 +20,8 @@ README = Path("README.md")
 SHOWN = ("mnist_cpu", "fashion_mnist_cpu", "cifar10_cpu")  # boards, in the order of README
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
 PROTOCOL = (("N = ", "±: "), ("Extractor: ", "Budget: "))  # how the lines that README repeats begin
+RANK = "Rank: "  # its first sentence too, where there are ranks
+LEFT_OUT = ("family", "KID", "Sharpness", "time", "parameters")  # columns without room on README
 N_COLUMNS = 8
 
 
@@ -52,7 +54,7 @@ def shown(board: str, grid: Board) -> str:
 
 
 def main_tables(markdown: str, source: Path) -> str:
-    """The main table of each dataset in a leaderboard.md, what it lacks, and two lines of its protocol.
+    """The main table of each dataset in a leaderboard.md, narrowed, what it lacks, and its protocol.
 
     Args:
         source: the file that `markdown` was read from, which is linked to.
@@ -86,9 +88,18 @@ def _section(section: str, missing: list[str], source: Path) -> str:
     title, table, said = section.split("\n\n")[:3]
     lines = [line.removeprefix("- ") for line in said.splitlines()]
     chosen = [line for line in missing if re.search(rf" cells of {re.escape(title)}[:.]", line)]
+    chosen += [line.partition(". ")[0] + "." for line in lines if line.startswith(RANK)]
     chosen += [" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL]
-    chosen[-1] += f" The other metrics and the whole protocol: [{source}]({source})."
-    return f"### {title}\n\n{table}\n\n" + "\n".join(f"- {line}" for line in chosen)
+    chosen[-1] = chosen[-1].partition(" Time and ")[0]
+    chosen[-1] += f" All metrics, times and the whole protocol: [{source}]({source})."
+    return f"### {title}\n\n{_narrowed(table)}\n\n" + "\n".join(f"- {line}" for line in chosen)
+
+
+def _narrowed(table: str) -> str:
+    """A Markdown table without the columns that are left out; their names may have an arrow behind them."""
+    header, *lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+    kept = [i for i, name in enumerate(header) if not name.strip().startswith(LEFT_OUT)]
+    return "\n".join(f"|{'|'.join(cells[i] for i in kept)}|" for cells in [header, *lines])
 
 
 def _starting(lines: list[str], start: str, source: Path) -> str:

@@ -92,11 +92,26 @@ def test_a_table_without_its_protocol_is_refused() -> None:
         between_markers(f"{BEGIN} and no end", "")
 
 
+def test_readme_has_room_for_some_columns_only() -> None:
+    table = (
+        "| rank | variant | family | FID ↓ | KID ↓ | a \\| b | Sharpness →1 | time | parameters |\n"
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| 1 | gan | GAN | 2.5 | 0.01 | \\< 3 | 1.01 | 9 s | 100 |"
+    )
+    said = "- N = 8: …\n- ±: …\n- Rank: by FID. It counts.\n- Extractor: x.\n- Budget: 8. Time and more: …"
+    assert main_tables(f"# L\n\n## digits\n\n{table}\n\n{said}\n\nIn words", Path("board.md")) == (
+        "### digits\n\n"
+        "| rank | variant | FID ↓ | a \\| b |\n| --- | --- | ---: | ---: |\n| 1 | gan | 2.5 | \\< 3 |\n\n"
+        "- Rank: by FID.\n- N = 8: … ±: …\n"
+        "- Extractor: x. Budget: 8. All metrics, times and the whole protocol: [board.md](board.md)."
+    )
+
+
 def test_a_part_of_a_board_is_not_shown_as_the_whole() -> None:
     text = Path("reports", SHOWN[1], "leaderboard.md").read_text(encoding="utf-8")
     said = "Not measured yet: 2 of the 9 cells of fashion_mnist: vae seed 1, 2."
     part = text.replace("\n\n## ", f"\n\n{said}\n\n## ", 1)
-    assert f"|\n\n- {said}\n- N = 10,000" in main_tables(part, Path("board.md"))
+    assert f"|\n\n- {said}\n- Rank: by FID" in main_tables(part, Path("board.md"))
     assert "Not measured" not in main_tables(text, Path("board.md"))
 
 
