@@ -88,10 +88,10 @@ def _section(section: str, missing: list[str], source: Path) -> str:
     title, table, said = section.split("\n\n")[:3]
     lines = [line.removeprefix("- ") for line in said.splitlines()]
     chosen = [line for line in missing if re.search(rf" cells of {re.escape(title)}[:.]", line)]
-    chosen += [line.partition(". ")[0] + "." for line in lines if line.startswith(RANK)]
-    chosen += [" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL]
-    chosen[-1] = chosen[-1].partition(" Time and ")[0]
-    chosen[-1] += f" All metrics, times and the whole protocol: [{source}]({source})."
+    noise, extractor = (" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL)
+    rank = "".join(f" {line.partition('. ')[0]}." for line in lines if line.startswith(RANK))
+    whole = f" All metrics, times and the whole protocol: [{source}]({source})."
+    chosen += [noise + rank, extractor.partition(" Time and ")[0] + whole]
     return f"### {title}\n\n{_narrowed(table)}\n\n" + "\n".join(f"- {line}" for line in chosen)
 
 
