@@ -21,9 +21,10 @@ from gm_bench import io
 from gm_bench.cell import DATA, Cell
 from gm_bench.config import load_params
 from gm_bench.derived import Facts
-from gm_bench.metrics.extractors.features import extract
+from gm_bench.metrics.extractors.features import WeightsError, extract
 from gm_bench.metrics.extractors.loading import load_extractor
 from gm_bench.reproducibility import describe, make_deterministic, set_precision
+from gm_bench.training.capture import WARM_UP_ROUNDS
 from gm_bench.training.cost import OperationCount
 from gm_bench.training.in_memory import train_in_memory
 from gm_bench.training.job import Job
@@ -57,7 +58,7 @@ def speed_of_training(
 
     def is_over() -> bool:
         """Once the warm-up has ended, look at the clock for the rest; the graphs of one call are kept."""
-        if not ends[1] and time.monotonic() > ends[0]:
+        if not ends[1] and time.monotonic() > ends[0] and state.rounds > 2 * WARM_UP_ROUNDS:
             settle(device)
             began[:] = [state.images, time.monotonic()]
             ends[1] = time.monotonic() + seconds
@@ -164,7 +165,11 @@ def main() -> None:
     for dataset in prepared:
         shape = shape_of(dataset, options.extractors.parent / DATA)
         n = 10_000 if device.type == "cuda" else 200
-        told = speed_of_extractor(options.extractors / dataset, shape, n, device)
+        try:
+            told = speed_of_extractor(options.extractors / dataset, shape, n, device)
+        except WeightsError as error:
+            sys.stderr.write(f"{dataset}: not measured: {error}\n")
+            continue
         note(told, False, what="extractor", dataset=dataset, shape="×".join(map(str, shape)))
     for pixels in SIDES:
         for variant in VARIANTS:

@@ -3,7 +3,8 @@
 What is captured is the whole update: draws, forward, gradient (with a penalty's second one), optimiser, clip.
 Rows of the training set are copied in before each replay. Draws come from the device's own generator, which
 torch registers with every graph: seeded before a replay as before an update, they are the same. So captured
-training is eager training; the test marked gpu holds the two together, and eager stays the reference.
+training is eager training but for the rate, which lies on the device as a float32; the test marked gpu holds
+the two together at rates that are one, and eager stays the reference.
 """
 
 from collections.abc import Callable, Mapping

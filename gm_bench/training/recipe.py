@@ -51,8 +51,9 @@ class Recipe(Frozen):
     average of the weights, which is then the model that is reported. `checkpoint` says whether that is the
     last model or the best snapshot of it, by FID against validation images.
 
-    On a GPU `capture` replays each player's update as one graph, which changes nothing but the time, and
-    `tf32` rounds the factors of products and convolutions to 10 bits, which changes the numbers.
+    On a GPU `capture` replays each player's update as one graph, which changes the time, and numbers only
+    by the rounding of the rate to a float32; `tf32` rounds the factors of products and convolutions to 10
+    bits, which changes the numbers.
     """
 
     batch_size: Annotated[int, Field(ge=2, strict=True)]

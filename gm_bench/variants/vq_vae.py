@@ -47,7 +47,9 @@ def commitment_loss(z: Tensor, quantised: Tensor) -> Tensor:
 
 def perplexity(indices: Tensor, n_codes: int) -> Tensor:
     """exp of the entropy of how often each code is used: n_codes where all are used alike, 1 where one is."""
-    shares = indices.flatten().bincount(minlength=n_codes) / indices.numel()
+    # Not by bincount, which asks the CPU how many there are: a GPU would wait, and could not capture it.
+    counts = (indices.reshape(-1, 1) == torch.arange(n_codes, device=indices.device)).sum(dim=0)
+    shares = counts / indices.numel()
     return shares.xlogy(shares).sum().neg().exp()
 
 

@@ -129,6 +129,7 @@ def test_what_float32_cannot_tell_apart_is_made_again_in_float64(monkeypatch: py
     assert pairs < 20_000  # of 500,000
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("points", SETS.values(), ids=SETS)
 def test_a_gpu_gives_the_same(points: Tensor) -> None:

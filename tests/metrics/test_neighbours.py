@@ -215,6 +215,7 @@ def test_full_float32_switches_tf32_off_and_back() -> None:
         torch.backends.cudnn.allow_tf32 = convolutions
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_gpu_gives_the_same() -> None:
     fake, real = torch.randint(0, 4, (300, 5)).float(), torch.randint(0, 4, (300, 5)).float()
