@@ -315,6 +315,20 @@ def test_a_decoder_begins_at_the_mean_grey_levels() -> None:
         assert not model.get_parameter(others).any()
 
 
+def test_an_encoder_sees_black_as_zero_and_white_as_one() -> None:
+    """With weights of w and no biases a pixel gives w where it is white, and nothing where it is black."""
+    model = BernoulliVAE(TanhMLP((1, 1, 3), 0, 1, "none"), z_dim=1)
+    published_likelihood.see_zero_and_one(model)
+    first, second, last = (m for m in model.model["encoder"].modules() if isinstance(m, nn.Linear))
+    with torch.no_grad():
+        first.weight.copy_(torch.tensor([[0.1, 0.2, 0.4]]))
+        second.weight.fill_(1)
+        last.weight.copy_(torch.tensor([[1.0], [0.0]]))
+        images = torch.tensor([[0, 0, 0], [255, 0, 255]]).byte().view(2, 1, 1, 3)
+        mu = model.model["encoder"](from_uint8(images))[:, 0]
+    assert mu.tolist() == pytest.approx([0, math.tanh(math.tanh(0.5))], rel=1e-6)
+
+
 def test_importance_sampling_is_exact_where_the_code_says_nothing() -> None:
     """A decoder without weights: log p is that of its biases, q is the prior; with any number of codes."""
     network = TanhMLP((1, 2, 2), 0, 3, "none")

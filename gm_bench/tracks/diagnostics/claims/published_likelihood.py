@@ -9,13 +9,15 @@ the VAE and 84.78 for the IWAE, k = 50), with the protocol of its §5 and append
 Pixels are drawn black or white with their grey level's probability, those of training images anew for every
 epoch, those of held-out images once. Adam of ε = 1e-4 in stages: stage i = 0, 1, … has 3^i epochs at the
 rate 0.001 · 10^(−i / 7), batches of 20, whose gradients are summed, as in the code (ε is set for that). The
-decoder's last biases begin at the log odds of the pixels' mean grey levels in [.001, .999], as in the code.
+decoder's last biases begin at the log odds of the pixels' mean grey levels in [.001, .999], and the encoder
+sees black as 0 and white as 1, as in the code.
 The paper has 8 stages, which are 3,280 epochs. After each stage −log p is taken, which is the curve against
 the budget.
 
 Deviates from the paper: batches are drawn with replacement, an epoch being as many of them as would show each
-image once, and held-out images are the first `n_test`. The code has β₁ = 0.99, and begins Adam's second
-moments at 1; the paper has β₁ = 0.9, which is taken.
+image once, and held-out images are the first `n_test`. The code has β₁ = 0.99, begins Adam's second moments
+at 1, rounds the rates to 0.0001, keeps 400 of the training images for validation, draws the VAE's KL term and
+lets the encoder give log σ; here β₁ is 0.9, as in the paper, the KL is exact and the encoder gives log σ².
 
 Found on likelihood: with one seed after 40 of the 3,280 epochs, so that nothing can be told: 95.4 for the
 VAE, 92.1 for the IWAE, both still falling (after 13 epochs 100.0 and 96.5); the IWAE is lower by 3.3,
@@ -68,6 +70,18 @@ def binary(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.bernoulli(images.float() / 255, generator=generator).mul(255).to(torch.uint8)
 
 
+class ZeroToOne(nn.Module):
+    """Images in [-1, 1] → [0, 1]."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images + 1) / 2
+
+
+def see_zero_and_one(model: BernoulliVAE) -> None:
+    """Have the encoder see black as 0 and white as 1."""
+    model.model["encoder"] = nn.Sequential(ZeroToOne(), model.model["encoder"])
+
+
 def stage_of(i: int) -> tuple[int, float]:
     """Epochs and rate of a stage, counted from 0."""
     return 3**i, LR * 10 ** (-i / 7)
@@ -105,6 +119,7 @@ def experiment(seed: int, budget: Budget) -> Outcome:
             if name == "VAE"
             else IWAE(network, z_dim=budget.z_dim, n_codes=budget.n_codes)
         )
+        see_zero_and_one(model)
         begin_at_means(model, data.train_images)
         curves[name] = _course(name, model, data.train_images, held_out, seed, budget)
     last = {name: curve[-1][1] for name, curve in curves.items()}
