@@ -73,6 +73,11 @@ def test_what_was_measured_says_how_many_seeds_lie_within() -> None:
     split = judge(NEAR_ONE, [1.05, 1.05, -0.95, -0.95, -0.95])
     assert split.n_within == 2
     assert measured(split) == "-0.15 ± 1.1 (-1.51 to 1.21), 2 of 5 seeds within"
+    # near none of them, and yet the interval reaches over the region
+    apart = judge(NEAR_ONE, [1.5, -0.5, 1.5, -0.5])
+    assert apart.verdict == OPEN
+    assert measured(apart).endswith("0 of 4 seeds within: seeds of two kinds?")
+    assert measured(judge(NEAR_ONE, [2.0, 2.1])).endswith("0 of 2 seeds within")
     assert measured(judge(NEAR_ONE, [0.5, 0.5])) == "0.5 with every seed"
     assert measured(judge(NEAR_ONE, [0.5])) == "0.5"
     coarse = at_most("b", "b", 0.0, "", step=0.25)
@@ -238,6 +243,8 @@ def test_an_outcome_must_have_what_the_claim_expects(monkeypatch: pytest.MonkeyP
         ("ascent_from_noise", {"n_steps": 1}, "ascent_from_noise has n_steps 1: it must be 2 at least"),
         ("elbo_and_bounds", {"n_codes": 100}, "elbo_and_bounds has n_codes 100: it must be 200 at least"),
         ("parallel_lines", {"n_updates": 2}, "parallel_lines has n_updates 2: it must be 4 at least"),
+        ("noise_and_replay", {"n_rounds": 4}, "noise_and_replay has n_rounds 4: it must be a multiple of 5"),
+        ("vae_without_kl", {"n_updates": 19}, "vae_without_kl has n_updates 19: it must be a multiple of 20"),
         ("inversion", {"n_images": 1}, "inversion has n_images 1: it must be 2 at least"),
         ("better_discriminator", {"early": 3, "middle": 2}, "early 3, middle 2 and late 3000: each must be"),
         (

@@ -25,7 +25,7 @@ HOW_TO_READ = (
     "something was known then, Found says so. A claim holds where the 95 % interval of the mean over seeds "
     "(Student's t; of a share of a few runs at least one run to either side) lies within what is expected, "
     "for each of its quantities; it does not hold where one interval lies outside; otherwise it cannot be "
-    "told. Pictures have a line for each seed, dashed ones are closed forms."
+    "told. Pictures have a line for each seed, dashed ones are what it is held against."
 )
 
 
@@ -118,6 +118,8 @@ def measured(finding: Finding) -> str:
         return f"{finding.mean:.4g} with every seed{reach}"
     spread = statistics.stdev(finding.values)
     within = f"{finding.n_within} of {len(finding.values)} seeds within"
+    if finding.verdict == OPEN and not finding.n_within:
+        within += ": seeds of two kinds?"
     return f"{finding.mean:.4g} ± {spread:.2g} ({low:.4g} to {high:.4g}), {within}"
 
 

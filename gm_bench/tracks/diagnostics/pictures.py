@@ -1,4 +1,4 @@
-"""The pictures of claims: a line for each seed, closed forms dashed beside them.
+"""The pictures of claims: a line for each seed, what it is held against dashed beside them.
 
 Seeds are not averaged: where they end in two places, the mean is a curve that none of them had.
 """
@@ -16,7 +16,7 @@ from gm_bench.results.schema import CellResult
 from gm_bench.tracks.diagnostics.claim import Claim, Curve, Panel, find
 
 HEIGHT = 260
-CAPTION = "A line for each seed; dashed: closed form."
+CAPTION = "A line for each seed; dashed: what it is held against."
 MEASURED: list[dict[str, Any]] = [
     {"color": ink, "linewidth": 1.1, "alpha": 0.75} for ink in (*FAMILY_INKS, INK)
 ]

@@ -10,6 +10,13 @@ distribution", equation 4.
 Four classes in the plane, each a Gaussian; the classifier is a network trained on them. Of a linear one g is
 (1 − p(y | x)) w, which never is 0: steps of one length, as classifier_ascent takes them, go on for ever.
 The second line is Langevin's with the exact ∇ log p(x) beside the same classifier: what was missing is p(x).
+
+Found: with five seeds all of it is so, but how far the walkers go is the rule of one length: 500 steps of
+0.02 are 20 standard deviations by arithmetic, and a fixed direction goes as far. With steps of
+η ∇ log p(y | x) themselves (tried by hand, three seeds, η = 0.005 and 0.02) they do not run away: after the
+1,000 steps they are 3.2 to 3.7 standard deviations from their class and still come nearer, and 16 to 26 % lie
+within three, where 99 % of data do. Langevin's walk without log p(x) has 26 to 28 % within,
+with it 99 %: that p(x) is what was missing does not hang on the rule.
 """
 
 import math
@@ -133,7 +140,8 @@ def experiment(seed: int, budget: Budget) -> Outcome:
 CLAIM = Claim(
     sentence="Walking up a classifier's log p(y | x) from noise does not lead to data: the point runs away.",
     source="Nguyen et al. 2015, §4; Song & Ermon 2019, equation 4",
-    setting="four Gaussians of sd 0.5 at (±2, ±2), a trained classifier, walkers from N(0, I)",
+    setting="four Gaussians of sd 0.5 at (±2, ±2), a trained classifier, walkers from N(0, I), steps of "
+    "one length",
     expected=(
         at_least("ascent_sure", "p(y | x) at the end, median", 0.99, "the classifier is sure"),
         at_most(

@@ -1,6 +1,6 @@
 """A kernel density estimate fails in high dimension: its log-likelihood says little, its samples are noise.
 
-Source: Theis et al. 2016, "A note on the evaluation of generative models", §3.2 and figure 3; the rate is
+Source: Theis et al. 2016, "A note on the evaluation of generative models", §3.5 and figure 3; the rate is
 that of Stone 1980, "Optimal rates of convergence for nonparametric estimators".
 
 Data are N(0, I) in d dimensions, so that log p is known. The density is that of the variant kde, the
@@ -90,7 +90,7 @@ def experiment(seed: int, budget: Budget) -> Outcome:
 
 CLAIM = Claim(
     sentence="A kernel density estimate fails in high dimension, and more data does not help it.",
-    source="Theis et al. 2016, §3.2",
+    source="Theis et al. 2016, §3.5",
     setting="points of N(0, I) in 1 to 64 dimensions, bandwidth by the likelihood of held-out points",
     expected=(
         at_most("kde_error_low", "error per dimension, d = 1, n = 1,000, nats", 0.02, "good where d is low"),

@@ -75,6 +75,8 @@ def read(path: str) -> dict[str, Any]:
         raise OSError(f"{path} is not there: the audit writes it (make audit)") from None
     except ValueError as error:
         raise OSError(f"{path} is damaged ({error}): make audit writes it anew") from None
+    if not isinstance(content, dict) or "metrics" not in content:
+        raise OSError(f"{path} is no report of the audit: make audit writes it anew")
     return content
 
 

@@ -4,7 +4,8 @@ Source: Salimans et al. 2016, "Improved techniques for training GANs", §3.4 (on
 Chintala et al. 2016, "How to train a GAN?", item 6 (labels flipped now and then); Shrivastava et al. 2017,
 "Learning from simulated and unsupervised images through adversarial training", §2.3 (buffer).
 
-Each trick is switched on alone, in the non-saturating GAN: the same first weights, images and rate, so that a
+Each trick is switched on alone (noisy labels being smoothing and flips together, so that neither can be told
+from the other), in the non-saturating GAN: the same first weights, images and rate, so that a
 pair of runs differs by the trick. The quantity is the ratio of FID, on over off. Sources name no number:
 "helps" is taken to mean a twentieth less FID. The course of FID is shown for all three.
 
@@ -41,6 +42,11 @@ class Budget(Rounds):
     flip: float
     capacity: int
 
+    def __post_init__(self) -> None:
+        if self.n_rounds % N_LOOKS:
+            said = f"params.yaml: noise_and_replay has n_rounds {self.n_rounds}"
+            raise ValueError(f"{said}: it must be a multiple of {N_LOOKS}")
+
 
 def experiment(seed: int, budget: Budget) -> Outcome:
     """The same GAN three times: as it is, with noisy labels, with a buffer."""
@@ -72,8 +78,9 @@ def experiment(seed: int, budget: Budget) -> Outcome:
 
 CLAIM = Claim(
     sentence="Noisy labels for the critic and a buffer of past fakes help.",
-    source="Salimans et al. 2016, §3.4; Shrivastava et al. 2017, §2.3",
-    setting="the non-saturating GAN, each trick switched on alone; FID of as many samples as held-out images",
+    source="Salimans et al. 2016, §3.4; Chintala et al. 2016, item 6; Shrivastava et al. 2017, §2.3",
+    setting="the non-saturating GAN, each trick alone (noisy labels: smoothing and flips); FID of as many "
+    "samples as held-out images",
     expected=(
         at_most(
             "tricks_noisy_labels",

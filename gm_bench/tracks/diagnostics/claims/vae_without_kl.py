@@ -41,6 +41,11 @@ class Budget:
     batch_size: int
     lr: float
 
+    def __post_init__(self) -> None:
+        if self.n_updates % N_LOOKS:
+            said = f"params.yaml: vae_without_kl has n_updates {self.n_updates}"
+            raise ValueError(f"{said}: it must be a multiple of {N_LOOKS}")
+
 
 @torch.no_grad()
 def noise_share(model: VAE, x: Tensor) -> float:
