@@ -15,8 +15,8 @@ one recipe: one critic and one generator update a round, Adam with β₁ = 0.5. 
 of each loss, less (failures) or over (spread) those of the non-saturating GAN in the same runs. The number of
 rounds was set so that the non-saturating GAN, at the middle rate with batch norm, does not fail.
 
-Deviates from Arjovsky et al., who give a WGAN five critic updates and RMSprop, and find momentum harmful to it
-(§4.2): one recipe for all losses is what is compared.
+Deviates from Arjovsky et al., who give a WGAN five critic updates and RMSprop, and find momentum harmful to
+it: one recipe for all losses is what is compared.
 
 Found: with five seeds no loss depends less on the rate and on batch norm than the non-saturating GAN does:
 the spread is 0.98 to 1.22 times as large with LSGAN, 0.89 to 1.32 with WGAN and 2.2 to 9.2 with WGAN-GP; nor
