@@ -15,7 +15,8 @@ from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import CellResult
 from gm_bench.tracks.diagnostics.claim import Claim, Curve, Panel, find
 
-HEIGHT = 260
+HEIGHT, ROW = 250, 17  # without its legend, and of a row of that
+SHORT = 28  # letters of a name of which two fit in a row
 CAPTION = "A line for each seed; dashed: what it is held against."
 MEASURED: list[dict[str, Any]] = [
     {"color": ink, "linewidth": 1.1, "alpha": 0.75} for ink in (*FAMILY_INKS, INK)
@@ -52,7 +53,9 @@ def _points(curve: str, seed: CellResult) -> Curve:
 
 def _chart(name: str, panel: Panel, seeds: Sequence[CellResult]) -> Chart:
     drawn = {curve: [_points(curve, seed) for seed in seeds] for curve in (*panel.measured, *panel.exact)}
-    figure, axes = figure_of(WIDTH, HEIGHT)
+    n_columns = 2 if max(map(len, drawn)) <= SHORT else 1
+    n_rows = -(-len(drawn) // n_columns)
+    figure, axes = figure_of(WIDTH, HEIGHT + n_rows * ROW)
     looks = [*zip(panel.measured, cycle(MEASURED)), *zip(panel.exact, cycle(EXACT))]
     for curve, look in looks:
         for i, points in enumerate(drawn[curve]):
@@ -65,7 +68,8 @@ def _chart(name: str, panel: Panel, seeds: Sequence[CellResult]) -> Chart:
         logarithmic(axes, "y", [y for _, y in points])
     axes.set_xlabel(panel.x + (", log scale" if panel.log_x else ""))
     axes.set_ylabel(panel.y + (", log scale" if panel.log_y else ""))
-    axes.legend(frameon=False, labelcolor=SOFT, fontsize=10)
+    # Below, where no line is: seeds of five curves leave no corner free.
+    figure.legend(loc="outside lower left", ncols=n_columns, frameon=False, labelcolor=SOFT, fontsize=10)
     lines = [
         (curve, seed.seed, *point)
         for curve, of_seeds in drawn.items()
