@@ -39,7 +39,7 @@ def load_cell(
     from gm_bench.reproducibility import resolve
     from gm_bench.tracks.generation.trained import load
 
-    return load(parse_cell([name], board), resolve(device), Path(repository).expanduser())
+    return load(parse_cell([name], board), resolve(str(device)), Path(repository).expanduser())
 
 
 def evaluate(

@@ -227,3 +227,16 @@ def test_a_card_says_what_the_splits_are() -> None:
         "counts_per_class": {"train": {"a": 20, "b": 10}, "test": {"a": 6, "b": 4}},
     }
     assert Facts.of_card(card) == Facts(30, 10, (3, 32, 32), (20, 10))
+
+
+def test_a_constructor_without_annotations_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gm_bench.tracks.generation.refusals import of_variant
+    from gm_bench.variants.vae import VAE
+
+    def constructor(self: VAE, network: object, z_dim, sigma) -> None:  # type: ignore[no-untyped-def]
+        raise AssertionError
+
+    monkeypatch.setattr(VAE, "__init__", constructor)
+    params = parse_params(with_signs({}), {"signs": SIGNS})
+    (said,) = of_variant(params, "signs", "signs", "vae", SIGNS)
+    assert said == "boards.signs.variants has vae: the argument 'z_dim' of its class has no annotation"

@@ -63,6 +63,11 @@ def test_a_trained_cell_is_sampled_from(repository: Path, monkeypatch: pytest.Mo
         assert (images.shape, images.dtype) == ((16, 1, 8, 8), torch.uint8)
     assert torch.equal(found["images"], found["cell"].sample(16, seed=1))
     assert found["codes"].shape[0] == 4
+    for n in (0, 2.0, "2"):
+        with pytest.raises(ValueError, match=rf"^{n!r} samples cannot be drawn: ask for a whole number"):
+            found["cell"].sample(n, seed=1)
+    with pytest.raises(ValueError, match=r"^seed is None: give a whole number"):
+        found["cell"].sample(2, seed=None)
     monkeypatch.chdir("/")
     elsewhere = gm_bench.load_cell("digits/vae/0", repository=repository)
     assert torch.equal(found["images"], elsewhere.sample(16, seed=1))
@@ -252,6 +257,13 @@ def test_refusals_name_arguments_of_python(
             ValueError, match=rf"^n is {counts['n']!r}: give a whole number from 2 up, or leave"
         ):
             gm_bench.evaluate(images, images, extractor="digits", **counts)
+    for resize in (0, "8", (8, 8)):
+        with pytest.raises(ValueError, match=r"^resize is .*: give a whole number from 1 up, or leave it"):
+            gm_bench.evaluate(images, images, extractor="digits", resize=resize)
+    broken = images.float() / 255
+    broken[3, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="fake holds values that are not finite: mend or leave out"):
+        gm_bench.evaluate(broken, images, extractor="digits", range="0,1")
     for draws in (0, -2, 1.5, False):
         with pytest.raises(
             ValueError, match=rf"^draws is {draws}: give a whole number from 1 up, or leave it"
@@ -262,6 +274,14 @@ def test_refusals_name_arguments_of_python(
         for pair, name in (((given, images), "fake"), ((images, given), "real")):
             with pytest.raises(ValueError, match=f"^{name} is a {kind}: give an array, a tensor or a path$"):
                 gm_bench.evaluate(*pair, extractor="digits")
+
+
+def test_ranges_and_devices_may_be_pythons(real: tuple[Tensor, Tensor]) -> None:
+    images = real[0][:200]
+    said = gm_bench.evaluate(images.float() / 255, real[0], extractor="digits", range="0,1")
+    assert gm_bench.evaluate(images.float() / 255, real[0], extractor="digits", range=(0, 1)) == said
+    here = gm_bench.evaluate(images, real[0], extractor="digits", device=torch.device("cpu"))
+    assert here["values"] == said["values"]
 
 
 def test_counts_may_be_numpys(real: tuple[Tensor, Tensor]) -> None:

@@ -25,6 +25,22 @@ def dvc(*arguments: str) -> int:
     return subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True).returncode
 
 
+def test_what_stages_write_is_no_link_to_elsewhere(unpacked: Path, tmp_path: Path) -> None:
+    """DVC would refuse the weights after the whole training, and again after the next."""
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    (tmp_path / "disk").mkdir()
+    for name in ("runs", "reports/digits"):
+        link = unpacked / name
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(tmp_path / "disk")
+        with pytest.raises(ValueError, match=rf"^{name} is a link to {tmp_path}/disk, outside of"):
+            repository.check()
+        link.unlink()
+    (unpacked / "inside").mkdir()
+    (unpacked / "runs").symlink_to(unpacked / "inside")
+    repository.check()
+
+
 def test_without_git_there_are_two_remedies(unpacked: Path) -> None:
     assert dvc("status") != 0, "else there is nothing to mend"
     with pytest.raises(ValueError, match=r"is not under Git, .*: run git init, or, .*core\.no_scm true$"):

@@ -52,9 +52,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
                 f"'{name}' of {path} holds Python objects, which may run code when they are opened: "
                 "save it as plain numbers or as text"
             ) from None
-        raise DataError(
-            f"{path} is damaged or no such file: write it anew with numpy or safetensors"
-        ) from None
+        raise DataError(f"{path} is damaged or no such file: write it anew with what wrote it") from None
 
 
 def choose(arrays: dict[str, NDArray[Any]], key: str | None, path: Path) -> str:
@@ -116,8 +114,10 @@ def from_floats(array: NDArray[Any], bounds: tuple[float, float], where: str) ->
     if not np.issubdtype(array.dtype, np.floating):
         raise DataError(f"{where} is {array.dtype}, and --range is for floats: leave it away")
     least, most = (float(array.min()), float(array.max())) if array.size else (low, high)
+    if not np.isfinite((least, most)).all():
+        raise DataError(f"{where} holds values that are not finite: mend or leave out those images")
     slack = (high - low) * TOLERATED
-    if not (least >= low - slack and most <= high + slack):  # so NaN is refused too
+    if not (least >= low - slack and most <= high + slack):
         raise DataError(
             f"{where} runs from {least:.6g} to {most:.6g}, but --range says {low:g} to {high:g}: clip it, or "
             "give its true range"

@@ -22,7 +22,7 @@ def code_hash(modules: Iterable[str]) -> str:
         modules: dotted names, of this package or of another one (a track outside of it).
 
     Raises:
-        ValueError: there is no such module.
+        ValueError: there is no such module, or one is no Python.
     """
     digest = hashlib.sha256()
     for name in sorted(closure(modules)):
@@ -43,7 +43,10 @@ def closure(modules: Iterable[str]) -> set[str]:
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting += _imports(name, packages)
+            try:
+                waiting += _imports(name, packages)
+            except SyntaxError as error:
+                raise ValueError(f"{find(name)}, line {error.lineno}: {error.msg}") from None
     return seen
 
 

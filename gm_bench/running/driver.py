@@ -81,14 +81,14 @@ def run(
         _bring_up_to_date("cells", chains, stale, params, layer, environ, stack)
         states = runner.cell_states(params, name, stale)
         old, missing = (
-            [cell for cell in states if cell not in cells and states[cell] == state]
-            for state in ("stale", "missing")
+            [cell for cell in states if cell not in cells and states[cell] in named]
+            for named in (("stale", taken.UNPACKED), ("missing",))
         )
         if old:
             typer.echo(
                 f"the leaderboard of {name} is left as it is: {len(old)} of its cells ({old[0]}, …) are of "
-                f"another recipe, code or data, and gm-bench run --board {name} makes them anew; gm-bench "
-                "show prints one cell"
+                f"another recipe, code or data, or of data that is not here yet: gm-bench run --board {name} "
+                "brings them up to date, and gm-bench show prints one cell"
             )
             return
         if publishable.would_lose(name, missing):
@@ -187,13 +187,19 @@ def show_inventory(board: str | None) -> None:
     if board is None:
         from gm_bench.variants.base.contract import find
 
-        found = {variant: find(variant) for variant in params.variants}
-        print_inventory(
-            params, name, {variant: (each.family, each.source) for variant, each in found.items()}
-        )
+        def described(variant: str) -> tuple[str, str]:
+            try:
+                found = find(variant)
+            except Exception as error:  # whatever the file of one variant raises, others are listed
+                return "–", f"cannot be imported: {type(error).__name__}: {error}"
+            return found.family, found.source
+
+        print_inventory(params, name, {variant: described(variant) for variant in params.variants})
     print_cells(params, name, states)
     if runner.UNKNOWN in states.values():
         typer.echo("unknown: a stage is at work, and DVC tells fresh from stale after it")
+    if taken.UNPACKED in states.values():
+        typer.echo("unpacked: of this recipe and code; gm-bench run fetches the dataset and compares it too")
 
 
 def show_cell(words: Sequence[str], board: str | None) -> None:

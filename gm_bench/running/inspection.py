@@ -93,6 +93,7 @@ def _state(state: str, metrics: Json | None, cost: Json | None) -> str:
     meanings = {
         "stale": "stale: code, data or parameters changed since",
         "missing": "missing: never finished",
+        "unpacked": "unpacked: of this recipe and code; gm-bench run fetches the data and compares them too",
         "unknown": "fresh or stale, which DVC tells when the stage that is at work has ended",
     }
     return meanings.get(state, state)

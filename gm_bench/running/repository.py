@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+WRITTEN = ("data", "extractors", "reference", "resolved", "boards", "runs", "reports")  # where stages write
+
 
 def folder() -> Path:
     """The folder of DVC's settings, here or further up.
@@ -38,6 +40,14 @@ def check() -> None:
             f"{here} is not under Git, which DVC asks for: run git init, or, to do without, "
             "dvc config --local core.no_scm true"
         )
+    written = [path for name in WRITTEN for path in (Path(name), *Path(name).glob("*"))]
+    for link in filter(Path.is_symlink, written):
+        there = link.resolve()
+        if not there.is_relative_to(here.resolve()):
+            raise ValueError(
+                f"{link} is a link to {there}, outside of this folder, where DVC keeps nothing that stages "
+                "write: clone the benchmark onto that disk, or mount it in the link's place"
+            )
 
 
 def _does_without_git() -> bool:

@@ -72,7 +72,8 @@ def prepare(
     turns = _turns(say)
     while (output := output_of([*DVC, "repro", "--single-item", *stages], environ)) is not None:
         if not any(BUSY in line for line in output):
-            raise ValueError("\n".join(output[-LINES_OF_A_FAILURE:]))
+            own = [line.removeprefix("error: ") for line in output if line.startswith("error: ")]
+            raise ValueError("\n".join(own or output[-LINES_OF_A_FAILURE:]))
         next(turns)
 
 
@@ -338,10 +339,12 @@ def states_now(params: Params, board: str) -> dict[Cell, str]:
 
 
 def cell_states(params: Params, board: str, stale: Iterable[str]) -> dict[Cell, str]:
-    """Each cell of a board as fresh, stale (an input changed) or missing (never finished)."""
+    """Each cell of a board as fresh, stale (an input changed), missing (never finished) or unpacked."""
     changed = set(stale)
     states = {}
     for cell in params.cells(board):
         stages = {*dataset_chain(params, board, cell.dataset).stages, *cell_chain(params, cell).stages}
         states[cell] = "missing" if not is_made(cell) else "stale" if stages & changed else "fresh"
+        if states[cell] == "stale" and taken.awaits_data(cell):
+            states[cell] = taken.UNPACKED
     return states

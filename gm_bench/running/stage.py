@@ -76,7 +76,7 @@ def screen(stderr: bool = False) -> "Console":
     stream = sys.stderr if stderr else sys.stdout
     return Console(
         stderr=stderr,
-        width=None if stream.isatty() else WIDTH_OF_PLAIN_OUTPUT,
+        width=None if stream is not None and stream.isatty() else WIDTH_OF_PLAIN_OUTPUT,
         markup=False,
         emoji=False,
         highlight=False,

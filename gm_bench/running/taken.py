@@ -16,6 +16,7 @@ from gm_bench.config import Params
 from gm_bench.running import boards
 from gm_bench.running.chains import cell_chain
 
+UNPACKED = "unpacked"  # the state of a cell that holds but for data that is not here to be compared with
 MARKER = "unpacked.json"  # {made_of, files}: each path or name → sha256
 OF_DATASET = ("extractor", "reference")  # stages that numbers depend on besides those of the cell
 SPLITS = ("train", "test")
@@ -61,6 +62,17 @@ def without_taken(params: Params, board: str, stale: Mapping[str, Any]) -> dict[
 def _digest(path: Path) -> str | None:
     """That of a file; None where there is none."""
     return sha256(path) if path.is_file() else None
+
+
+def awaits_data(cell: Cell) -> bool:
+    """Whether a cell came in a pack and holds but for data that is not here yet to be compared with."""
+    mark = marker(cell)
+    if mark is None:
+        return False
+    files = {cell.folder / name: known for name, known in mark["files"].items()}
+    made_of = {Path(path): known for path, known in mark["made_of"].items()}
+    here = {path: known for path, known in made_of.items() if path.exists()}
+    return len(here) < len(made_of) and all(_digest(p) == known for p, known in (files | here).items())
 
 
 def is_taken(cell: Cell, digest: Callable[[Path], str | None] = _digest) -> bool:

@@ -101,6 +101,12 @@ def test_a_change_of_what_runs_is_noticed(house: House, module: str) -> None:
     assert house.hash() != before
 
 
+def test_a_file_that_is_no_python_is_named(house: House) -> None:
+    house.write("house/late.py", "n = 2\ndef x(:\n")
+    with pytest.raises(ValueError, match=r"house/late\.py, line 2: invalid syntax$"):
+        house.hash()
+
+
 @pytest.mark.parametrize("module", ["typed", "stranger"])
 def test_a_change_of_what_does_not_run_is_not(house: House, module: str) -> None:
     before = house.hash()

@@ -14,6 +14,7 @@ from gm_bench.cell import parse_cell
 from gm_bench.config import Params
 from gm_bench.running import driver, runner, warm
 from gm_bench.running.chains import Chain, cell_chain
+from gm_bench.variants.base import contract
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,7 +81,7 @@ def test_no_leaderboard_is_made_beside_a_stale_cell_that_was_not_asked_for(
         assert said.startswith(
             "the leaderboard of mode_collapse_cpu is left as it is: 1 of its cells (ring/pac_gan/0, …) are "
         )
-        assert "gm-bench run --board mode_collapse_cpu makes them anew" in said
+        assert "gm-bench run --board mode_collapse_cpu brings them" in said
     else:
         assert [command[-1] for command in published] == ["boards/mode_collapse_cpu/dvc.yaml:leaderboard"]
         assert said == ""
@@ -178,3 +179,22 @@ def test_a_word_is_a_dataset_of_the_board_that_is_named(
 def test_what_is_no_dataset_of_the_board_that_is_named_is_refused(word: str, has: str) -> None:
     with pytest.raises(ValueError, match=f"^the board digits has no dataset {word}; it has {has}$"):
         driver.show_cell([word], "digits")
+
+
+def test_a_variant_that_cannot_be_imported_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find(name: str) -> type[contract.Variant]:
+        if name == "lsgan":
+            raise ModuleNotFoundError("No module named 'torche'")
+        return known(name)
+
+    known = contract.find
+    monkeypatch.setattr(contract, "find", find)
+    monkeypatch.setattr(
+        runner, "states_now", lambda params, board: dict.fromkeys(params.cells(board), "missing")
+    )
+    driver.show_inventory(None)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "cannot be imported: ModuleNotFoundError: No module named 'torche'" in said
+    assert "Mao et al. 2017, eq. 8" in said

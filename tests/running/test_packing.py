@@ -16,7 +16,7 @@ from gm_bench.cell import Cell, resolved_of_dataset
 from gm_bench.config import Params, load_params
 from gm_bench.report.display import Samples
 from gm_bench.results.schema import CellResult
-from gm_bench.running import boards, packing, taken
+from gm_bench.running import boards, packing, runner, taken
 from gm_bench.running.chains import cell_chain
 from gm_bench.tracks.generation import pages, shown
 
@@ -182,6 +182,21 @@ class TestHolds:
         path.write_bytes(path.read_bytes() + b" ")
         assert sorted(left(params)) == expected
         assert sorted(cell.name for cell in CELLS if not taken.is_taken(cell)) == expected
+
+    def test_data_that_is_not_here_yet_is_awaited(self, params: Params) -> None:
+        def states() -> dict[str, str]:
+            of = runner.cell_states(params, "digits", taken.without_taken(params, "digits", stale(params)))
+            return {cell.name: of[cell] for cell in CELLS}
+
+        assert set(states().values()) == {"fresh"}
+        kept = Path("data/digits/train.safetensors").rename("elsewhere")
+        assert set(states().values()) == {taken.UNPACKED}
+        write(ONE.resolved("train"), "{}")
+        assert states() == dict.fromkeys(states(), taken.UNPACKED) | {"digits-vae-0": "stale"}
+        (OTHER.folder / "cost.json").unlink()
+        assert states()["digits-wgan-1"] == "stale"
+        kept.rename("data/digits/train.safetensors")
+        assert states()["digits-vae-0"] == "stale"
 
     @pytest.mark.parametrize("name", ["cost.json", taken.MARKER])
     def test_not_where_a_file_is_missing(self, params: Params, name: str) -> None:

@@ -173,6 +173,27 @@ WRONG = {
     ),
     "both kinds": (edit(choices=[1]), "'tracks.search.space.lr' is"),
     "ends in the wrong order": (edit(low=1.0), "'tracks.search.space.lr' is"),
+    "no end": (edit(high=float("inf")), "'tracks.search.space.lr' is"),
+    "a place that no recipe has": (
+        edit(key="optimisers.*.lrr"),
+        "tracks.search.space.lr.key is 'optimisers.*.lrr', which no recipe tiny of its variants has: gm",
+    ),
+    "a place in the middle": (
+        edit(key="network.*.lr"),
+        "tracks.search.space.lr.key is 'network.*.lr', which no recipe tiny of its variants has",
+    ),
+    "a variant of the space that is none": (
+        edit(variants=["vaee"]),
+        "tracks.search.space.lr.variants has no entry 'vaee'; known: kde",
+    ),
+    "values of another type": (
+        edit(key="batch_size", low=10.5, high=100.0),
+        "tracks.search.space.lr gives batch_size values such as 10.5, which a recipe refuses: input should",
+    ),
+    "values that are refused": (
+        edit(low=-0.1, log=False),
+        "tracks.search.space.lr gives optimisers.*.lr values such as -0.1, which a recipe refuses: input",
+    ),
     "no logarithm": (edit(low=0.0), "'tracks.search.space.lr' is"),
     "an unknown key": (edit(step=1), "unknown key 'tracks.search.space.lr.step'; allowed here: key, low"),
     "nothing to search": (

@@ -138,6 +138,9 @@ def of_variant(params: Params, board: str, dataset: str, variant: str, facts: Fa
     except ValueError as error:
         yield f"boards.{board}.variants has {variant}: {str(error).removeprefix('params.yaml: ')}"
         return
+    except KeyError as error:  # of its annotations, by which options are judged
+        yield f"boards.{board}.variants has {variant}: the argument {error} of its class has no annotation"
+        return
     seen = facts.n_train - params.dataset(dataset).n_validation
     if recipe.updates and recipe.batch_size > seen:  # what is fitted has no batches
         yield (

@@ -1,6 +1,7 @@
 """A trained cell in memory: the model that its samples were drawn with, and more samples of it."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -53,8 +54,12 @@ class TrainedCell:
         Raises:
             ValueError: no images asked for, or a class that the model does not know.
         """
-        if n < 1:
-            raise ValueError(f"{n} samples cannot be drawn: ask for at least 1")
+        if not isinstance(n, Integral) or n < 1:
+            raise ValueError(f"{n!r} samples cannot be drawn: ask for a whole number from 1 up")
+        if not isinstance(seed, Integral):
+            raise ValueError(
+                f"seed is {seed!r}: give a whole number, so that the same images can be drawn again"
+            )
         with deterministic():
             labels = self._labels(n, seed, label)
             return sampling.draw(self.model, labels, n, derive(seed, "sample"), self.device)
@@ -82,6 +87,8 @@ def load(cell: Cell, device: torch.device, repository: Path = Path()) -> Trained
         FileError: a file is damaged.
     """
     path = repository / cell.folder / "model.safetensors"
+    if not path.exists() and path.with_name("metrics.json").exists():
+        raise ValueError(f"{cell} is finished, but its weights are not here: packs and some tracks keep none")
     if not path.exists():
         raise ValueError(
             f"{cell} is not trained yet ({path} is missing): gm-bench run --board {cell.board} does it"

@@ -39,7 +39,7 @@ class Hyperparameter(BaseModel):
         ends = [_number(content[end]) for end in ("low", "high") if content.get(end) is not None]
         if len(ends) != (2 if content.get("choices") is None else 0):
             raise PydanticCustomError("space", "it needs either low and high, or choices")
-        if ends and not ends[0] < ends[1]:  # nan where it is none
+        if ends and not -math.inf < ends[0] < ends[1] < math.inf:  # nan where it is none
             raise PydanticCustomError("space", "low and high should be numbers, low below high")
         if ends and content.get("log") and ends[0] <= 0:
             raise PydanticCustomError("space", "with log, low should be above 0")

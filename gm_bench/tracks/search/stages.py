@@ -1,14 +1,18 @@
 """What each stage of the track depends on besides data: settings of params.yaml, and its modules."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from pydantic import ValidationError
 
 from gm_bench.cell import Cell
 from gm_bench.checking import ConfigError, look_up
 from gm_bench.config import Params
 from gm_bench.tracks.needs import Needs
 from gm_bench.tracks.search.settings import Search
-from gm_bench.tracks.search.space import is_within, searched, values_of
+from gm_bench.tracks.search.space import is_within, searched, values_of, with_values
 from gm_bench.tracks.settings import require, settings
+from gm_bench.training.recipe import Recipe
 
 SETTINGS = Search
 PLACE = "tracks.search"
@@ -24,6 +28,7 @@ def check(params: Params, board: str) -> None:
     require(params, board, dict.fromkeys(("recipe", "n_images"), "a search needs it"))
     for dataset in grid.datasets:
         params.entry(dataset)
+    _check_space(params, str(grid.recipe), _space(said))
     for variant in grid.variants:
         look_up(params.variants, variant, "variants")
         recipe = params.recipe(variant, str(grid.recipe)).model_dump(mode="json")
@@ -32,6 +37,34 @@ def check(params: Params, board: str) -> None:
                 f"params.yaml: boards.{board}.variants has {variant}, whose recipe has none of the keys of "
                 f"{PLACE}.space: there is nothing to search"
             )
+
+
+def _check_space(params: Params, recipe: str, space: Mapping[str, Any]) -> None:
+    """Refuse a hyper-parameter that no recipe of that name has, and one with values that none may have."""
+    recipes = {
+        variant: params.recipe(variant, recipe).model_dump(mode="json")
+        for variant in params.variants
+        if recipe in params.recipes_of(variant)
+    }
+    for name, each in space.items():
+        place = f"params.yaml: {PLACE}.space.{name}"
+        for variant in each["variants"] or ():
+            look_up(params.variants, variant, f"{PLACE}.space.{name}.variants")
+        having = [known for variant, known in recipes.items() if searched({name: each}, known, variant)]
+        if not having:
+            raise ConfigError(
+                f"{place}.key is {each['key']!r}, which no recipe {recipe} of its variants has: "
+                "gm-bench show prints one"
+            )
+        # The upper end of a range is hardly ever drawn: β₁ may have 1 there.
+        for value in each["choices"] or (each["low"], (each["low"] + each["high"]) / 2):
+            try:
+                Recipe.model_validate(with_values({name: each}, having[0], {name: value}))
+            except ValidationError as error:
+                said = error.errors()[0]["msg"].lower()
+                raise ConfigError(
+                    f"{place} gives {each['key']} values such as {value!r}, which a recipe refuses: {said}"
+                ) from None
 
 
 def refuse(params: Params, board: str) -> None:

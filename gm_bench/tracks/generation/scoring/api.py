@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gm_bench.cell import reports_of
+from gm_bench.checking import look_up
 from gm_bench.config import PARAMS_FILE, Params, load_params
 from gm_bench.data.images import (
     Foreign,
@@ -60,12 +61,12 @@ def evaluate(
     device: str,
 ) -> dict[str, Any]:
     """The row of `fake` against `real`; see `gm_bench.evaluate`."""
-    place = resolve(device)
+    place = resolve(str(device))
     with _in_words_of_python(), deterministic():
         _check_kind(fake, FAKE)
         _check_kind(real, REAL)
         n, draws = _count(n, "n", 2), _count(draws, "draws", 1)
-        wanted = in_words(channels, resize, floats)
+        wanted = in_words(channels, _count(resize, "resize", 1), floats)
         found = _read(fake, None, FAKE, wanted, allow_low_range)
         file = Path("" if isinstance(real, np.ndarray | Tensor) else real).expanduser()
         portable = is_reference(file)
@@ -76,6 +77,8 @@ def evaluate(
             if extractor != AUTO or labels is not None:
                 raise ScoringError(f"extractor and labels are for real images; {real} has its own")
             check_range_is_of_use(wanted, {str(_name(fake, FAKE)): found})
+            if known is not None:
+                look_up(known.boards, board, "boards")
             standard = load(file) if known is None else known_standard(str(real), known, place)
             check_shape(found, standard.extractor.image_shape, _name(fake, FAKE), str(real))
         else:
