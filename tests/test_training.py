@@ -282,6 +282,21 @@ def record(params: Params, images: Tensor, n_images: int, **options: int) -> Sta
     return run(job, images, state)[0]
 
 
+def test_each_weight_takes_the_step_of_its_own_gradient(params: Params, blobs: Tensor) -> None:
+    """Fused Adam walks memory as it lies: one of another layout moves other weights (vq_vae's prior)."""
+    job = job_of(params, "vq_vae", n_images=128)
+    state = start(job, (1, 8, 8), 10, torch.device("cpu"))
+    for parameter in state.model.parameters():
+        parameter.data = parameter.data.contiguous()
+    before = {name: value.clone() for name, value in state.model.named_parameters()}
+    run(job, blobs, state)
+    for name, parameter in state.model.named_parameters():
+        assert parameter.grad is not None
+        clear = parameter.grad.abs() > 1e-4  # Adam's first step is the rate, against the gradient's sign
+        moved = (parameter.detach() - before[name]).sign()
+        assert torch.equal(moved[clear], -parameter.grad.sign()[clear]), name
+
+
 def test_an_epoch_shows_every_image_once_in_a_new_order(params: Params) -> None:
     images = torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 1, 8, 8).contiguous()
     seen = record(params, images, 48).model.seen
