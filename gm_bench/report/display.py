@@ -81,7 +81,7 @@ class Display:
         examples: protocol of a dataset → what training is shown and samples are, in the plural.
         summary: (board, dataset) → what stands beside the dataset's name.
         notes: (board, dataset) → what has to be known of single rows.
-        verdicts: (board, dataset) → variant → what its row says in words, beyond noise.
+        verdicts: (board, dataset) → variant, or words for several → what the rows say in words, beyond noise.
         marks: (board, dataset) → signs that stand behind values, by (variant, metric).
         starred: whether an entry carries a star, which a note explains.
         row_facts: (board, entry) → what an entry's row in leaderboard.json has besides.

@@ -266,3 +266,22 @@ def test_what_the_rows_say_in_words_stands_on_the_page_and_under_the_table():
     assert f"vae {said}" in " ".join(page.text.split())
     assert f"- vae: {said}" in to_markdown(board, DISPLAY)
     assert "- gan: " not in to_markdown(board, DISPLAY), "nothing is said of what diverged"
+
+
+def test_what_is_true_of_several_rows_is_said_once():
+    shares = {f"eval/{name}": 0.8 for name in ("precision", "recall", "coverage")}
+    alike = {"eval/one_nn": 0.5, "eval/fid": 1.5, "eval/sharpness": 1.0} | shares
+    sharp, blurred = (alike | {"eval/one_nn": 0.9, "eval/sharpness": value} for value in (1.0, 0.6))
+    sharp["eval/fid"] = blurred["eval/fid"] = 10.0
+    rows = [cell(name, 0, 10.0, **values) for name, values in (("vae", blurred), ("gan", sharp))]
+    of_floor = floor(**alike)
+    board = board_of(of_floor, *rows)
+    assert DISPLAY.verdicts(board, "digits") == {
+        "all": [
+            "Told from real images at N = 800, by one at least of 1-NN, FID, precision, recall and coverage."
+        ],
+        "vae": ["Blurred: sharpness 0.60 (real images 1.00)."],
+    }
+    both = DISPLAY.verdicts(board_of(of_floor, *rows, cell("copy", 0, 1.5, **alike)), "digits")
+    assert list(both) == ["all but copy", "copy", "vae"]
+    assert both["copy"][0].startswith("Indistinguishable from real images at N = 800: 1-NN 0.50")

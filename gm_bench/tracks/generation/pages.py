@@ -16,7 +16,7 @@ from gm_bench.report.formatting import count
 from gm_bench.report.pictures import Figure, Gallery, exact_grid, grid_picture
 from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.schema import FLOOR, OK, CellResult
-from gm_bench.results.verdict import Row, few_images, in_words, missing_in_all
+from gm_bench.results.verdict import TOLD, Finding, Row, few_images, in_words, missing_in_all, verdict
 from gm_bench.tracks.generation import shown
 
 Json = Mapping[str, Any]
@@ -111,10 +111,13 @@ def _of_snapshots(board: Leaderboard, dataset: str) -> list[str]:
 
 
 def verdicts(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
-    """Of each variant with numbers what they say in words, over its seeds and draws together."""
+    """Of each variant with numbers what they say in words, over its seeds and draws together.
+
+    That several can be told from real images is said once, of all of them: the table has their numbers.
+    """
     n, draws = board.protocols[dataset]["n_samples"], board.protocols[dataset]["draws"]
     shares = _class_shares(dataset)
-    found = {}
+    found: dict[str, list[Finding]] = {}
     for entry in board.entries[dataset]:
         drawn = [entry.details.get(seed, {}).get("missing_classes", [[]]) for seed in entry.finished]
         row = Row(
@@ -126,8 +129,18 @@ def verdicts(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
             shares=shares,
             n_drawn=n * draws * len(drawn),
         )
-        found[entry.variant] = in_words(row)
-    return {variant: sentences for variant, sentences in found.items() if sentences}
+        found[entry.variant] = verdict(row)
+    found = {variant: findings for variant, findings in found.items() if findings}
+    told = [variant for variant, findings in found.items() if findings[-1].kind == TOLD]
+    said = {}
+    if len(told) > 1:
+        others = ", ".join(variant for variant in found if variant not in told)
+        whom = f"all but {others}" if others else "all"
+        by = "one at least of 1-NN, FID, precision, recall and coverage"
+        said[whom] = [f"Told from real images at N = {n:,}, by {by}."]
+        found |= {variant: found[variant][:-1] for variant in told}
+    said |= {variant: [each.sentence for each in findings] for variant, findings in found.items() if findings}
+    return said
 
 
 def cell_verdict(result: CellResult, floor: Mapping[str, float], floor_sd: Mapping[str, float]) -> list[str]:
