@@ -13,7 +13,8 @@
 # first call, has the budgets, the extractors and the variants of the boards: further variants are added there.
 set -euo pipefail
 for path in GPU_DAY_WORK GPU_DAY_WHEELS GM_BENCH_MIRROR GM_BENCH_INCEPTION_WEIGHTS OUT; do
-  [[ -z ${!path:-} ]] || export "$path=$(realpath -m "${!path}")"  # the stages run in another folder
+  # The stages run in another folder. A mirror may be a URL.
+  [[ -z ${!path:-} || ${!path} == *://* ]] || export "$path=$(realpath -m "${!path}")"
 done
 cd "$(dirname "$0")/.."
 began=$SECONDS

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what these need takes seconds to import: only when they are called
     import os
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -51,7 +52,7 @@ def evaluate(
     channels: str | None = None,
     resize: int | None = None,
     allow_low_range: bool = False,
-    range: str | None = None,
+    range: "str | Sequence[float] | None" = None,
     n: int | None = None,
     draws: int | None = None,
     board: str = "digits",
@@ -76,7 +77,7 @@ def evaluate(
         channels: grey or rgb converts both sets to that.
         resize: pixels a side to resize both to.
         allow_low_range: take images that use less than a quarter of 0 … 255 as they are.
-        range: what floats span, "0,1" or "-1,1", in either set or in both; without it only uint8 is taken.
+        range: what floats span, (0, 1) or (-1, 1), in either set or in both; without it only uint8 is taken.
         n: images to compare on either side, for one's own real images; else as many as there are.
         draws: at most so many sets of n; else all that the images suffice for, or those of the protocol.
         board: whose leaderboard the numbers are held against.

@@ -279,7 +279,7 @@ def test_refusals_name_arguments_of_python(
 def test_ranges_and_devices_may_be_pythons(real: tuple[Tensor, Tensor]) -> None:
     images = real[0][:200]
     said = gm_bench.evaluate(images.float() / 255, real[0], extractor="digits", range="0,1")
-    assert gm_bench.evaluate(images.float() / 255, real[0], extractor="digits", range=(0, 1)) == said
+    assert gm_bench.evaluate(images.float() / 255, real[0], extractor="digits", range=(0.0, 1)) == said
     here = gm_bench.evaluate(images, real[0], extractor="digits", device=torch.device("cpu"))
     assert here["values"] == said["values"]
 

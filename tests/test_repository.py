@@ -36,6 +36,11 @@ def test_what_stages_write_is_no_link_to_elsewhere(unpacked: Path, tmp_path: Pat
         with pytest.raises(ValueError, match=rf"^{name} is a link to {tmp_path}/disk, outside of"):
             repository.check()
         link.unlink()
+    (unpacked / "runs").symlink_to(tmp_path / "disk")
+    assert dvc("config", "--local", "core.no_scm", "true") == 0
+    repository.check()
+    (unpacked / ".dvc" / "config.local").unlink()
+    (unpacked / "runs").unlink()
     (unpacked / "inside").mkdir()
     (unpacked / "runs").symlink_to(unpacked / "inside")
     repository.check()

@@ -42,7 +42,7 @@ def in_words(channels: str | None, size: int | None, floats: str | None) -> Want
     """
     if channels is not None and channels not in CHANNELS:
         raise WantedError(f"--channels is '{channels}'; allowed: {', '.join(CHANNELS)}")
-    spanned = None if floats is None else str(floats).replace(" ", "").strip("()")  # Python's (0, 1) too
+    spanned = None if floats is None else floats.replace(" ", "")
     if spanned is not None and spanned not in RANGES:
         raise WantedError(f"--range is '{floats}'; allowed: {' and '.join(RANGES)}")
     return Wanted(CHANNELS[channels] if channels else None, size, RANGES[spanned] if spanned else None)

@@ -183,7 +183,6 @@ def show_inventory(board: str | None) -> None:
     params = load_params()
     check_boards(params)
     name = board or params.default_board
-    states = runner.states_now(params, name)
     if board is None:
         from gm_bench.variants.base.contract import find
 
@@ -195,6 +194,7 @@ def show_inventory(board: str | None) -> None:
             return found.family, found.source
 
         print_inventory(params, name, {variant: described(variant) for variant in params.variants})
+    states = runner.states_now(params, name)
     print_cells(params, name, states)
     if runner.UNKNOWN in states.values():
         typer.echo("unknown: a stage is at work, and DVC tells fresh from stale after it")

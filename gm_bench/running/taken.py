@@ -72,7 +72,10 @@ def awaits_data(cell: Cell) -> bool:
     files = {cell.folder / name: known for name, known in mark["files"].items()}
     made_of = {Path(path): known for path, known in mark["made_of"].items()}
     here = {path: known for path, known in made_of.items() if path.exists()}
-    return len(here) < len(made_of) and all(_digest(p) == known for p, known in (files | here).items())
+    absent = made_of.keys() - here.keys()
+    if not absent or not all(path.is_relative_to(DATA) for path in absent):
+        return False  # nothing is awaited, or recipe and code are not known here
+    return all(_digest(p) == known for p, known in (files | here).items())
 
 
 def is_taken(cell: Cell, digest: Callable[[Path], str | None] = _digest) -> bool:

@@ -4,7 +4,7 @@ What is captured is the whole update: draws, forward, gradient (with a penalty's
 Rows of the training set are copied in before each replay. Draws come from the device's own generator, which
 torch registers with every graph: seeded before a replay as before an update, they are the same. So captured
 training is eager training but for the rate, which lies on the device as a float32; the test marked gpu holds
-the two together at rates that are one, and eager stays the reference.
+the two together at rates that a float32 holds, and eager stays the reference.
 """
 
 from collections.abc import Callable, Mapping

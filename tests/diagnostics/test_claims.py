@@ -73,8 +73,6 @@ def test_what_was_measured_says_how_many_seeds_lie_within() -> None:
     split = judge(NEAR_ONE, [1.05, 1.05, -0.95, -0.95, -0.95])
     assert split.n_within == 2
     assert measured(split) == "-0.15 ± 1.1 (-1.51 to 1.21), 2 of 5 seeds within"
-    assert measured(judge(NEAR_ONE, [1.5, -0.5, 1.5, -0.5])).endswith("0 of 4 seeds within, of two kinds")
-    assert measured(judge(NEAR_ONE, [2.0, 2.1])).endswith("0 of 2 seeds within")
     assert measured(judge(NEAR_ONE, [0.5, 0.5])) == "0.5 with every seed"
     assert measured(judge(NEAR_ONE, [0.5])) == "0.5"
     coarse = at_most("b", "b", 0.0, "", step=0.25)

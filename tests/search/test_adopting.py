@@ -182,6 +182,10 @@ WRONG = {
         edit(key="network.*.lr"),
         "tracks.search.space.lr.key is 'network.*.lr', which no recipe tiny of its variants has",
     ),
+    "a place in a number": (
+        edit(key="batch_size.*.lr"),
+        "tracks.search.space.lr.key is 'batch_size.*.lr', which no recipe tiny of its variants has",
+    ),
     "a variant of the space that is none": (
         edit(variants=["vaee"]),
         "tracks.search.space.lr.variants has no entry 'vaee'; known: kde",

@@ -118,9 +118,6 @@ def measured(finding: Finding) -> str:
         return f"{finding.mean:.4g} with every seed{reach}"
     spread = statistics.stdev(finding.values)
     within = f"{finding.n_within} of {len(finding.values)} seeds within"
-    expected, values = finding.expected, finding.values
-    if not finding.n_within and min(values) < expected.low and expected.high < max(values):
-        within += ", of two kinds"
     return f"{finding.mean:.4g} ± {spread:.2g} ({low:.4g} to {high:.4g}), {within}"
 
 

@@ -139,6 +139,8 @@ def of_variant(params: Params, board: str, dataset: str, variant: str, facts: Fa
         yield f"boards.{board}.variants has {variant}: {str(error).removeprefix('params.yaml: ')}"
         return
     except KeyError as error:  # of its annotations, by which options are judged
+        if error.args[0] not in recipe.model:
+            raise
         yield f"boards.{board}.variants has {variant}: the argument {error} of its class has no annotation"
         return
     seen = facts.n_train - params.dataset(dataset).n_validation

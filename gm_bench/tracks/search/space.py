@@ -80,7 +80,7 @@ def _places(recipe: Any, key: str) -> list[tuple[Any, Any]]:
 
 def _entries(holder: Any, part: str) -> Iterator[Any]:
     if part == "*":
-        yield from holder.values()
+        yield from holder.values() if isinstance(holder, Mapping) else (None,)
     else:
         end = _index(holder, part)
         yield None if end is None else holder[end]

@@ -40,7 +40,10 @@ def check(params: Params, board: str) -> None:
 
 
 def _check_space(params: Params, recipe: str, space: Mapping[str, Any]) -> None:
-    """Refuse a hyper-parameter that no recipe of that name has, and one with values that none may have."""
+    """Refuse a hyper-parameter that no recipe of that name has, and one with values that `Recipe` refuses.
+
+    Options of networks and models are judged where they are built.
+    """
     recipes = {
         variant: params.recipe(variant, recipe).model_dump(mode="json")
         for variant in params.variants
@@ -57,11 +60,12 @@ def _check_space(params: Params, recipe: str, space: Mapping[str, Any]) -> None:
                 "gm-bench show prints one"
             )
         # The upper end of a range is hardly ever drawn: β₁ may have 1 there.
-        for value in each["choices"] or (each["low"], (each["low"] + each["high"]) / 2):
+        for value in each["choices"] or (each["low"], each["low"] + 0.999 * (each["high"] - each["low"])):
             try:
                 Recipe.model_validate(with_values({name: each}, having[0], {name: value}))
             except ValidationError as error:
                 said = error.errors()[0]["msg"].lower()
+                said += "; whole numbers are given by choices" if "integer" in said else ""
                 raise ConfigError(
                     f"{place} gives {each['key']} values such as {value!r}, which a recipe refuses: {said}"
                 ) from None

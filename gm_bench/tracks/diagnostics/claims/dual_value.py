@@ -15,9 +15,9 @@ network can draw that, with a value of 1.00 W₁ and a higher objective (0.41 ag
 weights set by hand), and trained on from there it stays; from its own first weights it does not find the
 fold and stays nearly a line: two seeds of five end at 0.77 and 0.78 W₁, where a line has the value
 0.3 (1 + 0.3 / (2 λ)) = 0.75 W₁, and three at a line that rises, −0.66 to −0.72 W₁, the second optimum that
-penalty_bias has too. That no seed is near and the verdict still hangs on the mean of two kinds of seeds: one
-more that falls would have left it open. The clipped critic's ratio is 1.00 on average and 0.88 to 1.10 from
-seed to seed, too wide to be told.
+penalty_bias has too. No seed is near, and yet the verdict hangs on the mean of seeds at two ends: one more
+that falls would have left it open. The clipped critic's ratio is 1.00 on average and 0.88 to 1.10 from seed
+to seed, too wide to be told.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
@@ -54,7 +54,7 @@ def evaluate(
     channels: str | None,
     resize: int | None,
     allow_low_range: bool,
-    floats: str | None,
+    floats: str | Sequence[float] | None,
     n: int | None,
     draws: int | None,
     board: str,
@@ -66,7 +66,8 @@ def evaluate(
         _check_kind(fake, FAKE)
         _check_kind(real, REAL)
         n, draws = _count(n, "n", 2), _count(draws, "draws", 1)
-        wanted = in_words(channels, _count(resize, "resize", 1), floats)
+        spanned = floats if floats is None or isinstance(floats, str) else ",".join(f"{x:g}" for x in floats)
+        wanted = in_words(channels, _count(resize, "resize", 1), spanned)
         found = _read(fake, None, FAKE, wanted, allow_low_range)
         file = Path("" if isinstance(real, np.ndarray | Tensor) else real).expanduser()
         portable = is_reference(file)
