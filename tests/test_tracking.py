@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ from gm_bench.io import FileError, read_csv, read_json, write_csv, write_json
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.results.schema import ResultError
 from gm_bench.tracking import store as tracking
-from gm_bench.tracking import views
+from gm_bench.tracking import ui, views
 from gm_bench.tracking.database import folder_of
 from gm_bench.tracking.record import FACTS, Record, lock_digest, of_leaderboard
 from gm_bench.tracking.store import Store, TrackingError
@@ -121,6 +122,38 @@ def test_a_run_that_no_longer_tells_what_was_measured_is_replaced(here, damage):
     rows = store.rows(["digits/digits"])
     assert list(zip(rows["variant"], rows["eval/fid"], strict=True)) == [("wgan", 10.0)]
     assert len(runs_of(store)) == 2
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda client, run: client.log_metric(run, "eval/mine", 0.5),
+        lambda client, run: client.delete_tag(run, "kind"),
+        lambda client, run: client.set_terminated(run, "FAILED"),
+    ],
+)
+def test_what_somebody_does_to_a_run_in_mlflow_ends_with_the_next_publishing(here, edit):
+    write_cell(here, "wgan", 0, fid=(10.0,))
+    store = store_in(here)
+    record = record_of("wgan", 0)
+    store.publish(record)
+    before = store.rows(["digits/digits"]).drop(columns="run_id")
+    (run,) = runs_of(store)
+    edit(store._client, run.info.run_id)
+    store.publish(record)
+    assert store.publish(record) is False
+    assert store.rows(["digits/digits"]).drop(columns="run_id").equals(before)
+
+
+def test_a_run_of_somebody_elses_is_not_looked_into(here):
+    write_cell(here, "wgan", 0, fid=(10.0,))
+    store = store_in(here)
+    store.publish(record_of("wgan", 0))
+    (run,) = runs_of(store)
+    tags = {"kind": "cell", tracking.STATUS: tracking.CURRENT}
+    store._client.create_run(run.info.experiment_id, tags=tags)
+    store.describe("digits/digits", views.Columns(IMAGES, ["fid", "kid"]))
+    assert list(store.rows(["digits/digits"]).dropna(subset=["seed"])["eval/fid"]) == [10.0]
 
 
 def write_cell_of_many_classes(here: Path, seed: int, n: int) -> list[list[str]]:
@@ -446,3 +479,13 @@ def test_the_digest_of_a_lock_is_of_its_stages_but_not_of_what_follows_them():
     )
     assert digest != lock_digest(head + train.replace("md5: 1", "md5: 2") + sample)
     assert digest != lock_digest(head + train)
+
+
+def test_a_port_in_use_is_said_before_any_link():
+    with socket.socket() as other:
+        other.bind((ui.LOOPBACK, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(tracking.TrackingError, match=rf"^port {port} cannot be used .*: name a free one"):
+            ui._check_port(port)
+    ui._check_port(port)

@@ -268,7 +268,9 @@ def adopt(
 
 @app.command()
 @guarded
-def ui(port: Annotated[int, typer.Option(help="port on the loopback address")] = 5000) -> None:
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port on the loopback address")] = 5000,
+) -> None:
     """Open MLflow's pages on the results, on this machine only."""
     from gm_bench.tracking import ui as tracking_ui
 

@@ -60,6 +60,8 @@ def read_baseline(content: Any, name: str, catalogue: Catalogue) -> Baseline:
     """
     if not isinstance(content, dict) or "leaderboard" not in content:
         return of_board(read_board(content, name, catalogue), revision=name)
+    if (found := content.get("schema")) != SCHEMA:
+        raise NotComparable(f"{name} has schema {found}, not {SCHEMA}: make one with gm-bench check --update")
     board = read_board(content["leaderboard"], name, catalogue)
     try:
         spreads = {

@@ -97,6 +97,8 @@ def check(
     Raises:
         NotComparable: nothing can be said, because what measures or the budget has changed.
     """
+    if not baseline.board.by_key:
+        raise NotComparable("the baseline has no rows, so that nothing is watched: gm-bench check --update")
     gated = board.catalogue.gated() if gated is None else gated
     failures, remarks, pairs, unchanged = [], [], [], []
     for dataset in baseline.board.datasets:

@@ -22,6 +22,7 @@ FACTS = "gm_bench.facts"  # tag; what it has no room for follows in those with .
 TAG_LENGTH = 5000  # what MLflow has room for: it cuts off the rest without a word, at 8,000 since version 3
 SINGLE = 0  # the step at which MLflow shows a single value as a bar and a picture at first sight
 Json = Mapping[str, Any]
+READ_BACK = ("eval/", "eval_draw_sd/", "cost/")  # how metrics begin that rows of a leaderboard are made of
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,15 @@ class Record:
         return {f"{FACTS}.{i}" if i else FACTS: part for i, part in enumerate(parts)}
 
     def is_told(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> bool:
-        """Whether the tags hold its facts, and the metrics are the last values of all of its series."""
+        """Whether the tags hold its kind and facts, and the metrics the last values of all of its series.
+
+        Others that rows of a leaderboard would be read from (somebody logged them) are none of its.
+        """
         last = {point.name: point.value for point in sorted(self.points, key=lambda point: point.step)}
         same = all(metrics.get(name) == value for name, value in last.items())
-        return same and _facts_text(tags) == self.facts_text
+        other = any(name.startswith(READ_BACK) and name not in last for name in metrics)
+        is_kind = tags.get("kind") == self.tags["kind"]
+        return same and not other and is_kind and _facts_text(tags) == self.facts_text
 
 
 def of_cell(

@@ -116,10 +116,10 @@ class Store:
                 and not self._lacks_files(run)
             ]
             same.sort(key=lambda run: (run.data.tags.get(STATUS) != CURRENT, run.info.run_id))
-            key = None if same else record.tags.get(TRAINING_KEY)
-            live, missing = self._go_on(begun, key, record.points)
+            live, missing = self._go_on(begun, None if same else record.tags.get(TRAINING_KEY), record.points)
             chosen = same[0].info.run_id if same else self._write(experiment, record, live, missing)
-            for run in finished:
+            taken_back = [run for run in begun if run.data.tags.get(STATUS) == CURRENT]
+            for run in (*finished, *taken_back):
                 if run.info.run_id != chosen and run.data.tags.get(STATUS) != SUPERSEDED:
                     self._client.set_tag(run.info.run_id, STATUS, SUPERSEDED)
             tags = same[0].data.tags if same else {}
@@ -164,7 +164,7 @@ class Store:
             shown = [
                 views.CurrentRun(run.info.run_id, run.data.tags["kind"], run.data.params, run.data.metrics)
                 for run in self._search([experiment], f"tags.`{STATUS}` = '{CURRENT}'")
-                if "kind" in run.data.tags
+                if {"kind", KEY} <= run.data.tags.keys()
             ]
             known = self._client.get_experiment(experiment).tags
             for name, value in views.tags(dataset, experiment, shown, columns).items():

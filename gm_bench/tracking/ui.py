@@ -1,6 +1,7 @@
 """What `gm-bench ui` does: name the pages and become a server of the local store."""
 
 import os
+import socket
 import sys
 
 import typer
@@ -24,6 +25,8 @@ def main(port: int) -> None:
     if file is not None and not file.exists():
         raise TrackingError(f"{file} is not there yet: make repro publishes the results into it")
     served = uri.startswith("http")
+    if not served:
+        _check_port(port)
     store = Store(uri)
     address = store.place.rstrip("/") if served else f"http://{LOOPBACK}:{port}"
     for dataset, page in store.pages().items():
@@ -44,6 +47,17 @@ def main(port: int) -> None:
     # The server's own job queue, eight processes, is for features that a benchmark has no use for.
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options], os.environ | quiet)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise TrackingError(
+                f"port {port} cannot be used ({error.strerror}): name a free one, --port 5001"
+            ) from None
 
 
 def _say_what_is_missing(runs: list[str]) -> None:

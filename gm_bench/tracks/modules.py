@@ -12,7 +12,7 @@ def module_of(track: str, name: str) -> ModuleType:
     """The module `gm_bench.tracks.TRACK.NAME`; of a track with a dot that of a package outside of this one.
 
     Raises:
-        TrackError: there is no such module.
+        TrackError: there is no such module, or it is no Python.
     """
     module = f"{track if '.' in track else f'gm_bench.tracks.{track}'}.{name}"
     try:
@@ -24,3 +24,5 @@ def module_of(track: str, name: str) -> ModuleType:
         if "." in track:
             where = "; where it lies in the working folder, put PYTHONPATH=. in front of the command"
         raise TrackError(f"there is no track '{track}': no module {module}{where}") from None
+    except SyntaxError as error:
+        raise TrackError(f"{error.filename}, line {error.lineno}: {error.msg}") from None

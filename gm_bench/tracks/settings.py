@@ -17,6 +17,7 @@ from gm_bench.composition import merged
 from gm_bench.config import NotFetchedError, Params
 from gm_bench.data import loaders as data_loaders
 from gm_bench.derived import Value
+from gm_bench.metrics.catalogue import MetricError
 from gm_bench.tracks.modules import TrackError, module_of
 
 
@@ -67,7 +68,11 @@ def check_board(params: Params, board: str) -> None:
     own = params.board(board).track
     try:
         stages = module_of(own, "stages")
-    except TrackError as error:
+        if "." in own:  # what its tables need is said before its cells are made
+            from gm_bench.tracks.track import find
+
+            find(own)
+    except (TrackError, MetricError) as error:
         raise ConfigError(f"params.yaml: boards.{board}.track: {error}") from None
     for track in params.tracks:
         if track == own or "." not in track:

@@ -131,6 +131,46 @@ def test_a_part_of_a_board_is_no_baseline() -> None:
     assert Path("reports/digits/baseline.json").read_bytes() == before
 
 
+def test_a_baseline_is_not_replaced_by_that_of_another_board() -> None:
+    leaderboard(board="rings")
+    assert command("check", "--update").exit_code == 0
+    path = Path("reports/digits/baseline.json")
+    before = path.read_bytes()
+    leaderboard(board="digits")
+    refused = command("check", "--update")
+    assert refused.exit_code == 2
+    assert "is the baseline of the board rings, the leaderboard is of digits: give" in refused.output
+    assert path.read_bytes() == before
+
+
+def test_a_leaderboard_is_no_place_for_a_baseline() -> None:
+    leaderboard()
+    path = Path("reports/digits/leaderboard.json")
+    before = path.read_bytes()
+    refused = command("check", "--update", "--baseline", str(path))
+    assert refused.exit_code == 2
+    assert "is a leaderboard, which --update would replace" in refused.output
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: c.update(schema=2), "has schema 2, not 1: make one with gm-bench check --update"),
+        (lambda c: c["leaderboard"].update(rows=[]), "the baseline has no rows, so that nothing is watched"),
+    ],
+)
+def test_a_baseline_that_watches_nothing_is_refused(change: Any, sentence: str) -> None:
+    accepted()
+    path = Path("reports/digits/baseline.json")
+    changed = json.loads(path.read_text())
+    change(changed)
+    path.write_text(json.dumps(changed))
+    refused = command("check")
+    assert refused.exit_code == 2
+    assert sentence in refused.output
+
+
 def git(*arguments: str) -> str:
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
     done = subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True)

@@ -143,3 +143,12 @@ def test_further_seeds_of_a_variant_have_stages_of_their_own(params: Params) -> 
         assert stage["cmd"] == main["stages"][name]["cmd"]
     with pytest.raises(ValueError, match="should match pattern"):
         Params.model_validate(params.model_dump() | {"boards": {"a.more": params.board("mnist")}})
+
+
+def test_a_track_that_makes_its_own_data_takes_no_name_of_a_dataset(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards, "_own_dataset_stages", lambda params, board: ["fetch"])
+    with pytest.raises(ConfigError, match=r"quick\.datasets has digits, .* would write over data/digits"):
+        boards.write(params, "quick")
+    assert not boards.file_of(params, "quick").exists()

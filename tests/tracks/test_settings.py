@@ -31,6 +31,8 @@ def check(params, board):
     raise ConfigError(f"{board} is never right")
 """
 
+TABLES = "from gm_bench.tracks.mode_collapse.track import TRACK\n"
+
 
 def changed(change: Callable[[dict[str, Any]], object]) -> Params:
     raw = copy.deepcopy(RAW)
@@ -39,17 +41,18 @@ def changed(change: Callable[[dict[str, Any]], object]) -> Params:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Write the module of stages of the track lab.ring, which lies outside of the package."""
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Write the modules of stages and of tables of the track lab.ring, which lies outside of the package."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name in ("lab", "lab.ring", "lab.ring.stages"):
+    for name in ("lab", "lab.ring", "lab.ring.stages", "lab.ring.track"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
-    def write(stages: str) -> None:
+    def write(stages: str, tables: str = TABLES) -> None:
         (tmp_path / "lab/ring").mkdir(parents=True)
         for name in ("__init__", "ring/__init__"):
             (tmp_path / f"lab/{name}.py").touch()
         (tmp_path / "lab/ring/stages.py").write_text(stages, encoding="utf-8")
+        (tmp_path / "lab/ring/track.py").write_text(tables, encoding="utf-8")
 
     return write
 
@@ -199,6 +202,28 @@ def test_a_track_from_outside_needs_no_check_and_may_have_settings(lab: Callable
     with pytest.raises(ConfigError, match=r"'tracks\.lab\.ring\.n_modes' is 'many': input should be"):
         check_board(of({"n_modes": "many"}), "rings")
     check_board(of({"n_modes": "many"}), "quick")
+
+
+@pytest.mark.parametrize(
+    ("stages", "tables", "sentence"),
+    [
+        ("def x(:\n", TABLES, r"lab/ring/stages\.py, line 1: invalid syntax"),
+        ("", "def x(:\n", r"lab/ring/track\.py, line 1: invalid syntax"),
+        ("", "", r"there is no track 'lab\.ring': lab\.ring\.track declares no TRACK"),
+        (
+            "",
+            "from gm_bench.metrics.catalogue import MAIN, Catalogue, Metric\n"
+            'Catalogue([Metric("fit", "Fit", "", "", MAIN, None, False, "How well.")], order_by="fit")\n',
+            r"boards\.rings\.track: .*fit",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_track_from_outside_is_said_first(
+    lab: Callable[..., None], stages: str, tables: str, sentence: str
+) -> None:
+    lab(stages, tables)
+    with pytest.raises(ConfigError, match=sentence):
+        check_board(changed(lambda p: p["boards"].update(rings=OUTSIDE)), "rings")
 
 
 def test_the_stages_of_the_audit_are_written_for_its_datasets(
