@@ -9,10 +9,11 @@ of one network share their generator, and are one row: the loss makes no differe
 the same family; the VQ-VAE draws its codes place by place. Seconds are those of one core's work, which is
 what a claim is run on; they depend on the machine, and from one run to the next.
 
-Found: on one core the generator of the boards of colour images draws 320 to 530 images of 32×32 a second and
-74 to 81 of 64×64; those of 8×8 come by the ten thousand. The seconds are the machine's: an older core gave
-188 and 32. The VAE's decoder is as fast, the VQ-VAE takes 3 to 4 times as long at 32×32 and two and a half
-times as long at 64×64. A GPU was not tried.
+Found: on one core of an idle machine the generator of the boards of colour images draws 540 to 590 images of
+32×32 a second and 98 to 102 of 64×64, so that a hundred cannot be told; those of 8×8 come by the ten
+thousand. The seconds are the machine's: beside other work it was 320 to 530 and 74 to 81, and an older core
+gave 188 and 32. The VAE's decoder is as fast, the VQ-VAE takes three times as long at 32×32 and twice as long
+at 64×64. A GPU was not tried.
 """
 
 import time
