@@ -142,26 +142,6 @@ def compare(
     false_alarm_rate: float,
     margins: bool = True,
     looks: Looks | None = None,
-) -> list[Comparison]:
-    """`compare_known`, where nothing may be left out.
-
-    Raises:
-        NotComparable: no variant of a dataset has two finished seeds.
-    """
-    found, unknown = compare_known(pairs, spreads, metrics, catalogue, false_alarm_rate, margins, looks)
-    if unknown:
-        raise unknown_noise(*unknown[0])
-    return found
-
-
-def compare_known(
-    pairs: Sequence[Pair],
-    spreads: Mapping[SpreadKey, Spread],
-    metrics: Sequence[str],
-    catalogue: Catalogue,
-    false_alarm_rate: float,
-    margins: bool = True,
-    looks: Looks | None = None,
 ) -> tuple[list[Comparison], list[tuple[str, str]]]:
     """Every metric of every pair, and of all pairs of a dataset together where there are two or more.
 

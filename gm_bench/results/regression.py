@@ -23,7 +23,6 @@ from gm_bench.results.comparing import (
     Verdict,
     badness,
     compare,
-    compare_known,
     count,
     spreads_of,
     unknown_noise,
@@ -139,7 +138,9 @@ def check(
         if key not in before_by_key
     ]
     rate = false_alarm_rate(baseline.board)
-    comparisons = compare(pairs, baseline.spreads, gated, board.catalogue, rate, looks=sizes)
+    comparisons, unknown = compare(pairs, baseline.spreads, gated, board.catalogue, rate, looks=sizes)
+    if unknown:
+        raise unknown_noise(*unknown[0])
     return Verdict(comparisons, failures, remarks, unchanged)
 
 
@@ -259,7 +260,7 @@ def _all_metrics(
     metrics = [metric for metric in names if metric in board.catalogue]
     spreads = spreads_of(known, metrics, board.catalogue)
     chance = false_alarm_rate(board)
-    found, unknown = compare_known(pairs, spreads, metrics, board.catalogue, chance, margins=False)
+    found, unknown = compare(pairs, spreads, metrics, board.catalogue, chance, margins=False)
     if unknown and not found:
         raise unknown_noise(*unknown[0])
     return found, [

@@ -157,12 +157,12 @@ def write(params: Params, board: str) -> None:
             f"move {home} to the front"
         )
     template, brings_data = _template(params, board), bool(_own_dataset_stages(params, board))
-    known = [dataset for dataset in params.board(board).datasets if dataset in params.datasets]
-    if brings_data and known:
-        raise ConfigError(
-            f"params.yaml: boards.{board}.datasets has {known[0]}, an entry of datasets, but its track has a "
-            f"stage fetch of its own, which would write over data/{known[0]}: give it another name"
-        )
+    for dataset in params.board(board).datasets if brings_data else ():
+        if dataset in params.datasets:
+            raise ConfigError(
+                f"params.yaml: boards.{board}.datasets has {dataset}, an entry of datasets, but its track "
+                f"has a stage fetch of its own, which would write over data/{dataset}: give it another name"
+            )
     if board != params.default_board:
         stages = {
             **{name: main["stages"][name] for name in SHARED},

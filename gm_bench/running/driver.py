@@ -199,7 +199,7 @@ def show_inventory(board: str | None) -> None:
     if runner.UNKNOWN in states.values():
         typer.echo("unknown: a stage is at work, and DVC tells fresh from stale after it")
     if taken.UNPACKED in states.values():
-        typer.echo("unpacked: of this recipe and code; gm-bench run fetches the dataset and compares it too")
+        typer.echo(taken.UNPACKED_MEANS)
 
 
 def show_cell(words: Sequence[str], board: str | None) -> None:

@@ -168,10 +168,10 @@ def _update(path: Path, board: Leaderboard, resolving: Resolving | None) -> int:
     if path.name == LEADERBOARD.name:
         raise NotComparable(f"{path} is a leaderboard, which --update would replace: name another --baseline")
     earlier = _read_baseline(io.read_json(path), str(path)) if path.exists() else None
-    if earlier and earlier.board.name and earlier.board.name != board.name:
+    if earlier and earlier.board.name and board.name and earlier.board.name != board.name:
         raise NotComparable(
             f"{path} is the baseline of the board {earlier.board.name}, the leaderboard is of {board.name}: "
-            f"give --leaderboard {reports_of(earlier.board.name) / LEADERBOARD.name}, or another --baseline"
+            f"give --leaderboard {_reported(earlier.board)}, or another --baseline"
         )
     own = tuple(sorted({seed for entry in board.by_key.values() for seed in entry.seeds}))
     if resolving is not None:

@@ -17,6 +17,7 @@ from gm_bench.config import Params
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.formatting import duration, number
 from gm_bench.results.schema import COST, METRICS, Origin, cell_result, check_cost, divergence_place
+from gm_bench.running import taken
 from gm_bench.running.boards import Step, address
 from gm_bench.tracks.settings import explained_dataset
 
@@ -93,7 +94,7 @@ def _state(state: str, metrics: Json | None, cost: Json | None) -> str:
     meanings = {
         "stale": "stale: code, data or parameters changed since",
         "missing": "missing: never finished",
-        "unpacked": "unpacked: of this recipe and code; gm-bench run fetches the data and compares them too",
+        taken.UNPACKED: taken.UNPACKED_MEANS,
         "unknown": "fresh or stale, which DVC tells when the stage that is at work has ended",
     }
     return meanings.get(state, state)

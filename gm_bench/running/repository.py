@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-WRITTEN = ("data", "extractors", "reference", "resolved", "boards", "runs", "reports")  # where stages write
+from gm_bench.cell import DATA, EXTRACTORS, REFERENCE, REPORTS, RESOLVED, RUNS
+from gm_bench.running import boards
+
+WRITTEN = (DATA, EXTRACTORS, REFERENCE, RESOLVED, RUNS, REPORTS, boards.FOLDER)  # where stages and DVC write
 
 
 def folder() -> Path:
@@ -40,7 +43,7 @@ def check() -> None:
             f"{here} is not under Git, which DVC asks for: run git init, or, to do without, "
             "dvc config --local core.no_scm true"
         )
-    written = [path for name in WRITTEN for path in (Path(name), *Path(name).glob("*"))]
+    written = [path for folder in WRITTEN for path in (folder, *folder.glob("*"))]
     outside = [p for p in written if p.is_symlink() and not p.resolve().is_relative_to(here.resolve())]
     if outside and not _does_without_git():
         raise ValueError(

@@ -17,6 +17,7 @@ from gm_bench.running import boards
 from gm_bench.running.chains import cell_chain
 
 UNPACKED = "unpacked"  # the state of a cell that holds but for data that is not here to be compared with
+UNPACKED_MEANS = "unpacked: of this recipe and code; gm-bench run fetches the dataset and compares it too"
 MARKER = "unpacked.json"  # {made_of, files}: each path or name → sha256
 OF_DATASET = ("extractor", "reference")  # stages that numbers depend on besides those of the cell
 SPLITS = ("train", "test")
@@ -66,16 +67,11 @@ def _digest(path: Path) -> str | None:
 
 def awaits_data(cell: Cell) -> bool:
     """Whether a cell came in a pack and holds but for data that is not here yet to be compared with."""
-    mark = marker(cell)
-    if mark is None:
-        return False
-    files = {cell.folder / name: known for name, known in mark["files"].items()}
-    made_of = {Path(path): known for path, known in mark["made_of"].items()}
-    here = {path: known for path, known in made_of.items() if path.exists()}
-    absent = made_of.keys() - here.keys()
+    recorded = _recorded(cell)
+    absent = [path for path in recorded if not path.exists()]
     if not absent or not all(path.is_relative_to(DATA) for path in absent):
-        return False  # nothing is awaited, or recipe and code are not known here
-    return all(_digest(p) == known for p, known in (files | here).items())
+        return False  # nothing is awaited, or a file is lost, or recipe and code are not known here
+    return all(_digest(path) == known for path, known in recorded.items() if path not in absent)
 
 
 def is_taken(cell: Cell, digest: Callable[[Path], str | None] = _digest) -> bool:
@@ -84,9 +80,14 @@ def is_taken(cell: Cell, digest: Callable[[Path], str | None] = _digest) -> bool
     Args:
         digest: of a file, None where there is none.
     """
+    recorded = _recorded(cell)
+    return bool(recorded) and all(digest(path) == known for path, known in recorded.items())
+
+
+def _recorded(cell: Cell) -> dict[Path, str]:
+    """Hex digests of the files of a cell that came in a pack and of what it was made of; none of another."""
     mark = marker(cell)
     if mark is None:
-        return False
+        return {}
     files = {cell.folder / name: known for name, known in mark["files"].items()}
-    files |= {Path(path): known for path, known in mark["made_of"].items()}
-    return all(digest(path) == known for path, known in files.items())
+    return files | {Path(path): known for path, known in mark["made_of"].items()}

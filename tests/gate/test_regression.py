@@ -135,7 +135,7 @@ def test_a_comparison_worked_by_hand() -> None:
     after = [entry(tuple(v - 0.1 for v in values)) for values in (one, other)]
     pairs = [(("digits", name), b, a) for name, b, a in zip("ab", before, after, strict=True)]
     spreads = {("digits", name, "precision"): Spread(0.02, 2) for name in "ab"}
-    a, b, both = compare(pairs, spreads, ["precision"], PLAIN, 0.03)
+    (a, b, both), _ = compare(pairs, spreads, ["precision"], PLAIN, 0.03)
     assert [c.variant for c in (a, b, both)] == ["a", "b", ALL_VARIANTS]
     for single in (a, b):
         assert single.shift == pytest.approx(0.1)
@@ -152,7 +152,7 @@ def test_unequal_numbers_of_seeds_count_as_they_are() -> None:
     """One seed against four: noise s √(1/4 + 1)."""
     before, after = entry((0.4, 0.6, 0.4, 0.6)), entry((0.5,))
     spreads = {("digits", "a", "precision"): Spread(0.04, 3)}
-    (only,) = compare([(("digits", "a"), before, after)], spreads, ["precision"], PLAIN, 0.01)
+    (only,), _ = compare([(("digits", "a"), before, after)], spreads, ["precision"], PLAIN, 0.01)
     assert only.noise == pytest.approx(math.sqrt(0.04 / 3 * 1.25))
     assert only.limit == pytest.approx(stats.t.isf(0.01, 3) * only.noise)
 

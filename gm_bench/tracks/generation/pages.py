@@ -115,9 +115,23 @@ def verdicts(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
 
     That several can be told from real images is said once, of all of them: the table has their numbers.
     """
+    found = _findings(board, dataset)
+    told = [variant for variant, findings in found.items() if findings[-1].kind == TOLD]
+    said = {}
+    if len(told) > 1:
+        others = ", ".join(variant for variant in found if variant not in told)
+        n = board.protocols[dataset]["n_samples"]
+        by = "one at least of 1-NN, FID, precision, recall and coverage"
+        said[f"all but {others}" if others else "all"] = [f"Told from real images at N = {n:,}, by {by}."]
+        found |= {variant: found[variant][:-1] for variant in told}
+    return said | {variant: [each.sentence for each in rest] for variant, rest in found.items() if rest}
+
+
+def _findings(board: Leaderboard, dataset: str) -> dict[str, list[Finding]]:
+    """Those of each variant that has any."""
     n, draws = board.protocols[dataset]["n_samples"], board.protocols[dataset]["draws"]
     shares = _class_shares(dataset)
-    found: dict[str, list[Finding]] = {}
+    found = {}
     for entry in board.entries[dataset]:
         drawn = [entry.details.get(seed, {}).get("missing_classes", [[]]) for seed in entry.finished]
         row = Row(
@@ -130,17 +144,7 @@ def verdicts(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
             n_drawn=n * draws * len(drawn),
         )
         found[entry.variant] = verdict(row)
-    found = {variant: findings for variant, findings in found.items() if findings}
-    told = [variant for variant, findings in found.items() if findings[-1].kind == TOLD]
-    said = {}
-    if len(told) > 1:
-        others = ", ".join(variant for variant in found if variant not in told)
-        whom = f"all but {others}" if others else "all"
-        by = "one at least of 1-NN, FID, precision, recall and coverage"
-        said[whom] = [f"Told from real images at N = {n:,}, by {by}."]
-        found |= {variant: found[variant][:-1] for variant in told}
-    said |= {variant: [each.sentence for each in findings] for variant, findings in found.items() if findings}
-    return said
+    return {variant: findings for variant, findings in found.items() if findings}
 
 
 def cell_verdict(result: CellResult, floor: Mapping[str, float], floor_sd: Mapping[str, float]) -> list[str]:

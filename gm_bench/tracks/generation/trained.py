@@ -87,12 +87,12 @@ def load(cell: Cell, device: torch.device, repository: Path = Path()) -> Trained
         FileError: a file is damaged.
     """
     path = repository / cell.folder / "model.safetensors"
-    if not path.exists() and path.with_name("metrics.json").exists():
-        raise ValueError(
-            f"{cell} is finished, but its weights are not here, as of cells of packs and of some tracks: to "
-            f"train it here, move {repository / cell.folder} away and run gm-bench run --board {cell.board}"
-        )
     if not path.exists():
+        if path.with_name("metrics.json").exists():
+            raise ValueError(
+                f"{cell} is finished, but its weights are not here, as of cells of packs and of some tracks: "
+                f"to train it here, move {path.parent} away and run gm-bench run --board {cell.board}"
+            )
         raise ValueError(
             f"{cell} is not trained yet ({path} is missing): gm-bench run --board {cell.board} does it"
         )

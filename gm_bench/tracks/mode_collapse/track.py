@@ -23,7 +23,7 @@ PUBLISHED = {
     ("grid", "ns_gan"): ("17.3 ± 0.8", "0.948 ± 0.007", "0.70 ± 0.07"),
     ("grid", "pac_gan"): ("23.8 ± 0.7", "0.913", "0.13"),
 }
-N_SHOWN = {"ns_gan": 40_000_000, "pac_gan": 80_000_000}  # points, of 400 epochs
+N_PUBLISHED = {"ns_gan": 40_000_000, "pac_gan": 80_000_000}  # points, of 400 epochs
 CATALOGUE = Catalogue(
     [
         Metric(
@@ -89,7 +89,8 @@ def _notes(board: Leaderboard, dataset: str) -> list[str]:
             modes, quality, kl = published
             said.append(
                 f"{entry.variant}: published {modes} modes, {quality} of high quality, reverse KL {kl} "
-                f"(Lin et al. 2018, {N_SHOWN[entry.variant]:,} points shown; here {entry.cost['budget']:,})."
+                f"(Lin et al. 2018, {N_PUBLISHED[entry.variant]:,} points shown; here "
+                f"{entry.cost['budget']:,})."
             )
     return said
 
