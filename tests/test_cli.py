@@ -236,6 +236,21 @@ PASSED_OVER = {
 }
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sample d/vae/0 -n",
+        "interpolate d/vae/0 --steps",
+        "interpolate d/vae/0 --rows",
+        "reconstruct d/vae/0 -n",
+    ],
+)
+def test_a_picture_of_more_than_can_be_looked_at_is_refused_first(words: str) -> None:
+    refused = CliRunner().invoke(cli.app, [*words.split(), "1000000000000"])
+    assert refused.exit_code == 2
+    assert "less than or equal to 10000" in " ".join(refused.stderr.split())
+
+
 @pytest.mark.parametrize("words", PASSED_OVER)
 def test_no_option_is_passed_over_in_silence(
     words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from gm_bench.tracks.generation.trained import TrainedCell
 
+MOST = 10_000  # of what a picture is asked to show: more cannot be looked at
+
 CellBoard = Annotated[str, typer.Option(help="the board that it was trained for")]
 CellWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or the three apart")]
 SearchSteps = Annotated[int, typer.Option(min=1, help="to find a code where there is no encoder")]
@@ -25,7 +27,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 def sample(
     cell: CellWords,
     label: Annotated[int | None, typer.Option("--class", help="of conditional variants; else all")] = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="how many")] = 64,
+    n: Annotated[int, typer.Option("-n", min=1, max=MOST, help="how many")] = 64,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
     out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("samples.png"),
     board: CellBoard = "digits",
@@ -45,8 +47,8 @@ def interpolate(
     context: typer.Context,
     cell: CellWords,
     images: Annotated[tuple[int, int] | None, typer.Option(help="two test images, by number")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="from one end to the other")] = 8,
-    rows: Annotated[int, typer.Option(min=1, help="pairs of drawn codes")] = 4,
+    steps: Annotated[int, typer.Option(min=1, max=MOST, help="from one end to the other")] = 8,
+    rows: Annotated[int, typer.Option(min=1, max=MOST, help="pairs of drawn codes")] = 4,
     label: Annotated[int | None, typer.Option("--class", help="of drawn codes, conditional")] = None,
     seed: Annotated[int, typer.Option(help="of the codes, or of the search for them")] = 0,
     search_steps: SearchSteps = 300,
@@ -80,7 +82,7 @@ def interpolate(
 def reconstruct(
     context: typer.Context,
     cell: CellWords,
-    n: Annotated[int, typer.Option("-n", min=1, help="how many test images")] = 16,
+    n: Annotated[int, typer.Option("-n", min=1, max=MOST, help="how many test images")] = 16,
     seed: Annotated[int, typer.Option(help="of the search for codes")] = 0,
     search_steps: SearchSteps = 300,
     search_rate: SearchRate = 0.05,

@@ -65,7 +65,7 @@ def read_baseline(content: Any, name: str, catalogue: Catalogue) -> Baseline:
     board = read_board(content["leaderboard"], name, catalogue)
     try:
         spreads = {
-            (dataset, variant, metric): Spread(float(s["sum_of_squares"]), int(s["degrees"]))
+            (dataset, variant, metric): _spread(s)
             for dataset, variants in content["spreads"].items()
             for variant, metrics in variants.items()
             for metric, s in metrics.items()
@@ -75,6 +75,14 @@ def read_baseline(content: Any, name: str, catalogue: Catalogue) -> Baseline:
         return Baseline(board, str(content["revision"]), spreads, seeds)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise NotComparable(f"{name} is no baseline: make one with gm-bench check --update") from None
+
+
+def _spread(content: Mapping[str, Any]) -> Spread:
+    """As `to_json` wrote it; ValueError where it can be none."""
+    spread = Spread(float(content["sum_of_squares"]), int(content["degrees"]))
+    if not 0 <= spread.sum_of_squares < math.inf or spread.degrees < 0:
+        raise ValueError
+    return spread
 
 
 def of_board(

@@ -72,6 +72,8 @@ def check_board(params: Params, board: str) -> None:
             from gm_bench.tracks.track import find
 
             find(own)
+            if not hasattr(stages, "of_cell"):
+                raise TrackError(f"{stages.__name__} has no function 'of_cell' (docs/adding.md)")
     except (TrackError, MetricError) as error:
         raise ConfigError(f"params.yaml: boards.{board}.track: {error}") from None
     for track in params.tracks:
@@ -132,6 +134,8 @@ def check_boards(params: Params, dataset: str | None = None) -> None:
 
 def _check_settings(params: Params, track: str) -> None:
     model = _model_of(track) if "." in track or track in _names() else None
+    if model is None and "." in track:
+        raise ConfigError(f"params.yaml: key 'tracks.{track}': {track}.stages declares no SETTINGS")
     if model is None:
         allowed = ", ".join(name for name in _names() if _model_of(name) is not None)
         raise ConfigError(f"params.yaml: unknown key 'tracks.{track}'; allowed here: {allowed}")

@@ -1,6 +1,5 @@
 """The gate's statistics against closed forms and numbers worked by hand, and what it says of cells."""
 
-import copy
 import math
 from typing import Any
 
@@ -310,8 +309,22 @@ def test_other_files_are_refused(wrong: Any) -> None:
 def test_other_versions_are_refused() -> None:
     with pytest.raises(NotComparable, match="has schema 7, this version reads 1"):
         read_board(content() | {"schema": 7}, "x.json", IMAGES)
-    broken = copy.deepcopy(to_json(baseline()))
-    del broken["spreads"]["digits"]["vae"]["fid"]["degrees"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"sum_of_squares": -1.0},
+        {"sum_of_squares": math.inf},
+        {"sum_of_squares": math.nan},
+        {"degrees": -1},
+    ],
+)
+def test_a_baseline_with_a_spread_that_can_be_none_is_refused(wrong: dict[str, float]) -> None:
+    broken = to_json(baseline())
+    whole = broken["spreads"]["digits"]["vae"]["fid"]
+    broken["spreads"]["digits"]["vae"]["fid"] = whole | wrong if wrong else {"sum_of_squares": 1.0}
     with pytest.raises(NotComparable, match="is no baseline: make one"):
         read_baseline(broken, "x.json", IMAGES)
 

@@ -27,6 +27,9 @@ from pydantic import BaseModel
 class SETTINGS(BaseModel):
     n_modes: int
 
+def of_cell(params, board, dataset, variant):
+    return {}
+
 def check(params, board):
     raise ConfigError(f"{board} is never right")
 """
@@ -204,6 +207,13 @@ def test_a_track_from_outside_needs_no_check_and_may_have_settings(lab: Callable
     check_board(of({"n_modes": "many"}), "quick")
 
 
+def test_a_track_from_outside_without_settings_takes_none(lab: Callable[[str], None]) -> None:
+    lab(STAGES[: STAGES.index("def check")].replace("SETTINGS", "Other"))
+    params = changed(lambda p: (p["boards"].update(rings=OUTSIDE), p["tracks"].update({"lab.ring": {}})))
+    with pytest.raises(ConfigError, match=r"key 'tracks\.lab\.ring': lab\.ring\.stages declares no SETTINGS"):
+        check_board(params, "rings")
+
+
 @pytest.mark.parametrize(
     ("stages", "tables", "sentence"),
     [
@@ -215,6 +225,11 @@ def test_a_track_from_outside_needs_no_check_and_may_have_settings(lab: Callable
             "from gm_bench.metrics.catalogue import MAIN, Catalogue, Metric\n"
             'Catalogue([Metric("fit", "Fit", "", "", MAIN, None, False, "How well.")], order_by="fit")\n',
             r"boards\.rings\.track: .*fit",
+        ),
+        (
+            "",
+            TABLES,
+            r"boards\.rings\.track: lab\.ring\.stages has no function 'of_cell'",
         ),
     ],
 )
