@@ -6,7 +6,9 @@ import statistics
 
 import pytest
 
-from gm_bench.results.ranking import intervals, ranks
+from gm_bench.results.ranking import estimates, intervals, limit, ranks
+
+T_2 = 4.3026527  # of the printed tables, 97.5 %, two degrees of freedom
 
 
 def logs(values: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -30,10 +32,35 @@ def test_equal_spreads_are_pooled() -> None:
     assert found["b"] == pytest.approx((12 - half, 12 + half), rel=1e-6)
 
 
-def test_a_single_seed_borrows_the_noise_of_the_others() -> None:
-    half = 4.3026527 * 1.0
-    found = intervals({"a": [1.0, 2.0, 3.0], "b": [7.0]}, ratio=False)
-    assert found["b"] == pytest.approx((7 - half, 7 + half), rel=1e-6)
+def test_a_single_seed_has_no_interval_and_no_rank_and_changes_those_of_no_other() -> None:
+    pair = {"a": [1.0, 2.0, 3.0], "c": [101.0, 102.0, 103.0]}
+    with_one = {**pair, "b": [50.0]}
+    found = intervals(with_one, ratio=False)
+    assert found["b"] is None
+    assert {**intervals(pair, ratio=False), "b": None} == found
+    assert ranks(with_one) == {"a": 1, "b": None, "c": 2}
+
+
+def test_a_fit_in_closed_form_says_nothing_of_the_noise_of_training() -> None:
+    """With the sd of .001 of `fit` among them, no pair of the others can be told apart."""
+    trained = {"a": [1.0, 1.2, 1.4], "b": [1.8, 2.0, 2.2], "c": [2.6, 2.8, 3.0]}
+    kinds = {"a": "trained", "b": "trained", "c": "trained", "fit": "fitted"}
+    board = {**trained, "fit": [9.0, 9.001, 9.002]}
+    alone, beside = intervals(trained, ratio=False), intervals(board, False, kinds)
+    assert {name: beside[name] for name in trained} == alone
+    assert beside["fit"] == pytest.approx((9.001 - 0.001 * T_2 / 3**0.5, 9.001 + 0.001 * T_2 / 3**0.5))
+    assert ranks(board, kinds) == {"a": 1, "b": 2, "c": 3, "fit": 4}
+    assert ranks(board) != ranks(board, kinds)
+
+
+def test_two_means_of_unequal_noise_are_told_apart_by_the_quantile_of_each() -> None:
+    """sd 1 known with 2 degrees, sd .1 with 8: √((t₂ 1/√3)² + (t₈ .1/√9)²) at 2.5 %."""
+    kinds = {"a": "trained", "b": "fitted"}
+    many = [7.0 + 0.1 * (i - 4) / math.sqrt(7.5) for i in range(9)]
+    found = estimates({"a": [1.0, 2.0, 3.0], "b": many}, kinds)
+    assert limit(found["a"], found["b"], 0.025) == pytest.approx(
+        math.hypot(4.3026527 / math.sqrt(3), 2.3060041 * 0.1 / 3), rel=1e-6
+    )
 
 
 def test_without_a_second_seed_nothing_is_known() -> None:

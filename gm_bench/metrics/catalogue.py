@@ -6,8 +6,8 @@ makes no result stale.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 MAIN, MORE, LIKELIHOOD = "main", "more", "likelihood"
 
@@ -24,7 +24,8 @@ class Metric:
         key: its name in files.
         title: its name in tables.
         unit: of its values; empty for plain numbers.
-        direction: "↓" lower is better, "↑" higher, "→0.5" (or another number) the nearer to it the better.
+        direction: "↓" lower is better, "↑" higher, "→0.5" (or another number) the nearer to it the better;
+            empty where neither side is.
         group: "main" stands in narrow tables; all others stand in the second one. "likelihood" are values
             that compare only between models of one kind of density.
         gate_margin: the smallest difference that matters to the regression gate, in badness; None where the
@@ -72,7 +73,7 @@ class Catalogue:
             raise MetricError("a catalogue of metrics names one of them twice")
         for metric in metrics:
             _check_direction(metric)
-        if order_by not in self._rows:
+        if not self.direction(order_by):
             raise MetricError(
                 f"'{order_by}', by which tables are ordered, is none of {', '.join(self._rows)}"
             )
@@ -104,6 +105,11 @@ class Catalogue:
     def is_relative(self, key: str) -> bool:
         """Whether differences of the metric are ratios."""
         return key in self._rows and self._rows[key].relative
+
+    def by_differences(self, keys: Collection[str]) -> "Catalogue":
+        """The same catalogue, in which these metrics are compared by differences, not by ratios."""
+        rows = [replace(row, relative=row.relative and row.key not in keys) for row in self]
+        return Catalogue(rows, self.order_by)
 
     def badness(
         self, key: str, value: float, clean_mean: float | None = None, relative: bool = False
@@ -159,7 +165,9 @@ class Catalogue:
 
 def _check_direction(metric: Metric) -> None:
     try:
-        fits = metric.direction in ("↓", "↑") or (metric.direction[:1] == "→" and metric.ideal is not None)
+        fits = metric.direction in ("↓", "↑", "") or (
+            metric.direction[:1] == "→" and metric.ideal is not None
+        )
     except ValueError:
         fits = False
     if not fits:
@@ -188,10 +196,12 @@ IMAGES = Catalogue(
         _row("fid", "FID", "↓", "Fréchet distance between Gaussians fitted to features of real and generated "
              "images; its spread between seeds grows with it.",
              group=MAIN, margin=math.log(1.05), relative=True),
-        _row("fid_infinity", "FID∞", "↓", "FID extrapolated to infinitely many images."),
-        _row("fid_infinity_error", "FID∞ fit error", "↓", "Standard error of that extrapolation."),
+        _row("fid_infinity", "FID∞", "↓", "FID extrapolated to infinitely many images.",
+             relative=True),
+        _row("fid_infinity_error", "FID∞ fit error", "", "Residual of that line about the FID of parts of "
+             "the images: whether it is straight; the error of FID∞ is larger by far."),
         _row("kid", "KID", "↓", "Squared maximum mean discrepancy of features under a cubic kernel.",
-             group=MAIN),
+             group=MAIN, relative=True),
         _row("classifier_score", "Classifier score", "↑", "Inception Score with a classifier of this "
              "dataset: sure of each image, and of all classes.", group=MAIN),
         _row("inception_score", "Inception Score", "↑", "exp of the mean KL divergence of an image's classes "

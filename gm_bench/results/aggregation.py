@@ -167,18 +167,19 @@ def _judged(entries: Sequence[Entry], catalogue: Catalogue) -> list[Entry]:
     """The entries of a dataset with what they say about one another: intervals and ranks."""
     names = dict.fromkeys(name for entry in entries for name in entry.metrics)
     scores: dict[str, dict[str, Score]] = {entry.variant: dict(entry.metrics) for entry in entries}
+    kinds = {entry.variant: entry.kind_of_noise for entry in entries}
     places: dict[str, int | None] = {}
     for name in names:
         values = {entry.variant: entry.metrics[name].values for entry in entries if name in entry.metrics}
         ratio = catalogue.is_relative(name) and all(v > 0 for each in values.values() for v in each)
-        for variant, interval in intervals(values, ratio).items():
+        for variant, interval in intervals(values, ratio, kinds).items():
             scores[variant][name] = replace(scores[variant][name], interval=interval)
         if name == catalogue.order_by:
             bad = {
                 variant: [catalogue.badness(name, value, relative=ratio) for value in each]
                 for variant, each in values.items()
             }
-            places = ranks(bad)
+            places = ranks(bad, kinds)
     return [replace(e, metrics=scores[e.variant], rank=places.get(e.variant)) for e in entries]
 
 

@@ -145,8 +145,8 @@ def compare(
 ) -> tuple[list[Comparison], list[tuple[str, str]]]:
     """Every metric of every pair, and of all pairs of a dataset together where there are two or more.
 
-    The noise is known from before and from the candidate: a change that makes seeds differ more is seen as
-    such, not as a shift of the mean.
+    Where nothing has changed, both sides are draws of one distribution: both together tell the noise. So a
+    candidate whose seeds differ far more than before may be called worse though its mean is the same.
 
     Args:
         pairs: (dataset, variant), its entry before and after.
@@ -164,7 +164,7 @@ def compare(
     known = {key: _known(*key, group, spreads, catalogue) for key, group in groups.items()}
     unknown = [key for key, noise in known.items() if not any(spread.degrees for spread in noise.values())]
     groups = {key: group for key, group in groups.items() if key not in unknown}
-    shares = _shares({key: len(group) + (len(group) > 1) for key, group in groups.items()}, catalogue)
+    shares = shares_of({key: len(group) + (len(group) > 1) for key, group in groups.items()}, catalogue)
     found = []
     for (dataset, metric), group in groups.items():
         chance, noise = false_alarm_rate * shares[dataset, metric], known[dataset, metric]
@@ -205,7 +205,7 @@ def _groups(pairs: Sequence[Pair], metrics: Sequence[str]) -> dict[tuple[str, st
     return groups
 
 
-def _shares(sizes: Mapping[tuple[str, str], int], catalogue: Catalogue) -> dict[tuple[str, str], float]:
+def shares_of(sizes: Mapping[tuple[str, str], int], catalogue: Catalogue) -> dict[tuple[str, str], float]:
     """The share of the chance that each comparison has, by dataset and metric; over all they sum to 1.
 
     Half of it goes to the metric that tables are ordered by, where there are others to share the other half.

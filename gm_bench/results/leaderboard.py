@@ -87,6 +87,11 @@ class Entry:
         return "partly diverged" if self.n_finished else "diverged"
 
     @property
+    def kind_of_noise(self) -> str:
+        """What its seeds differ by: training and draws, or the draws of a fit in closed form alone."""
+        return "trained" if self.cost.get("updates") else "fitted"
+
+    @property
     def finished(self) -> tuple[int, ...]:
         """The seeds that did not diverge."""
         return tuple(seed for seed in self.seeds if seed not in self.divergences)

@@ -1,8 +1,16 @@
 """What may be said of an order: intervals of means over seeds, and ranks that rows share unless told apart.
 
-Seeds are independent draws. Variances are moderated over the variants of a dataset (see `moderation`), so a
-variant with one seed borrows the noise of the others. A metric whose spread grows with it is compared by its
-logarithm.
+Seeds are independent draws. Variances are moderated (see `moderation`) among variants whose noise is of one
+kind: a fit in closed form has that of its draws alone, and says nothing of what training adds. No noise was
+measured of a variant of one seed: it has no interval and no rank. A metric whose spread grows with it is
+compared by its logarithm.
+
+Two means a and b are told apart where they differ by more than √((q_a e_a)² + (q_b e_b)²), e their standard
+errors and q the quantile of Student's t for the degrees of freedom that each is known with. Where variances
+differ this errs on the safe side.
+
+Source: Banerjee 1961, "On confidence interval for two-means problem based on separate estimates of variances
+and tabulated values of t-table", Sankhyā A 23.
 """
 
 import math
@@ -18,69 +26,84 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds on the scale of comparison; `error` is its standard one, None without noise."""
+    """A mean over seeds on the scale of comparison, its standard error and how well that is known."""
 
     mean: float
-    error: float | None
+    error: float
     degrees: float
 
+    def half_width(self, chance: float) -> float:
+        """How far from it the true mean lies beyond either side with this chance."""
+        return quantile(chance, self.degrees) * self.error
 
-def intervals(values: Mapping[str, Sequence[float]], ratio: bool) -> dict[str, tuple[float, float] | None]:
+
+def intervals(
+    values: Mapping[str, Sequence[float]], ratio: bool, kinds: Mapping[str, str] | None = None
+) -> dict[str, tuple[float, float] | None]:
     """95 % intervals of the means by variant, from the moderated t distribution.
 
     Args:
         values: one per finished seed, by variant; at least one each.
         ratio: whether differences are relative; then the interval is that of the logarithm around the mean.
+        kinds: of noise, by variant; without it that of all is of one kind.
 
     Returns:
-        (low, high); None for all where no variant has two seeds.
+        (low, high); None for a variant of one seed.
     """
-    found: dict[str, tuple[float, float] | None] = {}
-    for variant, estimate in _estimates(values, ratio).items():
-        mean = statistics.fmean(values[variant])
-        if estimate.error is None:
-            found[variant] = None
-            continue
-        half = quantile((1 - CONFIDENCE) / 2, estimate.degrees) * estimate.error
+    scaled = {v: [math.log(x) for x in xs] if ratio else list(xs) for v, xs in values.items()}
+    found: dict[str, tuple[float, float] | None] = dict.fromkeys(values)
+    for variant, estimate in estimates(scaled, kinds).items():
+        mean, half = statistics.fmean(values[variant]), estimate.half_width((1 - CONFIDENCE) / 2)
         found[variant] = (
             (mean * math.exp(-half), mean * math.exp(half)) if ratio else (mean - half, mean + half)
         )
     return found
 
 
-def ranks(badness: Mapping[str, Sequence[float]]) -> dict[str, int | None]:
+def ranks(
+    badness: Mapping[str, Sequence[float]], kinds: Mapping[str, str] | None = None
+) -> dict[str, int | None]:
     """Ranks of variants by values of which lower ones are better: 1 + how many are better beyond noise.
 
-    Two variants are told apart by a moderated t-test, two-sided, at a level of 5 % over all pairs together
-    (Bonferroni). None for all where no variant has two seeds.
+    Two variants are told apart at a level of 5 %, two-sided, over all pairs together (Bonferroni). None for a
+    variant of one seed, which counts in no pair.
+
+    Args:
+        kinds: of noise, by variant; without it that of all is of one kind.
     """
-    estimates = _estimates(badness, ratio=False)
-    n_pairs = math.comb(len(estimates), 2)
-    found: dict[str, int | None] = {}
-    for variant, own in estimates.items():
-        if own.error is None:
-            found[variant] = None
-            continue
-        n_better = 0
-        for other in estimates.values():
-            if other is own or other.error is None:
-                continue
-            limit = quantile(LEVEL / 2 / n_pairs, min(own.degrees, other.degrees))
-            n_better += own.mean - other.mean > limit * math.hypot(own.error, other.error)
-        found[variant] = 1 + n_better
+    known = estimates(badness, kinds)
+    chance = LEVEL / 2 / max(1, math.comb(len(known), 2))
+    found: dict[str, int | None] = dict.fromkeys(badness)
+    for variant, own in known.items():
+        found[variant] = 1 + sum(
+            own.mean - other.mean > limit(own, other, chance) for other in known.values()
+        )
     return found
 
 
-def _estimates(values: Mapping[str, Sequence[float]], ratio: bool) -> dict[str, Estimate]:
-    scaled = {v: [math.log(x) for x in xs] if ratio else list(xs) for v, xs in values.items()}
-    spreads = {variant: Spread.of(each) for variant, each in scaled.items()}
-    total = sum(spread.degrees for spread in spreads.values())
-    if not total:
-        return {variant: Estimate(statistics.fmean(each), None, 0) for variant, each in scaled.items()}
-    prior = fit_prior(list(spreads.values()))
+def limit(one: Estimate, other: Estimate, chance: float) -> float:
+    """What the difference of two means exceeds with this chance, at most, where there is none."""
+    return math.hypot(one.half_width(chance), other.half_width(chance))
+
+
+def estimates(
+    values: Mapping[str, Sequence[float]], kinds: Mapping[str, str] | None = None
+) -> dict[str, Estimate]:
+    """What is known of the mean of each variant of two seeds or more.
+
+    Args:
+        values: one per finished seed, by variant, on the scale of comparison.
+        kinds: of noise, by variant; without it that of all is of one kind.
+    """
+    several = {variant: each for variant, each in values.items() if len(each) > 1}
+    spreads = {variant: Spread.of(each) for variant, each in several.items()}
     found = {}
-    for variant, each in scaled.items():
-        variance, degrees = prior.posterior(spreads[variant])
-        error = math.sqrt(variance / len(each))
-        found[variant] = Estimate(statistics.fmean(each), error, min(degrees, total))
+    for kind in dict.fromkeys(map((kinds or {}).get, several)):
+        alike = [variant for variant in several if (kinds or {}).get(variant) == kind]
+        prior = fit_prior([spreads[variant] for variant in alike])
+        total = sum(spreads[variant].degrees for variant in alike)
+        for variant in alike:
+            variance, degrees = prior.posterior(spreads[variant])
+            error = math.sqrt(variance / len(several[variant]))
+            found[variant] = Estimate(statistics.fmean(several[variant]), error, min(degrees, total))
     return found

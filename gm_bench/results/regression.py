@@ -16,15 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gm_bench.results.baseline import Baseline, check_floor, lacks, set_up_differs
 from gm_bench.results.comparing import (
-    Comparison,
     Looks,
     NotComparable,
-    Pair,
     Verdict,
     badness,
     compare,
     count,
-    spreads_of,
     unknown_noise,
 )
 from gm_bench.results.leaderboard import Entry, Key, Leaderboard
@@ -180,93 +177,6 @@ def _draws_are_alike(entry: Entry, gated: Sequence[str]) -> bool:
     """Whether no judged metric differs between the draws of a seed, of which there are several."""
     sds = [entry.metrics[metric].draw_sd for metric in gated if metric in entry.metrics]
     return bool(sds) and all(sd == 0 for sd in sds)
-
-
-def contrast(before: Leaderboard, after: Leaderboard) -> Verdict:
-    """Two leaderboards side by side, every metric whose direction is known; nothing fails.
-
-    Raises:
-        NotComparable: they share no variant of a dataset under one protocol and budget.
-    """
-    remarks, pairs, unchanged = [], [], []
-    after_by_key = after.by_key
-    for key, entry in before.by_key.items():
-        if key not in after_by_key:
-            remarks.append(f"{'/'.join(key)} stands in the first only.")
-        elif difference := set_up_differs(before, after, *key):
-            remarks.append(f"{'/'.join(key)} cannot be compared: {difference}.")
-        elif is_unchanged(entry, after_by_key[key]):
-            unchanged.append(key)
-        else:
-            pairs.append((key, entry, after_by_key[key]))
-            remarks += _without_numbers("/".join(key), entry, after_by_key[key])
-    others = [key for key in after_by_key if key not in before.by_key]
-    remarks += [f"{'/'.join(key)} stands in the second only." for key in others]
-    if not pairs and not unchanged:
-        raise NotComparable(f"nothing to compare: {remarks[0] if remarks else 'both are empty.'}")
-    comparisons, left_out = _all_metrics(before, before.by_key, pairs)
-    return Verdict(comparisons, (), [*remarks, *left_out], unchanged)
-
-
-def contrast_variants(board: Leaderboard, one: str, other: str) -> Verdict:
-    """Two variants of one leaderboard, on every dataset that has both.
-
-    Raises:
-        NotComparable: there is no such dataset.
-    """
-    entries, pair = board.by_key, f"{one} → {other}"
-    pairs = [
-        ((dataset, pair), entries[dataset, one], entries[dataset, other])
-        for dataset in board.datasets
-        if (dataset, one) in entries and (dataset, other) in entries
-    ]
-    if not pairs:
-        raise NotComparable(f"no dataset of the leaderboard has both {one} and {other}")
-    # The pair's noise is that of both: the first stands under the pair's name, `compare` adds the second.
-    known = {
-        (dataset, pair if variant == one else variant): entry
-        for (dataset, variant), entry in entries.items()
-        if variant != other
-    }
-    comparisons, left_out = _all_metrics(board, known, pairs)
-    remarks = [each for (d, _), *sides in pairs for each in _without_numbers(f"{d}/{pair}", *sides)]
-    return Verdict(comparisons, (), [*remarks, *left_out])
-
-
-def _without_numbers(name: str, before: Entry, after: Entry) -> list[str]:
-    """A sentence for each side that has nothing to compare."""
-    return [
-        f"{name} has no numbers in the {side}: all of its seeds diverged ({len(entry.seeds)})."
-        for side, entry in (("first", before), ("second", after))
-        if not entry.n_finished
-    ]
-
-
-def _all_metrics(
-    board: Leaderboard, known: Mapping[Key, Entry], pairs: Sequence[Pair]
-) -> tuple[list[Comparison], list[str]]:
-    """Comparisons without margins in every metric of the pairs that the catalogue knows: for looking.
-
-    Args:
-        known: what tells the noise of before.
-
-    Returns:
-        The comparisons, and a sentence for each that is left out since neither side tells its noise.
-
-    Raises:
-        NotComparable: that is all of them.
-    """
-    names = dict.fromkeys(metric for _, entry, _ in pairs for metric in entry.metrics)
-    metrics = [metric for metric in names if metric in board.catalogue]
-    spreads = spreads_of(known, metrics, board.catalogue)
-    chance = false_alarm_rate(board)
-    found, unknown = compare(pairs, spreads, metrics, board.catalogue, chance, margins=False)
-    if unknown and not found:
-        raise unknown_noise(*unknown[0])
-    return found, [
-        f"{metric} on {dataset} is left out: its noise is not known, no variant has two seeds with it."
-        for dataset, metric in unknown
-    ]
 
 
 def _refuse_what_differs(before: Leaderboard, after: Leaderboard, dataset: str) -> None:

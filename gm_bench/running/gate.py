@@ -16,7 +16,7 @@ from gm_bench.config import load_params
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.formatting import count
 from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
-from gm_bench.results import regression
+from gm_bench.results import contrast, regression
 from gm_bench.results.baseline import Baseline, of_board, read_baseline, read_board, to_json
 from gm_bench.results.comparing import NotComparable, Verdict
 from gm_bench.results.leaderboard import Leaderboard
@@ -135,7 +135,8 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
         variants, reported = {variant for _, variant in board.by_key}, _reported(board)
     named = [name for name in (first, second) if name in variants and not Path(name).is_file()]
     if len(named) == 2:
-        verdict, catalogue = regression.contrast_variants(board, first, second), board.catalogue
+        verdict = contrast.contrast_variants(board, first, second)
+        catalogue = contrast.catalogue_of(board)
     elif named:
         other = second if named[0] == first else first
         raise ValueError(
@@ -144,7 +145,7 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
         )
     else:
         before, after = _board(first, reported), _board(second, reported)
-        verdict, catalogue = regression.contrast(before, after), after.catalogue
+        verdict, catalogue = contrast.contrast(before, after), contrast.catalogue_of(before, after)
     _print(verdict, catalogue, gating=False)
 
 

@@ -128,7 +128,8 @@ def write_reports(board: Leaderboard, track: Track, results: Sequence[CellResult
         for chart in of_dataset
         for name, content in _files_of(chart).items()
     }
-    (folder / "figures").mkdir(parents=True, exist_ok=True)  # an output of the stage, without charts too
+    for output in ("figures", "cells"):  # of the stage, also where a track has none of them
+        (folder / output).mkdir(parents=True, exist_ok=True)
     for name, content in figures.items():
         io.write_text(folder / "figures" / name, content)
     _remove_others(folder / "figures", figures)

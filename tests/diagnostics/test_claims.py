@@ -72,7 +72,7 @@ def test_what_was_measured_says_how_many_seeds_lie_within() -> None:
     # ±1 with a mean near 0: no seed has the mean, and two of five lie where the claim expects them
     split = judge(NEAR_ONE, [1.05, 1.05, -0.95, -0.95, -0.95])
     assert split.n_within == 2
-    assert measured(split) == "-0.15 ± 1.1 (-1.51 to 1.21), 2 of 5 seeds within"
+    assert measured(split) == "−0.1 ± 1.1 (−1.5 to 1.2), 2 of 5 seeds within"
     assert measured(judge(NEAR_ONE, [0.5, 0.5])) == "0.5 with every seed"
     assert measured(judge(NEAR_ONE, [0.5])) == "0.5"
     coarse = at_most("b", "b", 0.0, "", step=0.25)
@@ -80,7 +80,7 @@ def test_what_was_measured_says_how_many_seeds_lie_within() -> None:
     rounded = at_most("b", "b", 0.0, "", step=1 / 6)
     assert measured(judge(rounded, [1 / 6, 5 / 6 - 4 / 6])) == "0.1667 with every seed (0 to 0.3333)"
     fails, holds = judge(NEAR_ONE, [2.0, 2.0]), judge(NEAR_ONE, [1.0, 1.0])
-    assert counted([holds, split, holds, fails]) == "2 hold, 1 does not, 1 cannot be told"
+    assert counted([holds, split, holds, fails]) == ["2 hold", "1 does not", "1 cannot be told"]
 
 
 def test_a_picture_has_the_line_of_each_seed_and_no_mean() -> None:
@@ -290,10 +290,13 @@ def test_from_cells_to_pages_and_mlflow(
     assert "![The discriminator](figures/optimal_discriminator-1.svg)" in markdown
     assert "gm-bench run --board claims --variants optimal_discriminator" in markdown
     assert Path("reports/claims/figures/optimal_discriminator-1.svg").exists()
-    page = Path("reports/claims/cells/theory-optimal_discriminator.html").read_text()
-    assert "does not hold" in page
-    assert "<svg" in page
-    assert "theory-optimal_discriminator.html" in Path("reports/claims/leaderboard.html").read_text()
+    page = Path("reports/claims/leaderboard.html").read_text()
+    summary, claim = page.split('<section class="claim" id="optimal_discriminator"')
+    assert 'href="#optimal_discriminator">The optimal discriminator is p/(p + q)' in summary
+    assert re.findall(r'href="(?!#)', page) == [], "it leads to no file that may be missing"
+    assert "does not hold</strong>, from 2 seeds. Goodfellow et al. 2014" in claim
+    assert "Budget: n_updates" in claim
+    assert "<svg" in claim
 
 
 def test_what_a_budget_names_makes_a_claim_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

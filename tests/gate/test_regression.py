@@ -10,13 +10,13 @@ from scipy import stats
 from gm_bench.metrics.catalogue import IMAGES, Catalogue, Metric
 from gm_bench.results.baseline import Baseline, of_board, read_baseline, read_board, to_json
 from gm_bench.results.comparing import ALL_VARIANTS, NotComparable, compare
+from gm_bench.results.contrast import catalogue_of, contrast, contrast_variants
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score
 from gm_bench.results.moderation import Prior, Spread, fit_prior, inverse_trigamma, quantile
+from gm_bench.results.ranking import estimates
 from gm_bench.results.regression import (
     FALSE_ALARM_RATE_OF_FEW_SEEDS,
     check,
-    contrast,
-    contrast_variants,
 )
 
 GATED = IMAGES.gated()
@@ -384,20 +384,41 @@ def test_two_variants_of_a_board() -> None:
         contrast_variants(both, "vae", "ae")
 
 
-@pytest.mark.parametrize("others", [[], [row("ae", (0,), precision=(0.5,))]])
-def test_the_noise_of_two_variants_is_that_of_both(others: list[dict[str, Any]]) -> None:
-    """Sums of squares .0008 and .08 over 2 + 2 degrees: noise √(.0202 (1/3 + 1/3)), whichever comes first."""
-    both = board(row("vae", precision=(0.60, 0.62, 0.64)), row("gan", precision=(0.4, 0.6, 0.8)), *others)
-    there, back = (contrast_variants(both, *names).comparisons for names in (("vae", "gan"), ("gan", "vae")))
-    there, back = ([c for c in side if c.metric == "precision"] for side in (there, back))
-    assert [(c.variant, c.noise) for c in (*there, *back)] == [
-        ("vae → gan", pytest.approx(math.sqrt(0.0202 * 2 / 3))),
-        ("gan → vae", pytest.approx(math.sqrt(0.0202 * 2 / 3))),
-    ]
-    assert there[0].limit == back[0].limit
-    # Four metrics of one pair; half of the chance is FID's, a third of the rest that of precision; 4 degrees.
+def test_each_of_two_variants_has_a_noise_of_its_own() -> None:
+    """Of .02 and .2: moderated apart, whichever comes first, and alike where they are alike."""
+    values = {"vae": (0.60, 0.62, 0.64), "gan": (0.4, 0.6, 0.8), "ae": (0.5, 0.52, 0.54)}
+    both = board(*(row(name, precision=each) for name, each in values.items()))
+    known = estimates({name: [-v for v in each] for name, each in values.items()})
+    # Four metrics of one pair; half of the chance is FID's, a third of the rest that of precision.
     share = FALSE_ALARM_RATE_OF_FEW_SEEDS / 2 / 3
-    assert there[0].limit == pytest.approx(stats.t.isf(share, 4) * there[0].noise)
+    for first, second in (("vae", "gan"), ("gan", "vae"), ("vae", "ae")):
+        (found,) = [c for c in contrast_variants(both, first, second).comparisons if c.metric == "precision"]
+        assert found.variant == f"{first} → {second}"
+        one, other = known[first], known[second]
+        assert found.noise == pytest.approx(math.hypot(one.error, other.error))
+        widths = (stats.t.isf(share, each.degrees) * each.error for each in (one, other))
+        assert found.limit == pytest.approx(math.hypot(*widths))
+    assert known["gan"].error > 2 * known["vae"].error
+
+
+def test_noise_of_a_variant_does_not_stand_for_that_of_another_with_one_seed() -> None:
+    values = {"fid": (9.5,), "one_nn": (0.7,), "precision": (0.6,), "recall": (0.5,)}
+    one = board(row("kde", fid=(9.0, 9.001, 9.002)), row("vq_vae", (0,), **values), row("gan"))
+    with pytest.raises(
+        NotComparable, match="digits/vq_vae has one seed, so its noise is not known; gm-bench"
+    ):
+        contrast_variants(one, "kde", "vq_vae")
+    assert contrast_variants(one, "kde", "gan").comparisons != []
+
+
+def test_a_value_without_a_logarithm_is_compared_by_differences() -> None:
+    near = board(row("vae", kid=(-0.001, 0.0, 0.001)), row("gan", kid=(0.5, 0.501, 0.502)))
+    assert not catalogue_of(near).is_relative("kid")
+    (kid,) = [c for c in contrast_variants(near, "vae", "gan").comparisons if c.metric == "kid"]
+    assert (kid.shift, kid.outcome) == (pytest.approx(0.501), "worse")
+    far = board(row("vae", kid=(0.1, 0.11, 0.12)), row("gan", kid=(0.2, 0.22, 0.24)))
+    (kid,) = [c for c in contrast_variants(far, "vae", "gan").comparisons if c.metric == "kid"]
+    assert kid.shift == pytest.approx(math.log(2.0))
 
 
 def test_what_did_not_change_is_not_compared_side_by_side() -> None:

@@ -1,16 +1,15 @@
-"""The claims as people read them: a table with verdicts, a page a claim with its pictures. Returns text."""
+"""The claims as people read them: a table of verdicts, below it each claim with pictures. Returns text."""
 
 import math
 import shlex
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from gm_bench.cell import in_file_name
 from gm_bench.report.charts import Chart
 from gm_bench.report.display import Display
-from gm_bench.report.formatting import count
+from gm_bench.report.formatting import count, number
 from gm_bench.report.tables import missing_in_words
 from gm_bench.report.template import templates
 from gm_bench.results.leaderboard import Entry, Leaderboard
@@ -19,6 +18,7 @@ from gm_bench.tracks.diagnostics.claim import find
 from gm_bench.tracks.diagnostics.pictures import names_of
 from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, Finding, findings, of_claim
 
+LEAST_SPREAD = 1e-6  # below it decimals would not be read
 FIRST = "claims"  # the board that Found speaks of where it names none
 HOW_TO_READ = (
     "What is expected, and how near, stands in each claim's file and was written before it was run; where "
@@ -35,25 +35,21 @@ def pages(
     results: Sequence[CellResult],
     drawn: Mapping[str, Sequence[Chart]],
 ) -> dict[str, str]:
-    """The table as Markdown and as a page, and a page for each claim, by file name.
+    """The verdicts and all that is behind them, as Markdown and as a page, by file name.
 
     Args:
         display: its catalogue knows the quantities; all words are the claims' own.
     """
     rows = {group: [_row(board, entry, results, drawn[group]) for entry in _in_order(board, group, results)]
             for group in board.datasets}  # fmt: skip
-    made = templates("gm_bench.tracks.diagnostics")
-    common = {"name": board.name, "how": HOW_TO_READ}
     missing = missing_in_words(board)
-    files = {
+    page = templates("gm_bench.tracks.diagnostics").get_template("claims.html")
+    return {
         "leaderboard.md": _markdown(board.name, rows, missing),
-        "leaderboard.html": made.get_template("claims.html").render(groups=rows, missing=missing, **common),
+        "leaderboard.html": page.render(
+            title=_title(board.name), how=HOW_TO_READ, missing=missing, groups=rows
+        ),
     }
-    for group, of_group in rows.items():
-        for row in of_group:
-            page = made.get_template("claim.html").render(group=group, row=row, **common)
-            files[row["page"]] = page
-    return files
 
 
 def findings_of(entry: Entry) -> list[Finding]:
@@ -109,24 +105,42 @@ def row_facts(board: Leaderboard, entry: Entry) -> dict[str, Any]:
 
 
 def measured(finding: Finding) -> str:
-    """The mean with its interval over seeds: 0.0141 ± 0.0015 (0.012 to 0.016), 5 of 5 seeds within."""
+    """The mean with its interval over seeds: 0.0141 ± 0.0015 (0.0122 to 0.0160), 5 of 5 seeds within."""
+    write = _writer(finding)
     if finding.interval is None:
-        return f"{finding.mean:.3g}"
+        return write(finding.mean)
     low, high = finding.interval
-    if math.isclose(min(finding.values), max(finding.values), rel_tol=1e-12):  # shares are rounded
-        reach = f" ({round(low, 12):.4g} to {round(high, 12):.4g})" if low < high else ""
-        return f"{finding.mean:.4g} with every seed{reach}"
-    spread = statistics.stdev(finding.values)
+    if _all_equal(finding):  # shares are rounded
+        reach = f" ({write(round(low, 12))} to {write(round(high, 12))})" if low < high else ""
+        return f"{write(finding.mean)} with every seed{reach}"
     within = f"{finding.n_within} of {len(finding.values)} seeds within"
-    return f"{finding.mean:.4g} ± {spread:.2g} ({low:.4g} to {high:.4g}), {within}"
+    spread = write(statistics.stdev(finding.values))
+    return f"{write(finding.mean)} ± {spread} ({write(low)} to {write(high)}), {within}"
 
 
-def counted(judged: Sequence[Finding]) -> str:
+def _writer(finding: Finding) -> Callable[[float], str]:
+    """How its numbers are written: to two figures of the spread between seeds, four figures without one."""
+    spread = 0.0 if len(finding.values) < 2 or _all_equal(finding) else statistics.stdev(finding.values)
+    if spread < LEAST_SPREAD:
+        return lambda value: f"{value:.4g}".replace("-", "−")
+    digits = max(0, 1 - math.floor(math.log10(spread)))
+    return lambda value: number(value, digits)
+
+
+def _all_equal(finding: Finding) -> bool:
+    return math.isclose(min(finding.values), max(finding.values), rel_tol=1e-12)
+
+
+def _title(name: str) -> str:
+    return "Claims" if name == FIRST else f"Claims: {name}"
+
+
+def counted(judged: Sequence[Finding]) -> list[str]:
     """How many quantities of a claim there are with each verdict: 3 hold, 1 cannot be told."""
     verdicts = [finding.verdict for finding in judged]
     words = {HOLDS: ("holds", "hold"), FAILS: ("does not", "do not"), OPEN: ("cannot be told",) * 2}
     counts = {verdict: verdicts.count(verdict) for verdict in words}
-    return ", ".join(f"{n} {words[verdict][n > 1]}" for verdict, n in counts.items() if n)
+    return [f"{n} {words[verdict][n > 1]}" for verdict, n in counts.items() if n]
 
 
 def _in_order(board: Leaderboard, group: str, results: Sequence[CellResult]) -> list[Entry]:
@@ -153,7 +167,7 @@ def _row(
                 "expected": f.expected.region,
                 "why": f.expected.why,
                 "measured": measured(f),
-                "seeds": ", ".join(f"{value:.4g}" for value in f.values),
+                "seeds": ", ".join(map(_writer(f), f.values)),
                 "verdict": f.verdict,
             }
             for f in judged
@@ -163,16 +177,17 @@ def _row(
         "seconds": round(float(entry.cost["seconds"])),
         "budget": ", ".join(f"{key} {value}" for key, value in cells[0].details["budget"].items()),
         "command": shlex.join(["gm-bench", "run", "--board", board.name, "--variants", entry.variant]),
-        "page": f"cells/{in_file_name(entry.dataset)}-{in_file_name(entry.variant)}.html",
     }
 
 
 def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], missing: Sequence[str]) -> str:
-    sections = [f"# Claims: {name}", HOW_TO_READ, *missing]
+    sections = [f"# {_title(name)}", HOW_TO_READ, *missing]
     for group, of_group in rows.items():
         short = ["| claim | verdict | of its quantities |", "| --- " * 3 + "|"]
         for row in of_group:
-            short.append(f"| {_escaped(row['claim'].sentence)} | **{row['verdict']}** | {row['counted']} |")
+            short.append(
+                f"| {_escaped(row['claim'].sentence)} | **{row['verdict']}** | {', '.join(row['counted'])} |"
+            )
         lines = ["| claim | source | quantity | expected | measured | verdict |", "| --- " * 6 + "|"]
         for row in of_group:
             for i, finding in enumerate(row["findings"]):
