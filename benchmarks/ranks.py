@@ -1,15 +1,17 @@
-"""How often ranks and intervals mislead: python benchmarks/ranks.py [--runs 2000]
+"""How often ranks and intervals mislead, and what they see: python benchmarks/ranks.py [--runs 2000]
 
-Boards are drawn of which every variant is as good as every other, with few seeds each and spreads alike or as
-observed on committed boards, and judged by gm_bench/results/ranking.py. A board misleads where any variant
+Boards are drawn with few seeds a variant and spreads alike or as observed on committed boards, and judged by
+gm_bench/results/ranking.py. Of those on which every variant is as good as every other, one misleads where any
 gets a rank other than 1, which should happen in 5 of 100 at most; an interval should hold the true mean in 95
-of 100.
+of 100. Of boards on which each variant has 1.5 times the FID of the one before it, the share of pairs of
+neighbours is counted that have unequal ranks.
 """
 
 import json
 import math
 import random
 import statistics
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -22,31 +24,42 @@ from gm_bench.running.stage import run
 
 BOARDS = ("mnist_cpu", "fashion_mnist_cpu")  # whose observed spreads are taken for the true ones
 SEEDS = (2, 3, 5)
+STEP = math.log(1.5)
 
 
-def spreads_of(board: str) -> list[float]:
-    """Standard deviations between seeds of the log of FID, of each variant of a committed leaderboard."""
+def noise_of(board: str) -> dict[str, tuple[float, str]]:
+    """Standard deviation between seeds of the log of FID and its kind, of each variant with several seeds."""
     rows = json.loads(Path(f"reports/{board}/leaderboard.json").read_text(encoding="utf-8"))["rows"]
-    return [statistics.stdev(map(math.log, row["metrics"]["fid"]["values"])) for row in rows]
+    return {
+        row["variant"]: (statistics.stdev(map(math.log, values)), "trained" if row["cost"]["updates"] else "")
+        for row in rows
+        if len(values := row["metrics"]["fid"]["values"]) > 1
+    }
 
 
 def main(runs: Annotated[int, typer.Option(min=100, help="boards of each row")] = 2000) -> None:
     """Print how many boards of equal variants are ordered all the same, and how many intervals hold."""
     generator = random.Random(0)
-    table = Table("spreads of the variants", "seeds", "boards that mislead", "intervals that hold", box=None)
-    observed = {f"as observed on {board}": spreads_of(board) for board in BOARDS}
-    for name, spreads in ({"alike": [0.08] * 12} | observed).items():
+    columns = ("boards that mislead", "intervals that hold", "1.5 times apart: told apart")
+    table = Table("spreads of the variants", "seeds", *columns, box=None)
+    observed = {f"as observed on {board}": noise_of(board) for board in BOARDS}
+    for name, noise in ({"alike": {str(i): (0.08, "") for i in range(12)}} | observed).items():
+        kinds = {variant: kind for variant, (_, kind) in noise.items()}
         for n_seeds in SEEDS:
-            misled = held = 0
+            misled = held = seen = 0
             for _ in range(runs):
                 values = {
-                    str(i): [generator.gauss(0.0, sd) for _ in range(n_seeds)] for i, sd in enumerate(spreads)
+                    v: [generator.gauss(0.0, sd) for _ in range(n_seeds)] for v, (sd, _) in noise.items()
                 }
-                misled += set(ranks(values).values()) != {1}
-                found = intervals(values, ratio=False).values()
+                misled += set(ranks(values, kinds).values()) != {1}
+                found = intervals(values, ratio=False, kinds=kinds).values()
                 held += sum(low < 0.0 < high for low, high in filter(None, found))
-            of_all = held / (runs * len(spreads))
-            table.add_row(name, str(n_seeds), f"{misled / runs:.1%}", f"{of_all:.1%}")
+                order = generator.sample(list(values), len(values))
+                apart = {v: [x + STEP * order.index(v) for x in xs] for v, xs in values.items()}
+                places = ranks(apart, kinds)
+                seen += sum(places[one] != places[next_] for one, next_ in pairwise(order))
+            shares = (misled / runs, held / (runs * len(noise)), seen / (runs * (len(noise) - 1)))
+            table.add_row(name, str(n_seeds), *(f"{share:.1%}" for share in shares))
     Console(width=110).print(table)
 
 

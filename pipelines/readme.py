@@ -1,6 +1,7 @@
 """readme (make readme, no stage of dvc.yaml): tables of leaderboards and pictures of samples → README.md."""
 
 import re
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -91,7 +92,8 @@ def _section(section: str, missing: list[str], source: Path) -> str:
     noise, extractor = (" ".join(_starting(lines, start, source) for start in starts) for starts in PROTOCOL)
     rank = "".join(f" {line.partition('. ')[0]}." for line in lines if line.startswith(RANK))
     whole = f" All metrics, times and the whole protocol: [{source}]({source})."
-    chosen += [noise + rank, extractor.partition(" Time and ")[0] + whole]
+    notes = takewhile(lambda line: not line.startswith(PROTOCOL[0]), lines)
+    chosen += [" ".join([*notes, noise + rank]), extractor.partition(" Time and ")[0] + whole]
     return f"### {title}\n\n{_narrowed(table)}\n\n" + "\n".join(f"- {line}" for line in chosen)
 
 

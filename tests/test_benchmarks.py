@@ -2,13 +2,14 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks import cluster_simulation, evaluation, gpu, recipe_trials
+from benchmarks import cluster_simulation, evaluation, gpu, ranks, recipe_trials
 from gm_bench import io
 from gm_bench.cell import Cell
 from gm_bench.config import Params
@@ -111,3 +112,16 @@ def test_an_evaluation_is_measured_on_noise_of_the_datasets_shape(
         assert seen == [shape, (4, *shape)]
     else:
         assert seen == [(8, *shape)]
+
+
+def test_the_noise_that_ranks_are_tried_with_is_of_rows_with_several_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def row(variant: str, values: list[float], updates: dict[str, int]) -> dict[str, Any]:
+        return {"variant": variant, "metrics": {"fid": {"values": values}}, "cost": {"updates": updates}}
+
+    rows = [row("gan", [1.0, math.e**2], {"critic": 9}), row("vae", [3.0], {"model": 9})]
+    rows.append(row("kde", [2.0, 2.0, 2.0], {}))
+    monkeypatch.chdir(tmp_path)
+    io.write_json(Path("reports/b/leaderboard.json"), {"rows": rows})
+    assert ranks.noise_of("b") == {"gan": (pytest.approx(math.sqrt(2)), "trained"), "kde": (0.0, "")}

@@ -35,7 +35,10 @@ class Moments:
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """Where a straight line meets 1/N = 0, and the standard error of that point from the residuals."""
+    """Where a straight line meets 1/N = 0, and the standard error of that point from the residuals.
+
+    The residuals do not hold what all sizes have in common, that they are parts of the same images.
+    """
 
     value: float
     error: float
@@ -101,8 +104,8 @@ def fid_infinity(fake: Tensor, real: Tensor, subsets: int, seed: int) -> Extrapo
     here it is as small as the fake set, and its own bias would stay. And the subsets are of N, N/2, N/3 …
     rows, as many disjoint ones of each size as there are, over which FID is averaged: so every image counts
     once at every size, which halves the variance against one random subset of each.
-    The line holds where N is well above D; the error is that of the fit, about two thirds of the spread that
-    independent sets show.
+    The line holds where N is well above D. The error is that of the fit alone, and far too small for one of
+    FID∞: two thirds of the spread of independent sets where these are alike, a tenth where they are apart.
 
     Args:
         fake: features of generated images, (n, D), finite, n at least 2 · subsets.

@@ -98,7 +98,7 @@ def ranking(board: Leaderboard, dataset: str) -> Chart | None:
 
 
 def cost(board: Leaderboard, dataset: str, results: Sequence[CellResult], unit: str) -> Chart | None:
-    """The ordering metric against what training cost, with the way there where it was measured.
+    """The ordering metric against what training cost; None where it cost the same of all.
 
     Args:
         unit: a count in cost.json: seconds, or images (real ones shown).
@@ -109,7 +109,6 @@ def cost(board: Leaderboard, dataset: str, results: Sequence[CellResult], unit: 
         return None
     finished = _finished(entries, results)
     points: list[Point] = []
-    lines: list[tuple[Entry, list[tuple[float, float]]]] = []
     for entry in entries:
         cells = finished[entry.variant]
         spent = tuple(float(cell.cost[unit]) for cell in cells)
@@ -117,24 +116,14 @@ def cost(board: Leaderboard, dataset: str, results: Sequence[CellResult], unit: 
             continue
         along = Extent(statistics.fmean(spent), min(spent), max(spent))
         points.append(Point(entry.variant, entry.family, along, extent_of(entry.metrics[order])))
-        measured = band_of([cell.curve(order) for cell in cells])
-        images_shown = statistics.fmean([float(cell.cost["images"]) for cell in cells])
-        share = along.value / images_shown if images_shown else 0.0  # then there is no way there either
-        lines.append((entry, [(images * share, mean) for images, mean, _, _ in measured]))
-    if not points:
+    if len({point.x for point in points}) < min(2, len(entries)):
         return None
     colours, base = family_colours(board), board.floors[dataset].get(order)
     figure, axes = figure_of(WIDTH, 320)
-    for entry, way in lines:
-        x, y = [point[0] for point in way], [point[1] for point in way]
-        axes.plot(x, y, color=colours[entry.family], linewidth=0.8, alpha=0.5)
-    values = [v for p in points for v in (p.y.low, p.y.high)] + [y for _, way in lines for _, y in way]
+    values = [v for p in points for v in (p.y.low, p.y.high)]
     label = board.catalogue.title(order)
     label += _scaled(board, order, axes, "y", values + ([base] if base is not None else []))
-    spent_all = [v for p in points for v in (p.x.low, p.x.high)] + [
-        x for _, way in lines for x, _ in way if x > 0
-    ]
-    logarithmic(axes, "x", spent_all)
+    logarithmic(axes, "x", [v for p in points for v in (p.x.low, p.x.high)])
     if base is not None:
         axes.axhline(base, color=FLOOR_INK, linestyle=(0, (2, 2)), linewidth=1.2)
     scatter(axes, points, colours, None)
@@ -142,30 +131,21 @@ def cost(board: Leaderboard, dataset: str, results: Sequence[CellResult], unit: 
     axes.set_xlabel(f"{words}, log scale")
     axes.set_ylabel(label)
     said = "; ".join(f"{p.label} {p.y.value:.4g} after {number(p.x.value, 0)}" for p in points)
-    drawn = any(way for _, way in lines)
     corner = "Upper left" if board.catalogue.direction(order) == "↑" else "Lower left"
     name = f"{in_file_name(dataset)}-cost-{unit}"
     return Chart(
         name,
         f"Quality against {unit}",
-        f"{corner} is better. Bars: upright the 95 % interval, lying the range of costs over seeds; "
-        "dashed: the floor."
-        + (
-            " Lines: the way there, on a few validation images, so that their level is not that of the dots."
-            if drawn
-            else ""
-        ),
+        f"{corner} is better. Vertical bars: 95 % intervals; horizontal ones: the range of costs over seeds; "
+        "dashed: the floor.",
         f"{board.catalogue.name(order)} against {words} on {dataset}: {said}.",
         (Panel("", to_svg(figure, name)),),
         csv_of(
-            ("variant", "family", "part", "seed", unit, order),
+            ("variant", "family", "seed", unit, order),
             [
-                *(
-                    (entry.variant, entry.family, "end", cell.seed, cell.cost[unit], cell.mean(order))
-                    for entry in entries
-                    for cell in finished[entry.variant]
-                ),
-                *((entry.variant, entry.family, "way", "", *point) for entry, way in lines for point in way),
+                (entry.variant, entry.family, cell.seed, cell.cost[unit], cell.mean(order))
+                for entry in entries
+                for cell in finished[entry.variant]
             ],
         ),
     )

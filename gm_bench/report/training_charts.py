@@ -147,7 +147,7 @@ def _loss_panel(by_term: Mapping[str, Band], name: str, width: float = PANEL, he
             fontsize=9,
             annotation_clip=False,
         )
-    middle = sorted(v for band in by_term.values() for _, mean, _, _ in band for v in (mean,))
+    middle = sorted(v for band in by_term.values() for point in band for v in point[1:])
     low, high = middle[len(middle) // 50], middle[-1 - len(middle) // 50]
     margin = 0.15 * (high - low) or 1.0
     axes.set_ylim(low - margin, high + margin)

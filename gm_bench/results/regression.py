@@ -110,12 +110,11 @@ def check(
         gone = sorted(due - set(after.seeds))
         if gone:
             failures.append(f"{name} is missing seed {', '.join(map(str, gone))} of the baseline.")
-        if after.n_diverged > _n_diverged(before, after.seeds):
-            failures.append(f"{name}: {after.n_diverged} of {len(after.seeds)} seeds diverged.")
+        diverged = f"{name}: {after.n_diverged} of {len(after.seeds)} seeds diverged"
+        if _newly_diverged(before, after):
+            failures.append(f"{diverged}.")
         elif after.n_diverged:
-            remarks.append(
-                f"{name}: {after.n_diverged} of {len(after.seeds)} seeds diverged, as in the baseline."
-            )
+            remarks.append(f"{diverged}, none that finished in the baseline.")
         failures += [
             f"{name} {lacks(after, metric)}, the baseline has."
             for metric in gated
@@ -166,11 +165,11 @@ def is_unchanged(before: Entry, after: Entry) -> bool:
     )
 
 
-def _n_diverged(before: Entry, seeds: Sequence[int]) -> int:
-    """How many of these seeds diverged in the baseline; of all of it where a file does not tell which."""
-    if len(before.divergences) != before.n_diverged:
-        return before.n_diverged
-    return len(set(before.divergences) & set(seeds))
+def _newly_diverged(before: Entry, after: Entry) -> bool:
+    """Whether a seed diverged that finished before; more of them than before where a file tells none."""
+    if any(len(entry.divergences) != entry.n_diverged for entry in (before, after)):
+        return after.n_diverged > before.n_diverged
+    return not set(after.divergences).isdisjoint(before.finished)
 
 
 def _draws_are_alike(entry: Entry, gated: Sequence[str]) -> bool:

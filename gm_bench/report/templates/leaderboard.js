@@ -40,7 +40,7 @@ function filter(section, table, rows) {
     for (const each of section.querySelectorAll("[data-variant]")) {
       each.hidden = known.has(each.dataset.variant) && !shown.has(each.dataset.variant);
     }
-    count.value = `${shown.size} of ${rows.length} variants`;
+    count.value = `${shown.size} of ${rows.length} shown`;
     table.classList.toggle("by-interval", spread.value === "by-interval");
     table.classList.toggle("by-sd", spread.value === "by-sd");
     table.classList.toggle("compact", Boolean(all) && !all.checked);

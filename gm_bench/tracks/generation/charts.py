@@ -20,6 +20,7 @@ from gm_bench.report.charts import (
 from gm_bench.report.drawing import (
     PAGE,
     WIDTH,
+    Extent,
     Point,
     dots,
     figure_of,
@@ -88,8 +89,8 @@ def one_nn(board: Leaderboard, dataset: str) -> Chart | None:
         name,
         "1-NN accuracy",
         "At 50 % a nearest neighbour cannot tell real from generated. Triangles: of real and of generated "
-        "images alone; generated above real: samples lie nearer to one another than real images do. "
-        "Bars: 95 % intervals.",
+        "images alone; where that of generated lies to the right, samples are nearer to one another than "
+        "real images are. Bars: 95 % intervals.",
         f"1-NN accuracy on {dataset}, {better(board, 'one_nn')}: {told(entries, 'one_nn')}"
         f"{told_floor(board, dataset, 'one_nn')}.",
         (Panel("", to_svg(figure, name)),),
@@ -111,8 +112,11 @@ def precision_recall(board: Leaderboard, dataset: str) -> Chart | None:
     figure, axes = figure_of(WIDTH, 320)
     axes.set_xlabel("Recall ↑: real images that the variant reaches")
     axes.set_ylabel("Precision ↑: samples that look real")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
+    xs, ys = [p.x for p in points], [p.y for p in points]
+    if mark:
+        xs, ys = [*xs, Extent(*[mark[0]] * 3)], [*ys, Extent(*[mark[1]] * 3)]
+    axes.set_xlim(_limits(xs))
+    axes.set_ylim(_limits(ys))
     scatter(axes, points, family_colours(board), mark)
     said = "; ".join(f"{p.label} {p.y.value:.2f} and {p.x.value:.2f}" for p in points)
     end = f"; floor {mark[1]:.2f} and {mark[0]:.2f}" if mark else ""
@@ -125,3 +129,10 @@ def precision_recall(board: Leaderboard, dataset: str) -> Chart | None:
         (Panel("", to_svg(figure, name)),),
         table_of_scores(board, dataset, ("precision", "recall")),
     )
+
+
+def _limits(extents: Sequence[Extent]) -> tuple[float, float]:
+    """Of an axis of shares: from the lowest end of a bar to the highest, with a margin, within 0 and 1."""
+    low, high = min(e.low for e in extents), max(e.high for e in extents)
+    margin = max(0.05, 0.15 * (high - low))
+    return max(low - margin, -0.03), min(high + margin, 1.03)

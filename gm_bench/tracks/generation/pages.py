@@ -34,20 +34,18 @@ def protocol_in_words(board: Leaderboard, dataset: str) -> list[str]:
     protocol, names = board.protocols[dataset], board.metrics(dataset)
     extractor, n, draws = protocol["extractor"], protocol["n_samples"], protocol["draws"]
     scope = (
-        "comparable wherever this protocol is used"
+        "comparable wherever these images and this protocol are used"
         if extractor["comparable"] == "everywhere"
         else f"made for this dataset: numbers comparable {extractor['comparable']} only"
     )
     return [
         f"N = {n:,}: each value compares {n:,} generated images with {n:,} real ones of the "
         f"{protocol['split']} split and is the mean over {count(draws, 'independent draw')} per seed.",
-        f"{FLOOR}: the same metrics between as many training images and the {protocol['split']} split: what "
-        "a model would get that drew as the training images are, however these differ from the others. Its ± "
-        f"is the chance of dealing alone: over {count(protocol['floor_splits'], 'random split')} of the same "
-        f"{n + protocol['n_train']:,} training and held-out images, mixed, into two such sets, class by "
-        "class (no ± where the floor is fixed).",
+        f"{FLOOR}: the same metrics of as many real training images in place of samples. Its ± is over "
+        f"{count(protocol['floor_splits'], 'random split')} of the same {n + protocol['n_train']:,} training "
+        "and held-out images, mixed, into two such sets, class by class (no ± where the floor is fixed).",
         "1-NN: leave-one-out accuracy of telling generated from real, best one half; 1-NN train: the same "
-        "against training images, below one half where they are copied.",
+        f"against the first {n:,} training images, below one half where these are copied.",
         f"Extractor: {extractor['name']}, sha256 {extractor['sha256'][:12]}, "
         f"{extractor['features']} features, {scope}.",
         f"Preprocessing: {protocol['preprocessing']}; {protocol['dtype']}, "
@@ -81,6 +79,7 @@ def notes(board: Leaderboard, dataset: str) -> list[str]:
     return [
         *([f"{FLOOR}: {leaking}."] if leaking else []),
         *_few_images(board.protocols[dataset]),
+        *_of_classes(board, dataset),
         *_of_snapshots(board, dataset),
     ]
 
@@ -90,6 +89,13 @@ def _leak(dataset: str) -> str:
     path = REFERENCE / dataset / "floor.json"
     record = io.read_json(path).get("leak") if path.exists() else None
     return Leak(**record).sentence if record else ""
+
+
+def _of_classes(board: Leaderboard, dataset: str) -> list[str]:
+    """Which variants are given more than the others, where the extractor knows the dataset's classes."""
+    told = ", ".join(entry.variant for entry in board.with_metric(dataset, "class_accuracy"))
+    by = "a network that was trained to tell these classes"
+    return [f"{told}: given the class of each image to draw, and measured by {by}."] if told else []
 
 
 def _few_images(protocol: Json) -> list[str]:
@@ -218,7 +224,7 @@ def _likelihood_in_words(board: Leaderboard, dataset: str) -> list[str]:
     return [
         f"Likelihood: ELBO and importance-weighted bound of log p, mean over {protocol['bound_images']:,} "
         f"test images with {count(protocol['bound_codes'], 'code')} each, in nats per image. Only values of "
-        f"one sign can be compared. {said}."
+        f"one letter can be compared. {said}."
     ]
 
 
