@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from gm_bench.report.formatting import NOT_AVAILABLE, count, markdown_table, number, score_text
-from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.leaderboard import Entry, Leaderboard
 from gm_bench.results.literature import Agreement, agreement
 
 HEAD = """# Held to the literature
@@ -19,6 +19,7 @@ of the checkpoint. What can be compared is the order of the variants. `python -m
 --inception` adds a column in the features that theirs is in, where Inception's weights and the samples are.
 """
 WORDS = ("variant", "published as")  # the columns that hold no numbers
+CHANCE = 0.05  # above which an agreement is not called one
 FAR = 2  # places apart, of which the cause is asked
 
 
@@ -61,6 +62,7 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
         "variant": shared,
         "FID here": [score_text(scores[v], 1) for v in shared],
         "place": [_place(ours, shared, v) for v in shared],
+        "rank": [_rank(entries[v]) for v in shared],
         "FID here, Inception": [_mean_text(of.inception.get(v)) for v in shared],
         "published as": [table["names"][v] for v in shared],
         "FID there": [f"{mean} ± {sd}" for mean, sd in (published[v] for v in shared)],
@@ -78,13 +80,14 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
     seeds = f"{n_seeds[0]} to " * (len(n_seeds) > 1) + count(n_seeds[-1], "seed")
     said = (
         f"Network `{cost['network']}`, {cost['budget']:,} images shown, last checkpoint, {seeds}; features "
-        f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. "
-        f"{_in_words(agreement(ours, theirs))}"
+        f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. Rank: that of the board, shared by "
+        "those that noise does not tell apart, whose places are chance."
     )
     right = [i for i, title in enumerate(columns) if title not in WORDS]
     orders = markdown_table([*columns], zip(*columns.values(), strict=True), right)
     told = markdown_table([*recipes], zip(*recipes.values(), strict=True), ())
-    parts = [f"## {of.dataset}: board `{of.name}`", orders, said, told]
+    agreed = _in_words(agreement(ours, theirs))
+    parts = [f"## {of.dataset}: board `{of.name}`", agreed, orders, said, told]
     apart = [v for v in shared if abs(int(_place(ours, shared, v)) - int(_place(theirs, shared, v))) >= FAR]
     if apart:
         why = "\n".join(f"- {variant}: {table['tested'].get(variant, 'not tested')}." for variant in apart)
@@ -103,12 +106,17 @@ def _place(values: Mapping[str, float], shared: list[str], variant: str) -> str:
     return str(1 + sum(values[other] < values[variant] for other in shared))
 
 
+def _rank(entry: Entry) -> str:
+    return NOT_AVAILABLE if entry.rank is None else str(entry.rank)
+
+
 def _in_words(found: Agreement) -> str:
+    seen = "That the orders agree cannot be seen" if found.p > CHANCE else "The orders agree"
     between = ""
     if found.interval is not None:
         low, high = (number(end, 2) for end in found.interval)
         between = f", 95 % interval {low} to {high} (rough for so few)"
     return (
-        f"Spearman's ρ over {len(found.variants)} variants: {number(found.rho, 2)}{between}; an order at "
-        f"least as close comes by chance with p = {number(found.p, 3)}."
+        f"**{seen}**: Spearman's ρ over {len(found.variants)} variants is {number(found.rho, 2)}{between}; an "
+        f"order at least as close comes by chance with p = {number(found.p, 3)}."
     )

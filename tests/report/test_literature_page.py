@@ -65,14 +65,14 @@ def test_rows_are_in_our_order_with_both_places() -> None:
     ]
     assert "places apart" not in text
     assert rows[:5] == [
-        "| variant | FID here | place | published as | FID there | place there |",
-        "| --- | ---: | ---: | --- | ---: | ---: |",
-        "| ns_gan | 4.0 ±\u00a00.0 | 1 | NS GAN | 6.8 ± 0.5 | 1 |",
-        "| gan | 6.0 ±\u00a01.4 | 2 | MM GAN | 9.8 ± 0.9 | 2 |",
-        "| vae | 32.0 ±\u00a02.8 | 3 | VAE | 16.6 ± 0.4 | 3 |",
+        "| variant | FID here | place | rank | published as | FID there | place there |",
+        "| --- | ---: | ---: | ---: | --- | ---: | ---: |",
+        "| ns_gan | 4.0 ±\u00a00.0 | 1 | 2 | NS GAN | 6.8 ± 0.5 | 1 |",
+        "| gan | 6.0 ±\u00a01.4 | 2 | 2 | MM GAN | 9.8 ± 0.9 | 2 |",
+        "| vae | 32.0 ±\u00a02.8 | 3 | 4 | VAE | 16.6 ± 0.4 | 3 |",
     ]
     assert (
-        "6,400 images shown, last checkpoint, 2 seeds; features of lenet, N = 800. Spearman's ρ over 3"
+        "6,400 images shown, last checkpoint, 2 seeds; features of lenet, N = 800. Rank: that of the board"
         in text
     )
 
@@ -82,7 +82,7 @@ def test_nothing_in_a_cell_is_read_as_markup() -> None:
     found = board(gan=[5.0, 5.001], ns_gan=[4.0], vae=[30.0])
     text = page([Section("digits", "digits", found, {}, RECIPES | {"gan": ("[a](b)", "`c`")})], table)
     name = r"A\|B \<i\>\*c\*\</i\> \& \_d\_"
-    assert f"| gan | 5.0 ±\u00a0\\<\u00a00.1 | 2 | {name} | 9.8 ± 0.9 | 2 |" in text
+    assert f"| gan | 5.0 ±\u00a0\\<\u00a00.1 | 2 | 1 | {name} | 9.8 ± 0.9 | 2 |" in text
     assert r"| gan | \[a\](b) | \`c\` |" in text
 
 
@@ -91,6 +91,20 @@ def test_a_cause_is_asked_where_places_lie_apart() -> None:
     text = page([Section("digits", "digits", found, {}, RECIPES)], TABLE)
     told = text[text.index("2 places apart or more") :].splitlines()[2:]
     assert told == ["- vae: not tested.", "- wgan: its rate ([trials](t.md))."]
+
+
+def test_whether_the_orders_agree_comes_first() -> None:
+    """Of three, the same order comes by chance with 1/6: nothing can be seen. Of four with 1/24."""
+    three = board(gan=[5.0], ns_gan=[4.0], vae=[30.0])
+    text = page([Section("digits", "digits", three, {}, RECIPES)], TABLE)
+    assert (
+        "\n\n**That the orders agree cannot be seen**: Spearman's ρ over 3 variants is 1.00; an order" in text
+    )
+    assert text.index("**That") < text.index("| variant | FID here | place | rank |")
+    four = board(gan=[5.0], ns_gan=[4.0], vae=[30.0], wgan=[1.0])
+    text = page([Section("digits", "digits", four, {}, RECIPES)], TABLE)
+    assert "**The orders agree**: Spearman's ρ over 4 variants is 1.00; an order at least as close" in text
+    assert "| 4.0 | 2 | – | NS GAN |" in text, "of one seed there is no rank"
 
 
 def test_a_recipe_in_words() -> None:
