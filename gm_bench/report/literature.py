@@ -80,8 +80,8 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
     seeds = f"{n_seeds[0]} to " * (len(n_seeds) > 1) + count(n_seeds[-1], "seed")
     said = (
         f"Network `{cost['network']}`, {cost['budget']:,} images shown, last checkpoint, {seeds}; features "
-        f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. Rank: that of the board, shared by "
-        "those that noise does not tell apart, whose places are chance."
+        f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. Rank: that of the board, shared "
+        "by those that noise does not tell apart, whose places are chance."
     )
     right = [i for i, title in enumerate(columns) if title not in WORDS]
     orders = markdown_table([*columns], zip(*columns.values(), strict=True), right)
@@ -117,6 +117,6 @@ def _in_words(found: Agreement) -> str:
         low, high = (number(end, 2) for end in found.interval)
         between = f", 95 % interval {low} to {high} (rough for so few)"
     return (
-        f"**{seen}**: Spearman's ρ over {len(found.variants)} variants is {number(found.rho, 2)}{between}; an "
-        f"order at least as close comes by chance with p = {number(found.p, 3)}."
+        f"**{seen}**: Spearman's ρ over {len(found.variants)} variants is {number(found.rho, 2)}{between}; "
+        f"an order at least as close comes by chance with p = {number(found.p, 3)}."
     )
