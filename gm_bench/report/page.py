@@ -28,7 +28,7 @@ from gm_bench.report.template import templates
 from gm_bench.results.leaderboard import Entry, Leaderboard, Score
 from gm_bench.results.schema import CellResult
 
-STRIP_WIDTH, STRIP_MARGIN = 120, 6
+STRIP_WIDTH, STRIP_MARGIN = 90, 6
 # What all sample pictures of the page may take together, before they are written as text a third longer.
 PICTURE_BYTES = 2_000_000
 SHARE_OF_FRAMES = 0.8
