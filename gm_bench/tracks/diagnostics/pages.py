@@ -23,8 +23,8 @@ FIRST = "claims"  # the board that Found speaks of where it names none
 HOW_TO_READ = (
     "What is expected, and how near, stands in each claim's file and was written before it was run; where "
     "something was known then, Found says so. The verdict is on the experiment at its budget: a claim holds "
-    "where the 95 % interval of the mean over seeds lies within what is expected, for each of its quantities; "
-    "it does not hold where one interval lies outside; otherwise it cannot be told. (Student's t; that of a "
+    "where the 95 % interval of the mean over seeds lies within what is expected for each of its quantities, "
+    "does not hold where one interval lies outside, and cannot be told otherwise. (Student's t; that of a "
     "share of n runs reaches 1/n to either side at least.) Pictures have a line for each seed; dashed lines "
     "are what the experiment should give."
 )
