@@ -644,3 +644,10 @@ def test_committed_numbers_come_out_again(name):
         for metric, score in theirs["metrics"].items():
             for part in ("mean", "sd", "values", "interval"):
                 assert ours["metrics"][metric][part] == score[part], (ours["variant"], metric, part)
+
+
+def test_an_interval_ends_where_there_can_be_no_values():
+    cells = [cell("gan", seed, 10.0, **{"eval/precision": p}) for seed, p in enumerate((0.95, 1.0, 0.99))]
+    low, high = board_of(floor(), *cells).entries["digits"][0].metrics["precision"].interval
+    assert high == 1.0
+    assert 0.9 < low < 0.95

@@ -32,6 +32,7 @@ class Metric:
             gate does not judge the metric.
         relative: whether differences are ratios, so that values are compared by their logarithms.
         sentence: what it measures.
+        bounds: the least and the largest value that there can be.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Metric:
     gate_margin: float | None
     relative: bool
     sentence: str
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def label(self) -> str:
@@ -105,6 +107,12 @@ class Catalogue:
     def is_relative(self, key: str) -> bool:
         """Whether differences of the metric are ratios."""
         return key in self._rows and self._rows[key].relative
+
+    def within(self, key: str, interval: tuple[float, float]) -> tuple[float, float]:
+        """The part of an interval in which there can be values."""
+        least, largest = self._rows[key].bounds if key in self._rows else (-math.inf, math.inf)
+        low, high = interval
+        return min(max(low, least), largest), max(min(high, largest), least)
 
     def by_differences(self, keys: Collection[str]) -> "Catalogue":
         """The same catalogue, in which these metrics are compared by differences, not by ratios."""
@@ -186,8 +194,12 @@ def _row(
     group: str = MORE,
     margin: float | None = None,
     relative: bool = False,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Metric:
-    return Metric(key, title, unit, direction, group, margin, relative, sentence)
+    return Metric(key, title, unit, direction, group, margin, relative, sentence, bounds)
+
+
+SHARE, POSITIVE, SCORE = (0.0, 1.0), (0.0, math.inf), (1.0, math.inf)
 
 
 # The gate: KID goes with FID, the other metrics with the four judged ones, and each one more costs power.
@@ -203,43 +215,44 @@ IMAGES = Catalogue(
         _row("kid", "KID", "↓", "Squared maximum mean discrepancy of features under a cubic kernel.",
              group=MAIN, relative=True),
         _row("classifier_score", "Classifier score", "↑", "Inception Score with a classifier of this "
-             "dataset: sure of each image, and of all classes.", group=MAIN),
+             "dataset: sure of each image, and of all classes.", group=MAIN, bounds=SCORE),
         _row("inception_score", "Inception Score", "↑", "exp of the mean KL divergence of an image's classes "
-             "from those of all images.", group=MAIN),
+             "from those of all images.", group=MAIN, bounds=SCORE),
         _row("precision", "Precision", "↑", "Share of generated images within the neighbourhoods of real "
-             "ones.", group=MAIN, margin=0.02),
+             "ones.", group=MAIN, margin=0.02, bounds=SHARE),
         _row("recall", "Recall", "↑", "Share of real images within the neighbourhoods of generated ones.",
-             group=MAIN, margin=0.02),
+             group=MAIN, margin=0.02, bounds=SHARE),
         _row("density", "Density", "→1", "Neighbourhoods of real images that a generated one lies in, over "
-             "the number of neighbours."),
+             "the number of neighbours.", bounds=POSITIVE),
         _row("coverage", "Coverage", "↑", "Share of real images with a generated one in their "
-             "neighbourhood."),
+             "neighbourhood.", bounds=SHARE),
         _row("one_nn", "1-NN", "→0.5", "Leave-one-out accuracy of telling generated from real images by the "
-             "nearest neighbour.", group=MAIN, margin=0.01),
-        _row("one_nn_real", "1-NN real", "→0.5", "The same on the real images alone."),
-        _row("one_nn_fake", "1-NN fake", "→0.5", "The same on the generated images alone."),
+             "nearest neighbour.", group=MAIN, margin=0.01, bounds=SHARE),
+        _row("one_nn_real", "1-NN real", "→0.5", "The same on the real images alone.", bounds=SHARE),
+        _row("one_nn_fake", "1-NN fake", "→0.5", "The same on the generated images alone.", bounds=SHARE),
         _row("one_nn_train", "1-NN train", "→0.5", "1-NN against training images: below one half where they "
-             "are copied."),
+             "are copied.", bounds=SHARE),
         _row("one_nn_gap", "1-NN gap", "→0", "1-NN train less 1-NN: below 0 where training images are nearer "
              "than held-out ones."),
         _row("train_distance_ratio", "Train distance", "→1", "Median distance to the nearest training image, "
-             "over that of held-out images."),
+             "over that of held-out images.", bounds=POSITIVE),
         _row("duplicates", "Duplicates", "↓", "Share of images nearer to a training image than nearly all "
-             "held-out ones are."),
-        _row("duplicates_exact", "Exact duplicates", "↓", "Share of images that are a training image."),
+             "held-out ones are.", bounds=SHARE),
+        _row("duplicates_exact", "Exact duplicates", "↓", "Share of images that are a training image.",
+             bounds=SHARE),
         _row("copied", "Copied", "↓", "Share of images that are near duplicates of a training image and far "
-             "nearer to it than to any held-out one."),
+             "nearer to it than to any held-out one.", bounds=SHARE),
         _row("copied_held_out", "Copied held-out", "↓", "The same of held-out images: more than of "
-             "real images where a model saw them."),
+             "real images where a model saw them.", bounds=SHARE),
         _row("distinct", "Distinct images", "↑", "Share of the images that is left where repeats are counted "
-             "once."),
-        _row("classes_hit", "Classes", "↑", "Classes that at least one image is taken for."),
+             "once.", bounds=SHARE),
+        _row("classes_hit", "Classes", "↑", "Classes that at least one image is taken for.", bounds=POSITIVE),
         _row("class_kl", "Class KL", "↓", "KL divergence of the images' classes from those of the training "
-             "images.", unit="nats"),
+             "images.", unit="nats", bounds=POSITIVE),
         _row("class_accuracy", "Class accuracy", "↑", "Share of images that are taken for the class that was "
-             "asked for."),
+             "asked for.", bounds=SHARE),
         _row("sharpness", "Sharpness", "→1", "Variance of the Laplacian over that of real images.",
-             group=MAIN),
+             group=MAIN, bounds=POSITIVE),
         _row("elbo", "ELBO", "↑", "Evidence lower bound of the log-likelihood of held-out images.",
              unit="nats", group=LIKELIHOOD),
         _row("iw_bound", "IW bound", "↑", "Importance-weighted bound of the log-likelihood of held-out "

@@ -173,7 +173,8 @@ def _judged(entries: Sequence[Entry], catalogue: Catalogue) -> list[Entry]:
         values = {entry.variant: entry.metrics[name].values for entry in entries if name in entry.metrics}
         ratio = catalogue.is_relative(name) and all(v > 0 for each in values.values() for v in each)
         for variant, interval in intervals(values, ratio, kinds).items():
-            scores[variant][name] = replace(scores[variant][name], interval=interval)
+            inside = interval and catalogue.within(name, interval)
+            scores[variant][name] = replace(scores[variant][name], interval=inside)
         if name == catalogue.order_by:
             bad = {
                 variant: [catalogue.badness(name, value, relative=ratio) for value in each]

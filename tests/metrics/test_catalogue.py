@@ -56,6 +56,15 @@ def test_what_the_gate_judges() -> None:
     assert [row.key for row in IMAGES if row.relative] == ["fid", "fid_infinity", "kid"]
 
 
+def test_intervals_end_where_there_can_be_no_values() -> None:
+    assert IMAGES.within("recall", (-0.1, 0.2)) == (0.0, 0.2)
+    assert IMAGES.within("distinct", (0.98, 1.01)) == (0.98, 1.0)
+    assert IMAGES.within("inception_score", (0.5, 3.0)) == (1.0, 3.0)
+    assert IMAGES.within("sharpness", (-0.5, 1.5)) == (0.0, 1.5)
+    for free in ("kid", "one_nn_gap", "elbo", "of a track"):
+        assert IMAGES.within(free, (-2.0, 2.0)) == (-2.0, 2.0)
+
+
 def test_likelihoods_are_those_that_the_sample_stage_draws() -> None:
     assert IMAGES.group(LIKELIHOOD) == list(protocol.LIKELIHOOD)
 
