@@ -66,11 +66,14 @@ def _digest(path: Path) -> str | None:
 
 
 def awaits_data(cell: Cell) -> bool:
-    """Whether a cell came in a pack and holds but for data that is not here yet to be compared with."""
+    """Whether a cell came in a pack and holds but for data that is not here yet to be compared with.
+
+    Where it is made of no data, such as a claim, its dataset's own stages alone have not run here.
+    """
     recorded = _recorded(cell)
     absent = [path for path in recorded if not path.exists()]
-    if not absent or not all(path.is_relative_to(DATA) for path in absent):
-        return False  # nothing is awaited, or a file is lost, or recipe and code are not known here
+    if not recorded or not all(path.is_relative_to(DATA) for path in absent):
+        return False  # it came in none, or a file is lost, or recipe and code are not known here
     return all(_digest(path) == known for path, known in recorded.items() if path not in absent)
 
 

@@ -17,7 +17,7 @@ from gm_bench.config import Params, load_params
 from gm_bench.report.display import Samples
 from gm_bench.results.schema import CellResult
 from gm_bench.running import boards, packing, runner, taken
-from gm_bench.running.chains import cell_chain
+from gm_bench.running.chains import cell_chain, dataset_chain
 from gm_bench.tracks.generation import pages, shown
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,6 +197,13 @@ class TestHolds:
         assert states()["digits-wgan-1"] == "stale"
         kept.rename("data/digits/train.safetensors")
         assert states()["digits-vae-0"] == "stale"
+
+    def test_what_is_made_of_no_data_waits_for_the_stages_of_its_dataset_alone(self, params: Params) -> None:
+        """As claims, whose group was not resolved here: another stage than their own is stale."""
+        of_dataset = dataset_chain(params, "digits", "digits").stages
+        assert runner.cell_states(params, "digits", of_dataset)[ONE] == taken.UNPACKED
+        write(ONE.resolved("train"), "{}")
+        assert runner.cell_states(params, "digits", of_dataset)[ONE] == "stale"
 
     @pytest.mark.parametrize("name", ["cost.json", taken.MARKER])
     def test_not_where_a_file_is_missing(self, params: Params, name: str) -> None:
