@@ -21,6 +21,7 @@ README = Path("README.md")
 SHOWN = ("mnist_cpu", "fashion_mnist_cpu", "cifar10_cpu")  # boards, in the order of README
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
 PROTOCOL = (("N = ", "±: "), ("Extractor: ", "Budget: "))  # how the lines that README repeats begin
+GIVEN = "given the class"  # what is said of conditional variants
 RANK = "Rank: "  # its first sentence too, where there are ranks
 LEFT_OUT = ("family", "KID", "Sharpness", "time", "parameters")  # columns without room on README
 N_COLUMNS = 8
@@ -49,8 +50,11 @@ def shown(board: str, grid: Board) -> str:
     table = reports_of(board) / "leaderboard.md"
     tables = main_tables(io.read_text(table), table)
     variants = [variant for variant in grid.variants if f"| {variant} |" in tables]
-    text = f"Real images and samples of {', '.join(variants)}, seed {grid.seeds[0]}, unselected"
-    pictures = [f"![{text}]({_picture(board, dataset)})" for dataset in grid.datasets]
+    text = f"Real images and samples of {', '.join(variants)}"
+    said = f"Seed {grid.seeds[0]}, unselected"
+    if GIVEN in tables:
+        said += "; variants that are given the class are given the same ones in the same order"
+    pictures = [f"![{text}]({_picture(board, dataset)})<br>*{said}.*" for dataset in grid.datasets]
     return "\n\n".join([tables, *pictures])
 
 
