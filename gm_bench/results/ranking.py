@@ -9,8 +9,8 @@ Two means a and b are told apart where they differ by more than √((q_a e_a)² 
 errors and q the quantile of Student's t for the degrees of freedom that each is known with. Where variances
 differ this errs on the safe side.
 
-Source: Banerjee 1961, "On confidence interval for two-means problem based on separate estimates of variances
-and tabulated values of t-table", Sankhyā A 23.
+Source: Banerjee 1960, "Approximate confidence interval for linear functions of means of k populations when the
+population variances are not equal", Sankhyā 22, 357–358.
 """
 
 import math
