@@ -15,13 +15,13 @@ from gm_bench.report.tables import NOT_MEASURED
 from gm_bench.results.schema import OK, Origin, read_cell
 from gm_bench.running.runner import is_made
 from gm_bench.running.stage import run
+from gm_bench.tracks.generation.pages import GIVEN
 from gm_bench.tracks.generation.shown import N_SHOWN, first, read
 
 README = Path("README.md")
 SHOWN = ("mnist_cpu", "fashion_mnist_cpu", "cifar10_cpu")  # boards, in the order of README
 BEGIN, END = "<!-- leaderboard: written by make readme -->", "<!-- end of leaderboard -->"
 PROTOCOL = (("N = ", "±: "), ("Extractor: ", "Budget: "))  # how the lines that README repeats begin
-GIVEN = "given the class"  # what is said of conditional variants
 RANK = "Rank: "  # its first sentence too, where there are ranks
 LEFT_OUT = ("family", "KID", "Sharpness", "time", "parameters")  # columns without room on README
 N_COLUMNS = 8

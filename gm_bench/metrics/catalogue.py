@@ -30,7 +30,8 @@ class Metric:
             that compare only between models of one kind of density.
         gate_margin: the smallest difference that matters to the regression gate, in badness; None where the
             gate does not judge the metric.
-        relative: whether differences are ratios, so that values are compared by their logarithms.
+        relative: whether differences are ratios, so that values are compared by their logarithms, where all
+            are above 0.
         sentence: what it measures.
         bounds: the least and the largest value that there can be.
     """
@@ -66,7 +67,8 @@ class Catalogue:
         order_by: key of the metric that tables are ordered by.
 
     Raises:
-        MetricError: a key stands twice, a direction is none, or `order_by` is no row.
+        MetricError: a key stands twice, a direction is none, `order_by` is no row, or it or a gated metric
+            has no better side.
     """
 
     def __init__(self, metrics: Sequence[Metric], order_by: str) -> None:
@@ -75,7 +77,10 @@ class Catalogue:
             raise MetricError("a catalogue of metrics names one of them twice")
         for metric in metrics:
             _check_direction(metric)
-        if not self.direction(order_by):
+        for key in (order_by, *self.gated()):
+            if key in self._rows and not self.direction(key):
+                raise MetricError(f"'{key}' is judged and has no better side: give it ↓, ↑ or → and a number")
+        if order_by not in self._rows:
             raise MetricError(
                 f"'{order_by}', by which tables are ordered, is none of {', '.join(self._rows)}"
             )
@@ -199,7 +204,7 @@ def _row(
     return Metric(key, title, unit, direction, group, margin, relative, sentence, bounds)
 
 
-SHARE, POSITIVE, SCORE = (0.0, 1.0), (0.0, math.inf), (1.0, math.inf)
+SHARE, NON_NEGATIVE, SCORE = (0.0, 1.0), (0.0, math.inf), (1.0, math.inf)
 
 
 # The gate: KID goes with FID, the other metrics with the four judged ones, and each one more costs power.
@@ -210,8 +215,9 @@ IMAGES = Catalogue(
              group=MAIN, margin=math.log(1.05), relative=True),
         _row("fid_infinity", "FID∞", "↓", "FID extrapolated to infinitely many images.",
              relative=True),
-        _row("fid_infinity_error", "FID∞ fit error", "", "Residual of that line about the FID of parts of "
-             "the images: whether it is straight; the error of FID∞ is larger by far."),
+        _row("fid_infinity_error", "FID∞ fit error", "", "Standard error of that point by the residuals of "
+             "the line alone: whether it is straight; the error of FID∞ is larger by far.",
+             bounds=NON_NEGATIVE),
         _row("kid", "KID", "↓", "Squared maximum mean discrepancy of features under a cubic kernel.",
              group=MAIN, relative=True),
         _row("classifier_score", "Classifier score", "↑", "Inception Score with a classifier of this "
@@ -223,7 +229,7 @@ IMAGES = Catalogue(
         _row("recall", "Recall", "↑", "Share of real images within the neighbourhoods of generated ones.",
              group=MAIN, margin=0.02, bounds=SHARE),
         _row("density", "Density", "→1", "Neighbourhoods of real images that a generated one lies in, over "
-             "the number of neighbours.", bounds=POSITIVE),
+             "the number of neighbours.", bounds=NON_NEGATIVE),
         _row("coverage", "Coverage", "↑", "Share of real images with a generated one in their "
              "neighbourhood.", bounds=SHARE),
         _row("one_nn", "1-NN", "→0.5", "Leave-one-out accuracy of telling generated from real images by the "
@@ -233,9 +239,9 @@ IMAGES = Catalogue(
         _row("one_nn_train", "1-NN train", "→0.5", "1-NN against training images: below one half where they "
              "are copied.", bounds=SHARE),
         _row("one_nn_gap", "1-NN gap", "→0", "1-NN train less 1-NN: below 0 where training images are nearer "
-             "than held-out ones."),
+             "than held-out ones.", bounds=(-1.0, 1.0)),
         _row("train_distance_ratio", "Train distance", "→1", "Median distance to the nearest training image, "
-             "over that of held-out images.", bounds=POSITIVE),
+             "over that of held-out images.", bounds=NON_NEGATIVE),
         _row("duplicates", "Duplicates", "↓", "Share of images nearer to a training image than nearly all "
              "held-out ones are.", bounds=SHARE),
         _row("duplicates_exact", "Exact duplicates", "↓", "Share of images that are a training image.",
@@ -246,13 +252,14 @@ IMAGES = Catalogue(
              "real images where a model saw them.", bounds=SHARE),
         _row("distinct", "Distinct images", "↑", "Share of the images that is left where repeats are counted "
              "once.", bounds=SHARE),
-        _row("classes_hit", "Classes", "↑", "Classes that at least one image is taken for.", bounds=POSITIVE),
+        _row("classes_hit", "Classes", "↑", "Classes that at least one image is taken for.",
+             bounds=NON_NEGATIVE),
         _row("class_kl", "Class KL", "↓", "KL divergence of the images' classes from those of the training "
-             "images.", unit="nats", bounds=POSITIVE),
+             "images.", unit="nats", bounds=NON_NEGATIVE),
         _row("class_accuracy", "Class accuracy", "↑", "Share of images that are taken for the class that was "
              "asked for.", bounds=SHARE),
         _row("sharpness", "Sharpness", "→1", "Variance of the Laplacian over that of real images.",
-             group=MAIN, bounds=POSITIVE),
+             group=MAIN, bounds=NON_NEGATIVE),
         _row("elbo", "ELBO", "↑", "Evidence lower bound of the log-likelihood of held-out images.",
              unit="nats", group=LIKELIHOOD),
         _row("iw_bound", "IW bound", "↑", "Importance-weighted bound of the log-likelihood of held-out "

@@ -98,7 +98,7 @@ def ranking(board: Leaderboard, dataset: str) -> Chart | None:
 
 
 def cost(board: Leaderboard, dataset: str, results: Sequence[CellResult], unit: str) -> Chart | None:
-    """The ordering metric against what training cost; None where it cost the same of all.
+    """The ordering metric against what training cost; None where that is the same of several variants.
 
     Args:
         unit: a count in cost.json: seconds, or images (real ones shown).

@@ -80,8 +80,8 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
     seeds = f"{n_seeds[0]} to " * (len(n_seeds) > 1) + count(n_seeds[-1], "seed")
     said = (
         f"Network `{cost['network']}`, {cost['budget']:,} images shown, last checkpoint, {seeds}; features "
-        f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. Rank: that of the board, shared "
-        "by those that noise does not tell apart, whose places are chance."
+        f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. Rank: 1 + how many "
+        "variants of the board are better beyond noise; places among equal ranks may be chance."
     )
     right = [i for i, title in enumerate(columns) if title not in WORDS]
     orders = markdown_table([*columns], zip(*columns.values(), strict=True), right)
@@ -111,7 +111,7 @@ def _rank(entry: Entry) -> str:
 
 
 def _in_words(found: Agreement) -> str:
-    seen = "That the orders agree cannot be seen" if found.p > CHANCE else "The orders agree"
+    seen = "That the orders agree cannot be seen" if found.p > CHANCE else "The orders agree beyond chance"
     between = ""
     if found.interval is not None:
         low, high = (number(end, 2) for end in found.interval)

@@ -149,14 +149,14 @@ def in_words(board: Leaderboard, dataset: str, display: Display) -> list[str]:
     """How to read the numbers of a dataset and what they depend on, one sentence a line."""
     entries, catalogue = board.entries[dataset], board.catalogue
     order = catalogue.name(board.order_by)
-    log = "log " if catalogue_of(board).is_relative(board.order_by) else ""
+    log = "log " if catalogue_of(entries, catalogue=catalogue).is_relative(board.order_by) else ""
     budgets = _list({f"{entry.cost['budget']:,}" for entry in entries})
     devices = _list({entry.cost["device"] for entry in entries})
     names = board.metrics(dataset)
     return [
         *_of_noise(entries, order, log),
         *display.protocol_in_words(board, dataset),
-        f"Better: {', '.join(catalogue.title(name) for name in names)} "
+        f"Better: {', '.join(catalogue.title(name) for name in names if catalogue.direction(name))} "
         "(↓ lower, ↑ higher, → nearer to that number).",
         f"Budget: {budgets} real {display.examples(board.protocols[dataset])} shown to each model. "
         f"Time and parameters: mean per seed, on {devices}.",
@@ -174,7 +174,7 @@ def _of_noise(entries: Sequence[Entry], order: str, log: str) -> list[str]:
     return [
         f"±: standard deviation between seeds (n = {seeds}); of one seed no noise is known, so it has no ±, "
         f"no interval and no rank. 95 %: interval of the mean {order}, from Student's t with variances "
-        "moderated over the variants that are trained (Smyth 2004).",
+        "moderated among the variants that are trained, and among fits in closed form (Smyth 2004).",
         f"Rank: by {order}, 1 + how many variants are better beyond noise (moderated t-tests of "
         f"{log}{order}, 5 % over all pairs together, Bonferroni). It counts the better ones: variants of "
         "different rank need not be told apart, which gm-bench compare says of any two.",

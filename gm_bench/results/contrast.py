@@ -4,7 +4,7 @@ Two leaderboards are compared as the gate does: where a variant is what it was, 
 distribution, so their spreads are pooled. Two variants have each a noise of its own, as in ranks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.results.baseline import set_up_differs
@@ -25,13 +25,12 @@ from gm_bench.results.ranking import estimates, limit
 from gm_bench.results.regression import false_alarm_rate, is_unchanged
 
 
-def catalogue_of(*boards: Leaderboard) -> Catalogue:
-    """How their metrics are compared: by ratios, but where a value of one has no logarithm by differences."""
-    catalogue = boards[-1].catalogue
+def catalogue_of(*groups: Iterable[Entry], catalogue: Catalogue) -> Catalogue:
+    """How metrics of these entries are compared: not by ratios where a value is not above 0."""
     without = {
         metric
-        for board in boards
-        for entry in board.by_key.values()
+        for group in groups
+        for entry in group
         for metric, score in entry.metrics.items()
         if min(score.values, default=1.0) <= 0
     }
@@ -60,7 +59,7 @@ def contrast(before: Leaderboard, after: Leaderboard) -> Verdict:
     remarks += [f"{'/'.join(key)} stands in the second only." for key in others]
     if not pairs and not unchanged:
         raise NotComparable(f"nothing to compare: {remarks[0] if remarks else 'both are empty.'}")
-    catalogue = catalogue_of(before, after)
+    catalogue = catalogue_of(before.by_key.values(), after_by_key.values(), catalogue=after.catalogue)
     metrics = _metrics(pairs, catalogue)
     spreads = spreads_of(before.by_key, metrics, catalogue)
     rate = false_alarm_rate(before)
@@ -90,7 +89,7 @@ def contrast_variants(board: Leaderboard, one: str, other: str) -> Verdict:
         raise NotComparable(f"no dataset of the leaderboard has both {one} and {other}")
     remarks = [each for (d, _), *sides in pairs for each in _without_numbers(f"{d}/{name}", *sides)]
     few = list(_with_few_seeds(pairs))
-    catalogue = catalogue_of(board)
+    catalogue = catalogue_of(entries.values(), catalogue=board.catalogue)
     found = list(_compared(board, pairs, catalogue))
     if few and not found:
         raise NotComparable(f"{few[0]}; gm-bench run --board {board.name} --seeds 0,1,2 makes more")

@@ -27,7 +27,7 @@ class Score:
     Args:
         values: one per finished seed, each the mean over its draws.
         draw_sd: standard deviation between the draws of one seed, pooled over seeds; None for a single draw.
-        interval: 95 % interval of the mean over seeds; None where no noise is known.
+        interval: 95 % interval of the mean over seeds; None of fewer than two.
     """
 
     values: tuple[float, ...]
@@ -59,8 +59,8 @@ class Entry:
         cost: means over the seeds that finished, or over all where none did.
         divergences: where the others broke off, by seed; nothing of the place, or of the seeds of an old
             file, where the entry was read from one.
-        rank: by the ordering metric, shared with rows that cannot be told apart; None where no noise is
-            known or no seed finished.
+        rank: by the ordering metric, shared with rows that cannot be told apart; None where fewer than two
+            seeds finished.
         details: what the track keeps of every cell, by seed; the track alone reads it.
     """
 

@@ -6,11 +6,13 @@ measured of a variant of one seed: it has no interval and no rank. A metric whos
 compared by its logarithm.
 
 Two means a and b are told apart where they differ by more than √((q_a e_a)² + (q_b e_b)²), e their standard
-errors and q the quantile of Student's t for the degrees of freedom that each is known with. Where variances
-differ this errs on the safe side.
+errors and q the quantile of Student's t for the degrees of freedom that each is known with: whatever the
+variances are, noise alone exceeds it no more often than it may.
 
-Source: Banerjee 1960, "Approximate confidence interval for linear functions of means of k populations when the
-population variances are not equal", Sankhyā 22, 357–358.
+Source: Banerjee 1960, "Approximate confidence interval for linear functions of means of k populations when
+the population variances are not equal", Sankhyā 22, 357–358.
+Deviates from the paper: there variances are estimated independently of one another, here they are moderated;
+that it holds all the same is what benchmarks/ranks.py shows.
 """
 
 import math
@@ -82,7 +84,7 @@ def ranks(
 
 
 def limit(one: Estimate, other: Estimate, chance: float) -> float:
-    """What the difference of two means exceeds with this chance, at most, where there is none."""
+    """What the difference of two means exceeds by noise alone with about this chance at most."""
     return math.hypot(one.half_width(chance), other.half_width(chance))
 
 

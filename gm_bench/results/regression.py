@@ -114,7 +114,9 @@ def check(
         if _newly_diverged(before, after):
             failures.append(f"{diverged}.")
         elif after.n_diverged:
-            remarks.append(f"{diverged}, none that finished in the baseline.")
+            told = len(before.divergences) == before.n_diverged
+            which = "none that finished in the baseline" if told else "no more than in the baseline"
+            remarks.append(f"{diverged}, {which}.")
         failures += [
             f"{name} {lacks(after, metric)}, the baseline has."
             for metric in gated

@@ -136,7 +136,7 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
     named = [name for name in (first, second) if name in variants and not Path(name).is_file()]
     if len(named) == 2:
         verdict = contrast.contrast_variants(board, first, second)
-        catalogue = contrast.catalogue_of(board)
+        catalogue = contrast.catalogue_of(board.by_key.values(), catalogue=board.catalogue)
     elif named:
         other = second if named[0] == first else first
         raise ValueError(
@@ -145,7 +145,9 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
         )
     else:
         before, after = _board(first, reported), _board(second, reported)
-        verdict, catalogue = contrast.contrast(before, after), contrast.catalogue_of(before, after)
+        verdict = contrast.contrast(before, after)
+        sides = (before.by_key.values(), after.by_key.values())
+        catalogue = contrast.catalogue_of(*sides, catalogue=after.catalogue)
     _print(verdict, catalogue, gating=False)
 
 

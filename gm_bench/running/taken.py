@@ -72,8 +72,9 @@ def awaits_data(cell: Cell) -> bool:
     """
     recorded = _recorded(cell)
     absent = [path for path in recorded if not path.exists()]
-    if not recorded or not all(path.is_relative_to(DATA) for path in absent):
-        return False  # it came in none, or a file is lost, or recipe and code are not known here
+    of_data = [path for path in recorded if path.is_relative_to(DATA)]
+    if not recorded or set(absent) - set(of_data) or (of_data and not absent):
+        return False  # it came in none, a file is lost, recipe and code are not known here, or data is here
     return all(_digest(path) == known for path, known in recorded.items() if path not in absent)
 
 

@@ -138,6 +138,18 @@ def test_which_seed_diverged_is_part_of_what_did_not_change() -> None:
     assert ("digits", "gan") not in check(before, board(row("vae"), unknown)).unchanged
 
 
+def test_a_seed_that_the_baseline_does_not_have_and_that_diverges_is_remarked() -> None:
+    """As further seeds of a variant are, whose like may have diverged before: none was run."""
+    before, after = seeds_of("gan", 3), seeds_of("gan", 3, 0.01) | {"seeds": [0, 1, 2, 3], "diverged": [3]}
+    verdict = check(of_board(board(before), "abc"), board(after))
+    assert verdict.failures == []
+    assert "digits/gan: 1 of 4 seeds diverged, none that finished in the baseline." in verdict.remarks
+    moved = [seeds_of("gan", 2) | {"seeds": [0, 1, 2], "diverged": [lost]} for lost in (2, 1)]
+    assert check(of_board(board(moved[0]), "abc"), board(moved[1])).failures == [
+        "digits/gan: 1 of 3 seeds diverged."
+    ]
+
+
 def test_seeds_that_diverged_are_counted_among_those_of_the_candidate() -> None:
     """The baseline's seed 11 diverged, which the candidate does not have; its seed 2 did not."""
     before = seeds_of("gan", 11) | {"seeds": list(range(12)), "diverged": [11]}

@@ -61,7 +61,7 @@ def test_intervals_end_where_there_can_be_no_values() -> None:
     assert IMAGES.within("distinct", (0.98, 1.01)) == (0.98, 1.0)
     assert IMAGES.within("inception_score", (0.5, 3.0)) == (1.0, 3.0)
     assert IMAGES.within("sharpness", (-0.5, 1.5)) == (0.0, 1.5)
-    for free in ("kid", "one_nn_gap", "elbo", "of a track"):
+    for free in ("kid", "elbo", "of a track"):
         assert IMAGES.within(free, (-2.0, 2.0)) == (-2.0, 2.0)
 
 
@@ -79,6 +79,12 @@ def test_every_metric_is_said_what_it_is() -> None:
 def test_other_directions_are_refused(direction: str) -> None:
     with pytest.raises(MetricError, match="is no direction of awe"):
         Catalogue([metric("awe", direction)], "awe")
+
+
+def test_what_is_judged_has_a_better_side() -> None:
+    with pytest.raises(MetricError, match="'awe' is judged and has no better side: give it ↓, ↑ or →"):
+        Catalogue([metric("awe", "")], "awe")
+    Catalogue([metric("awe", "↑"), metric("zeal", "")], "awe")
 
 
 def test_a_catalogue_is_ordered_by_one_of_its_rows() -> None:

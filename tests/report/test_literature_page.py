@@ -72,7 +72,7 @@ def test_rows_are_in_our_order_with_both_places() -> None:
         "| vae | 32.0 ±\u00a02.8 | 3 | 4 | VAE | 16.6 ± 0.4 | 3 |",
     ]
     assert (
-        "6,400 images shown, last checkpoint, 2 seeds; features of lenet, N = 800. Rank: that of the board"
+        "6,400 images shown, last checkpoint, 2 seeds; features of lenet, N = 800. Rank: 1 + how many "
         in text
     )
 
@@ -101,7 +101,10 @@ def test_whether_the_orders_agree_comes_first() -> None:
     assert text.index("**That") < text.index("| variant | FID here | place | rank |")
     four = board(gan=[5.0], ns_gan=[4.0], vae=[30.0], wgan=[1.0])
     text = page([Section("digits", "digits", four, {}, RECIPES)], TABLE)
-    assert "**The orders agree**: Spearman's ρ over 4 variants is 1.00; an order at least as close" in text
+    assert (
+        "**The orders agree beyond chance**: Spearman's ρ over 4 variants is 1.00; an order at least as close"
+        in text
+    )
     assert "| 4.0 | 2 | – | NS GAN |" in text, "of one seed there is no rank"
 
 

@@ -20,6 +20,7 @@ from gm_bench.results.verdict import TOLD, Finding, Row, few_images, in_words, m
 from gm_bench.tracks.generation import shown
 
 Json = Mapping[str, Any]
+GIVEN = "given the class"  # how what is said of conditional variants begins
 MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ"
 
 
@@ -95,7 +96,7 @@ def _of_classes(board: Leaderboard, dataset: str) -> list[str]:
     """Which variants are given more than the others, where the extractor knows the dataset's classes."""
     told = ", ".join(entry.variant for entry in board.with_metric(dataset, "class_accuracy"))
     by = "a network that was trained to tell these classes"
-    return [f"{told}: given the class of each image to draw, and measured by {by}."] if told else []
+    return [f"{told}: {GIVEN} of each image to draw, and measured by {by}."] if told else []
 
 
 def _few_images(protocol: Json) -> list[str]:
