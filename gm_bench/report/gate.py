@@ -63,7 +63,7 @@ def in_one_sentence(verdict: Verdict) -> str:
 READING = (
     "Noise: standard deviation of the difference that seeds and draws alone make. A difference counts where "
     "it exceeds the limit. The chance that noise alone is called worse in any comparison of a run is set to "
-    "1 % (.25 % where the first side has a variant of fewer than 12 seeds); better, the same. Of metrics with "
+    "1 % (.25 % where the first side has a variant of fewer than 12 seeds), better the same. Of metrics with "
     "→ a number, differences of the distance from it are meant. Seeds: of the baseline, of the candidate. "
     "Unchanged: all values are the baseline's to the last bit, and nothing is tested."
 )
