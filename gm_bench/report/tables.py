@@ -175,8 +175,8 @@ def _of_noise(entries: Sequence[Entry], order: str, log: str) -> list[str]:
     single = "" if several else "; of one seed no noise is known, so it has no ±, no interval and no rank"
     return [
         f"±: standard deviation between seeds (n = {seeds}){single}. 95 %: interval of the mean {order}, "
-        "from Student's t with variances moderated among the variants that are trained, and among fits in closed "
-        "form (Smyth 2004).",
+        "from Student's t with variances moderated among the variants that are trained, and among fits in "
+        "closed form (Smyth 2004).",
         f"Rank: by {order}, 1 + how many variants are better beyond noise (moderated t-tests of "
         f"{log}{order}, 5 % over all pairs together, Bonferroni). It counts the better ones: variants of "
         "different rank need not be told apart, which gm-bench compare says of any two.",
