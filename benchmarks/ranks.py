@@ -7,18 +7,20 @@ of 100. Of boards on which each variant has 1.5 times the FID of the one before 
 neighbours is counted that have unequal ranks.
 """
 
-import json
 import math
 import random
 import statistics
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from gm_bench import io
+from gm_bench.cell import reports_of
+from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.results.leaderboard_file import from_json
 from gm_bench.results.ranking import intervals, ranks
 from gm_bench.running.stage import run
 
@@ -29,11 +31,12 @@ STEP = math.log(1.5)
 
 def noise_of(board: str) -> dict[str, tuple[float, str]]:
     """Standard deviation between seeds of the log of FID and its kind, of each variant with several seeds."""
-    rows = json.loads(Path(f"reports/{board}/leaderboard.json").read_text(encoding="utf-8"))["rows"]
+    file = reports_of(board) / "leaderboard.json"
+    rows = from_json(io.read_json(file), str(file), IMAGES).by_key.values()
     return {
-        row["variant"]: (statistics.stdev(map(math.log, values)), "trained" if row["cost"]["updates"] else "")
+        row.variant: (statistics.stdev(map(math.log, row.metrics["fid"].values)), row.kind_of_noise)
         for row in rows
-        if len(values := row["metrics"]["fid"]["values"]) > 1
+        if row.metrics["fid"].n > 1
     }
 
 

@@ -8,7 +8,7 @@ from fake_cells import noise, protocol
 from gm_bench.cell import Cell
 from gm_bench.report.display import Samples
 from gm_bench.results.schema import CellResult, Origin
-from gm_bench.tracks.generation.pages import Pair, nearest_of_cell, nearest_of_variants
+from gm_bench.tracks.generation.nearest import Pair, nearest_of_cell, nearest_of_variants
 from gm_bench.tracks.generation.track import TRACK
 
 TIMES = (100, 200, 300, 400)

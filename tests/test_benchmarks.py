@@ -118,10 +118,15 @@ def test_the_noise_that_ranks_are_tried_with_is_of_rows_with_several_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def row(variant: str, values: list[float], updates: dict[str, int]) -> dict[str, Any]:
-        return {"variant": variant, "metrics": {"fid": {"values": values}}, "cost": {"updates": updates}}
+        of_variant = {"dataset": "d", "variant": variant, "seeds": list(range(len(values)))}
+        cost = {"budget": 1, "updates": updates}
+        return of_variant | {"metrics": {"fid": {"values": values}}, "cost": cost}
 
     rows = [row("gan", [1.0, math.e**2], {"critic": 9}), row("vae", [3.0], {"model": 9})]
     rows.append(row("kde", [2.0, 2.0, 2.0], {}))
     monkeypatch.chdir(tmp_path)
-    io.write_json(Path("reports/b/leaderboard.json"), {"rows": rows})
-    assert ranks.noise_of("b") == {"gan": (pytest.approx(math.sqrt(2)), "trained"), "kde": (0.0, "")}
+    io.write_json(
+        Path("reports/b/leaderboard.json"),
+        {"schema": 1, "protocol": {"d": {}}, "floors": {"d": {}}, "rows": rows},
+    )
+    assert ranks.noise_of("b") == {"gan": (pytest.approx(math.sqrt(2)), "trained"), "kde": (0.0, "fitted")}

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 MAIN, MORE, LIKELIHOOD = "main", "more", "likelihood"
+# Bounds of values.
+ANY, SHARE, NON_NEGATIVE, SCORE = (-math.inf, math.inf), (0.0, 1.0), (0.0, math.inf), (1.0, math.inf)
 
 
 class MetricError(ValueError):
@@ -44,7 +46,7 @@ class Metric:
     gate_margin: float | None
     relative: bool
     sentence: str
-    bounds: tuple[float, float] = (-math.inf, math.inf)
+    bounds: tuple[float, float] = ANY
 
     @property
     def label(self) -> str:
@@ -77,13 +79,13 @@ class Catalogue:
             raise MetricError("a catalogue of metrics names one of them twice")
         for metric in metrics:
             _check_direction(metric)
-        for key in (order_by, *self.gated()):
-            if key in self._rows and not self.direction(key):
-                raise MetricError(f"'{key}' is judged and has no better side: give it ↓, ↑ or → and a number")
         if order_by not in self._rows:
             raise MetricError(
                 f"'{order_by}', by which tables are ordered, is none of {', '.join(self._rows)}"
             )
+        for key in (order_by, *self.gated()):
+            if not self.direction(key):
+                raise MetricError(f"'{key}' is judged and has no better side: give it ↓, ↑ or → and a number")
         self.order_by = order_by
 
     def __iter__(self) -> Iterator[Metric]:
@@ -114,10 +116,10 @@ class Catalogue:
         return key in self._rows and self._rows[key].relative
 
     def within(self, key: str, interval: tuple[float, float]) -> tuple[float, float]:
-        """The part of an interval in which there can be values."""
-        least, largest = self._rows[key].bounds if key in self._rows else (-math.inf, math.inf)
+        """The part of an interval about a value of the metric in which there can be values."""
+        least, largest = self._rows[key].bounds if key in self._rows else ANY
         low, high = interval
-        return min(max(low, least), largest), max(min(high, largest), least)
+        return max(low, least), min(high, largest)
 
     def by_differences(self, keys: Collection[str]) -> "Catalogue":
         """The same catalogue, in which these metrics are compared by differences, not by ratios."""
@@ -178,9 +180,7 @@ class Catalogue:
 
 def _check_direction(metric: Metric) -> None:
     try:
-        fits = metric.direction in ("↓", "↑", "") or (
-            metric.direction[:1] == "→" and metric.ideal is not None
-        )
+        fits = metric.direction in ("↓", "↑", "") or metric.ideal is not None
     except ValueError:
         fits = False
     if not fits:
@@ -199,12 +199,9 @@ def _row(
     group: str = MORE,
     margin: float | None = None,
     relative: bool = False,
-    bounds: tuple[float, float] = (-math.inf, math.inf),
+    bounds: tuple[float, float] = ANY,
 ) -> Metric:
     return Metric(key, title, unit, direction, group, margin, relative, sentence, bounds)
-
-
-SHARE, NON_NEGATIVE, SCORE = (0.0, 1.0), (0.0, math.inf), (1.0, math.inf)
 
 
 # The gate: KID goes with FID, the other metrics with the four judged ones, and each one more costs power.

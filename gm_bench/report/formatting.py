@@ -46,6 +46,10 @@ def score_text(score: Score | None, digits: int) -> str:
     return mean if score.sd is None else f"{mean} ±\u00a0{spread_text(score.sd, digits)}"
 
 
+def rank_text(rank: int | None) -> str:
+    return NOT_AVAILABLE if rank is None else str(rank)
+
+
 def interval_text(score: Score | None, digits: int) -> str:
     """10.1 to 14.5."""
     if score is None or score.interval is None:

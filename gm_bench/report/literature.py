@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from gm_bench.report.formatting import NOT_AVAILABLE, count, markdown_table, number, score_text
-from gm_bench.results.leaderboard import Entry, Leaderboard
+from gm_bench.report.formatting import NOT_AVAILABLE, count, markdown_table, number, rank_text, score_text
+from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.literature import Agreement, agreement
 
 HEAD = """# Held to the literature
@@ -62,7 +62,7 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
         "variant": shared,
         "FID here": [score_text(scores[v], 1) for v in shared],
         "place": [_place(ours, shared, v) for v in shared],
-        "rank": [_rank(entries[v]) for v in shared],
+        "rank": [rank_text(entries[v].rank) for v in shared],
         "FID here, Inception": [_mean_text(of.inception.get(v)) for v in shared],
         "published as": [table["names"][v] for v in shared],
         "FID there": [f"{mean} ± {sd}" for mean, sd in (published[v] for v in shared)],
@@ -104,10 +104,6 @@ def _mean_text(values: Sequence[float] | None) -> str:
 
 def _place(values: Mapping[str, float], shared: list[str], variant: str) -> str:
     return str(1 + sum(values[other] < values[variant] for other in shared))
-
-
-def _rank(entry: Entry) -> str:
-    return NOT_AVAILABLE if entry.rank is None else str(entry.rank)
 
 
 def _in_words(found: Agreement) -> str:

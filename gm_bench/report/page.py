@@ -13,12 +13,12 @@ from gm_bench.report.charts import Chart, family_colours
 from gm_bench.report.display import Display, Samples
 from gm_bench.report.drawing import COLOURS
 from gm_bench.report.formatting import (
-    NOT_AVAILABLE,
     count,
     decimals,
     duration,
     floor_text,
     number,
+    rank_text,
     score_text,
     spread_text,
 )
@@ -174,7 +174,7 @@ def _row(
             for metric, score in zip(metrics, scores, strict=True)
         ],
         "places": [place(value) for value in order.values] if order else [],
-        "rank": NOT_AVAILABLE if entry.rank is None else str(entry.rank),
+        "rank": rank_text(entry.rank),
         "seeds": f"{n - n_bad} of {n}" if n_bad else str(n),
         "pages": [(cell.seed, f"cells/{cell.page}") for cell in cells],
         "seconds": duration(entry.cost["seconds"]),

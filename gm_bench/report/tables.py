@@ -17,10 +17,10 @@ from gm_bench.report.formatting import (
     markdown,
     markdown_table,
     number,
+    rank_text,
     score_text,
 )
-from gm_bench.results.contrast import catalogue_of
-from gm_bench.results.leaderboard import Entry, Leaderboard
+from gm_bench.results.leaderboard import Entry, Leaderboard, catalogue_of
 from gm_bench.results.schema import FLOOR, divergence_place
 
 NOT_MEASURED = "Not measured yet: "  # how what a board lacks begins
@@ -200,9 +200,8 @@ def _text_table(
         n, n_bad = len(entry.seeds), entry.n_diverged
         seeds = f"{n - n_bad} of {n}" if n_bad else str(n)
         size = number(sum(entry.cost["parameters"].values()), 0)
-        rank = NOT_AVAILABLE if entry.rank is None else str(entry.rank)
         time = duration(entry.cost["seconds"])
-        lines.append([rank, marked(entry, display), entry.family, *cells, seeds, time, size])
+        lines.append([rank_text(entry.rank), marked(entry, display), entry.family, *cells, seeds, time, size])
     order = board.order_by
     if order in metrics:
         place = 4 + metrics.index(order)

@@ -13,7 +13,14 @@ import pandas as pd
 
 from gm_bench.cell import Cell
 from gm_bench.metrics.catalogue import Catalogue
-from gm_bench.results.leaderboard import Entry, Json, Leaderboard, LeaderboardError, Score
+from gm_bench.results.leaderboard import (
+    Entry,
+    Json,
+    Leaderboard,
+    LeaderboardError,
+    Score,
+    catalogue_of,
+)
 from gm_bench.results.protocol import same_protocol
 from gm_bench.results.ranking import intervals, ranks
 from gm_bench.results.schema import FLOOR, OK
@@ -168,10 +175,11 @@ def _judged(entries: Sequence[Entry], catalogue: Catalogue) -> list[Entry]:
     names = dict.fromkeys(name for entry in entries for name in entry.metrics)
     scores: dict[str, dict[str, Score]] = {entry.variant: dict(entry.metrics) for entry in entries}
     kinds = {entry.variant: entry.kind_of_noise for entry in entries}
+    compared = catalogue_of(entries, catalogue=catalogue)
     places: dict[str, int | None] = {}
     for name in names:
         values = {entry.variant: entry.metrics[name].values for entry in entries if name in entry.metrics}
-        ratio = catalogue.is_relative(name) and all(v > 0 for each in values.values() for v in each)
+        ratio = compared.is_relative(name)
         for variant, interval in intervals(values, ratio, kinds).items():
             inside = interval and catalogue.within(name, interval)
             scores[variant][name] = replace(scores[variant][name], interval=inside)

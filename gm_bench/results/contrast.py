@@ -4,7 +4,8 @@ Two leaderboards are compared as the gate does: where a variant is what it was, 
 distribution, so their spreads are pooled. Two variants have each a noise of its own, as in ranks.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.results.baseline import set_up_differs
@@ -20,21 +21,9 @@ from gm_bench.results.comparing import (
     spreads_of,
     unknown_noise,
 )
-from gm_bench.results.leaderboard import Entry, Leaderboard
+from gm_bench.results.leaderboard import Entry, Leaderboard, catalogue_of
 from gm_bench.results.ranking import estimates, limit
 from gm_bench.results.regression import false_alarm_rate, is_unchanged
-
-
-def catalogue_of(*groups: Iterable[Entry], catalogue: Catalogue) -> Catalogue:
-    """How metrics of these entries are compared: not by ratios where a value is not above 0."""
-    without = {
-        metric
-        for group in groups
-        for entry in group
-        for metric, score in entry.metrics.items()
-        if min(score.values, default=1.0) <= 0
-    }
-    return catalogue.by_differences(without)
 
 
 def contrast(before: Leaderboard, after: Leaderboard) -> Verdict:
@@ -104,7 +93,7 @@ def _compared(board: Leaderboard, pairs: Sequence[Pair], catalogue: Catalogue) -
         for key, before, after in pairs
         if min(count(before, metric), count(after, metric)) > 1
     }
-    chances = shares_of(dict.fromkeys(known, 1), catalogue)
+    rate, shares = false_alarm_rate(board), shares_of(dict.fromkeys(known, 1), catalogue)
     for (dataset, metric), (name, before, after) in known.items():
         found = estimates(
             {
@@ -114,7 +103,6 @@ def _compared(board: Leaderboard, pairs: Sequence[Pair], catalogue: Catalogue) -
             {entry.variant: entry.kind_of_noise for entry in board.entries[dataset]},
         )
         one, other = found[before.variant], found[after.variant]
-        chance = false_alarm_rate(board) * chances[dataset, metric]
         yield Comparison(
             dataset,
             name,
@@ -122,8 +110,8 @@ def _compared(board: Leaderboard, pairs: Sequence[Pair], catalogue: Catalogue) -
             before.metrics[metric].mean,
             after.metrics[metric].mean,
             shift=other.mean - one.mean,
-            noise=(one.error**2 + other.error**2) ** 0.5,
-            limit=limit(one, other, chance),
+            noise=math.hypot(one.error, other.error),
+            limit=limit(one, other, rate * shares[dataset, metric]),
             seeds=(count(before, metric), count(after, metric)),
         )
 

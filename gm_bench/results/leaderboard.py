@@ -4,7 +4,7 @@ It is built from the runs of cells (aggregation.py) or read from leaderboard.jso
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,11 @@ class Entry:
         return len(self.seeds) - self.n_finished
 
     @property
+    def names_diverged(self) -> bool:
+        """Whether it tells which of its seeds diverged, which an old file does not."""
+        return len(self.divergences) == self.n_diverged
+
+    @property
     def status(self) -> str:
         if not self.n_diverged:
             return OK
@@ -140,3 +145,15 @@ class Leaderboard:
     def with_metric(self, dataset: str, metric: str) -> list[Entry]:
         """The entries of a dataset that have a metric."""
         return [entry for entry in self.entries[dataset] if metric in entry.metrics]
+
+
+def catalogue_of(*groups: Iterable[Entry], catalogue: Catalogue) -> Catalogue:
+    """How metrics of these entries are compared: not by ratios where a value is not above 0."""
+    without = {
+        metric
+        for group in groups
+        for entry in group
+        for metric, score in entry.metrics.items()
+        if min(score.values, default=1.0) <= 0
+    }
+    return catalogue.by_differences(without)

@@ -114,8 +114,8 @@ def check(
         if _newly_diverged(before, after):
             failures.append(f"{diverged}.")
         elif after.n_diverged:
-            told = len(before.divergences) == before.n_diverged
-            which = "none that finished in the baseline" if told else "no more than in the baseline"
+            named = before.names_diverged and after.names_diverged
+            which = "none that finished in the baseline" if named else "no more than in the baseline"
             remarks.append(f"{diverged}, {which}.")
         failures += [
             f"{name} {lacks(after, metric)}, the baseline has."
@@ -155,7 +155,7 @@ def is_unchanged(before: Entry, after: Entry) -> bool:
     """
     if not set(after.seeds) <= set(before.seeds) or not set(before.metrics) <= set(after.metrics):
         return False
-    if any(len(e.divergences) != e.n_diverged for e in (before, after)):
+    if not (before.names_diverged and after.names_diverged):
         return False
     if [seed for seed in before.finished if seed in after.seeds] != list(after.finished):
         return False
@@ -169,7 +169,7 @@ def is_unchanged(before: Entry, after: Entry) -> bool:
 
 def _newly_diverged(before: Entry, after: Entry) -> bool:
     """Whether a seed diverged that finished before; more of them than before where a file tells none."""
-    if any(len(entry.divergences) != entry.n_diverged for entry in (before, after)):
+    if not (before.names_diverged and after.names_diverged):
         return after.n_diverged > before.n_diverged
     return not set(after.divergences).isdisjoint(before.finished)
 

@@ -19,7 +19,7 @@ from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdo
 from gm_bench.results import contrast, regression
 from gm_bench.results.baseline import Baseline, of_board, read_baseline, read_board, to_json
 from gm_bench.results.comparing import NotComparable, Verdict
-from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.leaderboard import Leaderboard, catalogue_of
 from gm_bench.running import revision
 from gm_bench.running.more_seeds import MoreSeeds
 from gm_bench.running.stage import screen
@@ -136,7 +136,7 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
     named = [name for name in (first, second) if name in variants and not Path(name).is_file()]
     if len(named) == 2:
         verdict = contrast.contrast_variants(board, first, second)
-        catalogue = contrast.catalogue_of(board.by_key.values(), catalogue=board.catalogue)
+        catalogue = catalogue_of(board.by_key.values(), catalogue=board.catalogue)
     elif named:
         other = second if named[0] == first else first
         raise ValueError(
@@ -147,7 +147,7 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
         before, after = _board(first, reported), _board(second, reported)
         verdict = contrast.contrast(before, after)
         sides = (before.by_key.values(), after.by_key.values())
-        catalogue = contrast.catalogue_of(*sides, catalogue=after.catalogue)
+        catalogue = catalogue_of(*sides, catalogue=after.catalogue)
     _print(verdict, catalogue, gating=False)
 
 

@@ -10,8 +10,8 @@ from scipy import stats
 from gm_bench.metrics.catalogue import IMAGES, Catalogue, Metric
 from gm_bench.results.baseline import Baseline, of_board, read_baseline, read_board, to_json
 from gm_bench.results.comparing import ALL_VARIANTS, NotComparable, compare
-from gm_bench.results.contrast import catalogue_of, contrast, contrast_variants
-from gm_bench.results.leaderboard import Entry, Leaderboard, Score
+from gm_bench.results.contrast import contrast, contrast_variants
+from gm_bench.results.leaderboard import Entry, Leaderboard, Score, catalogue_of
 from gm_bench.results.moderation import Prior, Spread, fit_prior, inverse_trigamma, quantile
 from gm_bench.results.ranking import estimates
 from gm_bench.results.regression import (

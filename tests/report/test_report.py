@@ -22,7 +22,7 @@ from gm_bench.report.page import STRIP_MARGIN, STRIP_WIDTH, render
 from gm_bench.report.tables import to_markdown
 from gm_bench.results.aggregation import build
 from gm_bench.tracks.generation.charts import charts
-from gm_bench.tracks.generation.pages import nearest_of_variants
+from gm_bench.tracks.generation.nearest import nearest_of_variants
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"alert(1)"
 VIEWBOX = re.compile(r"\d+ \d+ [\d.]+ [\d.]+")

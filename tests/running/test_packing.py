@@ -18,7 +18,7 @@ from gm_bench.report.display import Samples
 from gm_bench.results.schema import CellResult
 from gm_bench.running import boards, packing, runner, taken
 from gm_bench.running.chains import cell_chain, dataset_chain
-from gm_bench.tracks.generation import pages, shown
+from gm_bench.tracks.generation import nearest, pages, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE, OTHER = Cell("digits", "digits", "vae", 0), Cell("digits", "digits", "wgan", 1)
@@ -115,8 +115,8 @@ class TestRoundTrip:
                 assert Path(path).read_bytes() == content
 
     def test_pages_show_the_same_samples_and_pairs(self, params: Params) -> None:
-        def seen(cell: Cell) -> tuple[Samples, list[pages.Pair]]:
-            return pages.samples(result(cell)), pages.pairs(result(cell))
+        def seen(cell: Cell) -> tuple[Samples, list[nearest.Pair]]:
+            return pages.samples(result(cell)), nearest.pairs(result(cell))
 
         before = {cell: seen(cell) for cell in CELLS}
         pack(params)

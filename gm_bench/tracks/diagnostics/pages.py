@@ -121,7 +121,7 @@ def measured(finding: Finding) -> str:
 
 def _writer(finding: Finding) -> Callable[[float], str]:
     """How its numbers are written: to two figures of the spread between seeds, four figures without one."""
-    spread = 0.0 if len(finding.values) < 2 or _all_equal(finding) else statistics.stdev(finding.values)
+    spread = 0.0 if _all_equal(finding) else statistics.stdev(finding.values)
     if spread < LEAST_SPREAD:
         return lambda value: ("−" if value < 0 else "") + f"{abs(value):.4g}"
     digits = max(0, 1 - math.floor(math.log10(spread)))

@@ -20,7 +20,6 @@ from gm_bench.report.charts import (
 from gm_bench.report.drawing import (
     PAGE,
     WIDTH,
-    Extent,
     Point,
     dots,
     figure_of,
@@ -112,11 +111,9 @@ def precision_recall(board: Leaderboard, dataset: str) -> Chart | None:
     figure, axes = figure_of(WIDTH, 320)
     axes.set_xlabel("Recall ↑: real images that the variant reaches")
     axes.set_ylabel("Precision ↑: samples that look real")
-    xs, ys = [p.x for p in points], [p.y for p in points]
-    if mark:
-        xs, ys = [*xs, Extent(*[mark[0]] * 3)], [*ys, Extent(*[mark[1]] * 3)]
-    axes.set_xlim(_limits(xs))
-    axes.set_ylim(_limits(ys))
+    of_floor = [[value] for value in mark] if mark else [[], []]
+    axes.set_xlim(_limits([v for p in points for v in (p.x.low, p.x.high)] + of_floor[0]))
+    axes.set_ylim(_limits([v for p in points for v in (p.y.low, p.y.high)] + of_floor[1]))
     scatter(axes, points, family_colours(board), mark)
     said = "; ".join(f"{p.label} {p.y.value:.2f} and {p.x.value:.2f}" for p in points)
     end = f"; floor {mark[1]:.2f} and {mark[0]:.2f}" if mark else ""
@@ -131,8 +128,8 @@ def precision_recall(board: Leaderboard, dataset: str) -> Chart | None:
     )
 
 
-def _limits(extents: Sequence[Extent]) -> tuple[float, float]:
-    """Of an axis of shares: from the lowest end of a bar to the highest, with a margin, within 0 and 1."""
-    low, high = min(e.low for e in extents), max(e.high for e in extents)
+def _limits(shares: Sequence[float]) -> tuple[float, float]:
+    """Of an axis: from the lowest share that is shown to the highest, with a margin, within 0 and 1."""
+    low, high = min(shares), max(shares)
     margin = max(0.05, 0.15 * (high - low))
     return max(low - margin, -0.03), min(high + margin, 1.03)

@@ -1,7 +1,7 @@
 """The track of generated images: what its leaderboards rank by and show."""
 
 from gm_bench.metrics.catalogue import IMAGES
-from gm_bench.tracks.generation import pages, shown
+from gm_bench.tracks.generation import nearest, pages, shown
 from gm_bench.tracks.generation.charts import charts
 from gm_bench.tracks.track import Track
 
@@ -22,8 +22,8 @@ TRACK = Track(
     samples=pages.samples,
     real=pages.real,
     packed=shown.packed,
-    galleries=pages.galleries,
-    cell_galleries=pages.cell_galleries,
+    galleries=nearest.galleries,
+    cell_galleries=nearest.cell_galleries,
     row_details=("density", "checkpoint", "missing_classes"),
     metric_pairs=(("precision", "recall"),),
 )
