@@ -4,7 +4,7 @@ How a metric is compared. Values are turned into a *badness*, larger is worse (`
 or its negative, the distance from an ideal where there is one, the logarithm where differences are ratios. A
 variant's shift is the difference of the means over its seeds. Its noise follows from spreads between seeds,
 which hold the noise of the draws: the variant's own spread, in baseline and candidate, is drawn towards the
-spread of all variants of the dataset as far as the variants agree about it.
+spread of all variants of the dataset with noise of its kind, as far as these agree about it (`moderation`).
 
 Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression", §3
 (moderated t) and §6.2 (the prior's scale and degrees of freedom).
@@ -31,7 +31,7 @@ from typing import Literal
 
 from gm_bench.metrics.catalogue import Catalogue, MetricError
 from gm_bench.results.leaderboard import Entry, Key, Score
-from gm_bench.results.moderation import Spread, fit_prior, quantile
+from gm_bench.results.moderation import Spread, posteriors, quantile
 from gm_bench.results.spending import level
 
 ALL_VARIANTS = "all variants"
@@ -140,6 +140,7 @@ def compare(
     metrics: Sequence[str],
     catalogue: Catalogue,
     false_alarm_rate: float,
+    kinds: Mapping[Key, str],
     margins: bool = True,
     looks: Looks | None = None,
 ) -> tuple[list[Comparison], list[tuple[str, str]]]:
@@ -154,6 +155,7 @@ def compare(
         metrics: those to compare.
         catalogue: says how.
         false_alarm_rate: chance that any of the comparisons, at any of the looks, calls noise a regression.
+        kinds: of noise, by (dataset, variant) of `pairs` and `spreads`.
         margins: whether a difference must also exceed the metric's margin.
         looks: where the run may be looked at again with more seeds; None where this look is the only one.
 
@@ -168,7 +170,8 @@ def compare(
     found = []
     for (dataset, metric), group in groups.items():
         chance, noise = false_alarm_rate * shares[dataset, metric], known[dataset, metric]
-        found += _Group(dataset, metric, group, noise, catalogue, margins, chance, looks).comparisons()
+        of = {variant: kinds[dataset, variant] for variant in noise if (dataset, variant) in kinds}
+        found += _Group(dataset, metric, group, noise, of, catalogue, margins, chance, looks).comparisons()
     return found, unknown
 
 
@@ -225,12 +228,13 @@ def shares_of(sizes: Mapping[tuple[str, str], int], catalogue: Catalogue) -> dic
 
 @dataclass(frozen=True)
 class _Group:
-    """One metric of the variants of one dataset; `known` is what tells its noise, by variant."""
+    """One metric of the variants of one dataset; by variant what tells its noise, and its kind."""
 
     dataset: str
     metric: str
     sides: Sequence[Side]
     known: Mapping[str, Spread]
+    kinds: Mapping[str, str]
     catalogue: Catalogue
     margins: bool
     chance: float
@@ -238,17 +242,17 @@ class _Group:
 
     def comparisons(self) -> list[Comparison]:
         """Each variant, then all together."""
-        prior = fit_prior(list(self.known.values()))
+        noise = posteriors(self.known, self.kinds)
         total = sum(spread.degrees for spread in self.known.values())
         found, variances = [], []
         for side in self.sides:
             before, after = (badness(self.metric, s.values, self.catalogue) for s in (side.old, side.new))
             shift = statistics.fmean(after) - statistics.fmean(before)
-            variance, degrees = prior.posterior(self.known[side.variant])
+            variance, degrees = noise[side.variant]
             variances.append(variance * (1 / side.old.n + 1 / side.new.n))
             seeds = (side.old.n, side.new.n)
             means = (side.old.mean, side.new.mean)
-            limits = (math.sqrt(variances[-1]), min(degrees, total), self._level(*seeds))
+            limits = (math.sqrt(variances[-1]), degrees, self._level(*seeds))
             found.append(self._judged(side.variant, means, shift, limits, seeds))
         return [*found, self._together(found, variances, total)] if len(found) > 1 else found
 

@@ -52,7 +52,8 @@ def contrast(before: Leaderboard, after: Leaderboard) -> Verdict:
     metrics = _metrics(pairs, catalogue)
     spreads = spreads_of(before.by_key, metrics, catalogue)
     rate = false_alarm_rate(before)
-    found, unknown = compare(pairs, spreads, metrics, catalogue, rate, margins=False)
+    kinds = {key: entry.kind_of_noise for key, entry in before.by_key.items()}
+    found, unknown = compare(pairs, spreads, metrics, catalogue, rate, kinds, margins=False)
     if unknown and not found:
         raise unknown_noise(*unknown[0])
     left_out = [

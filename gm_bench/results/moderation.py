@@ -1,7 +1,8 @@
 """What the spreads of several groups say about each: variances of few degrees of freedom, drawn together.
 
 Three seeds give a variance of a variant that is itself mostly chance. Where the variants of a dataset differ
-little in it, they share it; as far as they differ, each keeps its own.
+little in it, they share it; as far as they differ, each keeps its own. They share it only with others of one
+kind of noise: a fit in closed form has that of its draws alone, and says nothing of what training adds.
 
 Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression", §3
 (moderated t) and §6.2 (the prior's scale and degrees of freedom).
@@ -14,7 +15,7 @@ has too, s0² is the pooled variance Σ squares / Σ d_v, not exp(ē), ē the me
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -80,6 +81,30 @@ def fit_prior(spreads: Sequence[Spread]) -> Prior:
         return Prior(pooled, math.inf)
     half = inverse_trigamma(excess)
     return Prior(math.exp(statistics.fmean(logs) + float(digamma(half)) - math.log(half)), 2 * half)
+
+
+def posteriors(
+    spreads: Mapping[str, Spread], kinds: Mapping[str, str] | None = None
+) -> dict[str, tuple[float, float]]:
+    """Variance of every variant, and the degrees of freedom it is known with: those of its kind at most.
+
+    Args:
+        spreads: one per variant.
+        kinds: of noise, by variant; without it that of all is of one kind. Of a kind that no spread is known
+            of, all variants speak.
+    """
+    of = kinds or {}
+    found = {}
+    for kind in dict.fromkeys(map(of.get, spreads)):
+        own = [variant for variant in spreads if of.get(variant) == kind]
+        known = [spreads[variant] for variant in own]
+        if not any(spread.degrees for spread in known):
+            known = list(spreads.values())
+        prior, total = fit_prior(known), sum(spread.degrees for spread in known)
+        for variant in own:
+            variance, degrees = prior.posterior(spreads[variant])
+            found[variant] = variance, min(degrees, total)
+    return found
 
 
 def inverse_trigamma(value: float) -> float:

@@ -1,9 +1,8 @@
 """What may be said of an order: intervals of means over seeds, and ranks that rows share unless told apart.
 
-Seeds are independent draws. Variances are moderated (see `moderation`) among variants whose noise is of one
-kind: a fit in closed form has that of its draws alone, and says nothing of what training adds. No noise was
-measured of a variant of one seed: it has no interval and no rank. A metric whose spread grows with it is
-compared by its logarithm.
+Seeds are independent draws. Variances are moderated among variants whose noise is of one kind (`moderation`).
+No noise was measured of a variant of one seed: it has no interval and no rank. A metric whose spread grows
+with it is compared by its logarithm.
 
 Two means a and b are told apart where they differ by more than √((q_a e_a)² + (q_b e_b)²), e their standard
 errors and q the quantile of Student's t for the degrees of freedom that each is known with: whatever the
@@ -20,7 +19,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gm_bench.results.moderation import Spread, fit_prior, quantile
+from gm_bench.results.moderation import Spread, posteriors, quantile
 
 CONFIDENCE = 0.95
 LEVEL = 0.05
@@ -98,14 +97,8 @@ def estimates(
         kinds: of noise, by variant; without it that of all is of one kind.
     """
     several = {variant: each for variant, each in values.items() if len(each) > 1}
-    spreads = {variant: Spread.of(each) for variant, each in several.items()}
-    found = {}
-    for kind in dict.fromkeys(map((kinds or {}).get, several)):
-        alike = [variant for variant in several if (kinds or {}).get(variant) == kind]
-        prior = fit_prior([spreads[variant] for variant in alike])
-        total = sum(spreads[variant].degrees for variant in alike)
-        for variant in alike:
-            variance, degrees = prior.posterior(spreads[variant])
-            error = math.sqrt(variance / len(several[variant]))
-            found[variant] = Estimate(statistics.fmean(several[variant]), error, min(degrees, total))
-    return found
+    known = posteriors({variant: Spread.of(each) for variant, each in several.items()}, kinds)
+    return {
+        variant: Estimate(statistics.fmean(each), math.sqrt(known[variant][0] / len(each)), known[variant][1])
+        for variant, each in several.items()
+    }

@@ -136,7 +136,9 @@ def check(
         if key not in before_by_key
     ]
     rate = false_alarm_rate(baseline.board)
-    comparisons, unknown = compare(pairs, baseline.spreads, gated, board.catalogue, rate, looks=sizes)
+    kinds = {key: entry.kind_of_noise for key, entry in before_by_key.items()}
+    spreads, catalogue = baseline.spreads, board.catalogue
+    comparisons, unknown = compare(pairs, spreads, gated, catalogue, rate, kinds, looks=sizes)
     if unknown:
         raise unknown_noise(*unknown[0])
     return Verdict(comparisons, failures, remarks, unchanged)

@@ -134,7 +134,7 @@ def test_a_comparison_worked_by_hand() -> None:
     after = [entry(tuple(v - 0.1 for v in values)) for values in (one, other)]
     pairs = [(("digits", name), b, a) for name, b, a in zip("ab", before, after, strict=True)]
     spreads = {("digits", name, "precision"): Spread(0.02, 2) for name in "ab"}
-    (a, b, both), _ = compare(pairs, spreads, ["precision"], PLAIN, 0.03)
+    (a, b, both), _ = compare(pairs, spreads, ["precision"], PLAIN, 0.03, {})
     assert [c.variant for c in (a, b, both)] == ["a", "b", ALL_VARIANTS]
     for single in (a, b):
         assert single.shift == pytest.approx(0.1)
@@ -147,11 +147,28 @@ def test_a_comparison_worked_by_hand() -> None:
     assert (a.before, a.after) == (pytest.approx(0.6), pytest.approx(0.5))
 
 
+def test_fits_in_closed_form_say_nothing_of_the_noise_of_training() -> None:
+    """Noise of a kind is that of its own variants; of a kind whose noise nobody knows, that of all."""
+    values = {"gan": (0.5, 0.6, 0.7), "vae": (0.3, 0.4, 0.5), "kde": (0.50, 0.51, 0.52), "pca": (0.8,)}
+    pairs = [(("digits", name), entry(each), entry(each)) for name, each in values.items()]
+    spreads = {("digits", name, "precision"): Spread.of(each) for name, each in values.items()}
+    kinds = dict.fromkeys([key for key, _, _ in pairs], "trained")
+    kinds["digits", "kde"], kinds["digits", "pca"] = "fitted", "unknown"
+    found, _ = compare(pairs, spreads, ["precision"], PLAIN, 0.05, kinds)
+    gan, vae, kde, pca, _ = found
+    for of_kind, sd, degrees in ((gan, 0.1, 8), (vae, 0.1, 8), (kde, 0.01, 4)):
+        assert of_kind.noise == pytest.approx(sd * math.sqrt(2 / 3))
+        assert of_kind.limit == pytest.approx(stats.t.isf(0.01, degrees) * of_kind.noise)
+    of_all = fit_prior([Spread(0.04, 4), Spread(0.04, 4), Spread(0.0004, 4)])
+    assert pca.noise == pytest.approx(math.sqrt(of_all.variance * (1 + 1)))
+    assert pca.limit == pytest.approx(stats.t.isf(0.01, of_all.degrees) * pca.noise)
+
+
 def test_unequal_numbers_of_seeds_count_as_they_are() -> None:
     """One seed against four: noise s √(1/4 + 1)."""
     before, after = entry((0.4, 0.6, 0.4, 0.6)), entry((0.5,))
     spreads = {("digits", "a", "precision"): Spread(0.04, 3)}
-    (only,), _ = compare([(("digits", "a"), before, after)], spreads, ["precision"], PLAIN, 0.01)
+    (only,), _ = compare([(("digits", "a"), before, after)], spreads, ["precision"], PLAIN, 0.01, {})
     assert only.noise == pytest.approx(math.sqrt(0.04 / 3 * 1.25))
     assert only.limit == pytest.approx(stats.t.isf(0.01, 3) * only.noise)
 
