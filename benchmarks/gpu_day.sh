@@ -7,7 +7,7 @@
 # boards has prepared, so it comes after it. What is carried along:
 #   GPU_DAY_WHEELS  a folder of wheels for what is missing (pydantic, torch-fidelity, …: docs/cluster.md)
 #   GM_BENCH_MIRROR originals of the datasets (docs/datasets.md)
-#   GM_BENCH_INCEPTION_WEIGHTS for cifar10, unless its protocol names another extractor (docs/metrics.md)
+#   GM_BENCH_INCEPTION_WEIGHTS where the protocol of a dataset names that extractor (docs/metrics.md)
 # GPU_DAY_WORK (~/gpu_day) keeps everything between calls, and $OUT (GPU_DAY_WORK/out) gets few files to bring back.
 # More: GPU_DAY_JOBS (8) cells side by side, GPU_DAY_DEVICE (cuda); GPU_DAY_WORK/boards/params.yaml, a copy made at the
 # first call, has the budgets, the extractors and the variants of the boards: further variants are added there.

@@ -168,7 +168,7 @@ def test_a_changed_metric_concerns_what_measures(package: Copy, params: Params) 
 
 def test_loaders_and_extractors_concern_their_datasets(package: Copy, params: Params) -> None:
     stale = package.stale_after(
-        params, "gm_bench/data/loaders/mnist.py", "gm_bench/metrics/extractors/inception.py"
+        params, "gm_bench/data/loaders/mnist.py", "gm_bench/metrics/extractors/efficientnet_lite0.py"
     )
     assert stale == (
         of_datasets("fetch", datasets=("mnist",))
