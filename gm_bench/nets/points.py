@@ -1,6 +1,7 @@
 """Networks for points, which are images of one pixel with their coordinates as channels: those of PacGAN."""
 
 import math
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -29,10 +30,8 @@ class Points(Network):
     """A rectified generator with batch normalisation and a linear output; maxout layers in the discriminator.
 
     Source: Lin et al. 2018, "PacGAN", after Srivastava et al. 2017, "VEEGAN": generator of four hidden
-    layers of 400, discriminator of three maxout layers of 200.
-
-    Deviates from the source: weights begin as torch draws them, in the authors' code
-    (github.com/fjxmlzn/PacGAN) as N(0, 0.02²) with biases of 0.
+    layers of 400, discriminator of three maxout layers of 200; weights begin as N(0, 0.02²) and biases as 0
+    by the authors' code (github.com/fjxmlzn/PacGAN).
 
     Args:
         image_shape: see Network; for points (D, 1, 1).
@@ -42,6 +41,8 @@ class Points(Network):
         pieces: linear functions of each maxout unit.
         critic_norm: see Network; "batch" normalises all maxout layers but the first.
     """
+
+    std: ClassVar[float] = 0.02
 
     def __init__(
         self,

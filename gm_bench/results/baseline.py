@@ -20,6 +20,7 @@ from gm_bench.results.protocol import same_protocol
 from gm_bench.results.schema import OK, CellResult
 
 SCHEMA = 1
+KEPT_COSTS = ("budget", "updates")  # what says whether two sides, and whose noise, may be compared
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def to_json(baseline: Baseline) -> dict[str, Any]:
                 metric: {"values": list(score.values), "draw_sd": score.draw_sd}
                 for metric, score in entry.metrics.items()
             },
-            "cost": {"budget": entry.cost["budget"]},
+            "cost": {key: entry.cost[key] for key in KEPT_COSTS if key in entry.cost},
         }
         for (dataset, variant), entry in board.by_key.items()
     ]

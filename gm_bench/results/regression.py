@@ -136,7 +136,8 @@ def check(
         if key not in before_by_key
     ]
     rate = false_alarm_rate(baseline.board)
-    kinds = {key: entry.kind_of_noise for key, entry in before_by_key.items()}
+    # The candidate's, where it has the variant: a baseline that was written before tells no updates.
+    kinds = {key: entry.kind_of_noise for key, entry in {**before_by_key, **after_by_key}.items()}
     spreads, catalogue = baseline.spreads, board.catalogue
     comparisons, unknown = compare(pairs, spreads, gated, catalogue, rate, kinds, looks=sizes)
     if unknown:

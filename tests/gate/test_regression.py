@@ -1,6 +1,8 @@
 """The gate's statistics against closed forms and numbers worked by hand, and what it says of cells."""
 
+import copy
 import math
+import statistics
 from typing import Any
 
 import numpy as np
@@ -162,6 +164,32 @@ def test_fits_in_closed_form_say_nothing_of_the_noise_of_training() -> None:
     of_all = fit_prior([Spread(0.04, 4), Spread(0.04, 4), Spread(0.0004, 4)])
     assert pca.noise == pytest.approx(math.sqrt(of_all.variance * (1 + 1)))
     assert pca.limit == pytest.approx(stats.t.isf(0.01, of_all.degrees) * pca.noise)
+
+
+def test_a_baseline_keeps_of_which_kind_the_noise_of_its_rows_is() -> None:
+    """The limit is the same by a board, by the file it was written to, and by one that told no updates."""
+
+    def board_with(*fid: float) -> Leaderboard:
+        rows = [row("vae"), row("gan"), row("kde", fid=fid)]
+        for trained in rows[:2]:
+            trained["cost"]["updates"] = {"all": 6000}
+        return board(*rows)
+
+    before, after = (20.0, 21.0, 22.0), (20.5, 21.5, 22.5)
+    accepted = of_board(board_with(*before), "abc123")
+    written = to_json(accepted)
+    kept = read_baseline(copy.deepcopy(written), "baseline.json", IMAGES)
+    assert [entry.kind_of_noise for entry in kept.board.by_key.values()] == ["trained", "trained", "fitted"]
+    for each in written["leaderboard"]["rows"]:
+        each["cost"].pop("updates", None)
+    for of in (accepted, kept, read_baseline(written, "baseline.json", IMAGES)):
+        verdict = check(of, board_with(*after))
+        found = next(c for c in verdict.comparisons if c.metric == "fid")
+        # kde alone has changed: half of the chance is for its FID, whose noise its own seeds tell.
+        variance = statistics.fmean(statistics.variance(map(math.log, side)) for side in (before, after))
+        chance = FALSE_ALARM_RATE_OF_FEW_SEEDS / 2
+        assert found.limit == pytest.approx(stats.t.isf(chance, 4) * math.sqrt(variance * 2 / 3))
+        assert found.limit > IMAGES.margin("fid")
 
 
 def test_unequal_numbers_of_seeds_count_as_they_are() -> None:

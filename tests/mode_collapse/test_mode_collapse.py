@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from refused import refused_on_board
+from scipy import stats
 
 from gm_bench.cell import DATA, Cell
 from gm_bench.config import Params, load_params
@@ -17,7 +18,7 @@ from gm_bench.nets import network as networks
 from gm_bench.nets.points import Maxout
 from gm_bench.results.schema import Origin
 from gm_bench.tracks.mode_collapse import course, measuring
-from gm_bench.tracks.mode_collapse.mixtures import Mixture, judge, mixture
+from gm_bench.tracks.mode_collapse.mixtures import Mixture, counts, judge, mixture
 from gm_bench.tracks.mode_collapse.plane import BLANK, CENTRE, POINT, SIDE, plane
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stages import mixture_of, of_cell, recipe_of
@@ -46,21 +47,25 @@ def test_the_mixtures_are_those_of_the_paper() -> None:
 def test_points_by_hand() -> None:
     """Two at the first mode, one at the second, one nearest to the third but four deviations away."""
     points = torch.tensor([[0.0, 0.5], [2.9, 0.0], [10.0, 0.0], [20.0, 4.0]])
-    told = judge(points, LINE)
+    assert counts(points, LINE).tolist() == [2, 1, 0, 0]
+    told = judge(counts(points, LINE), 4)
     assert told["modes"] == 2
     assert told["high_quality"] == 0.75
-    shares = [0.5, 0.25, 0.25]
-    assert told["reverse_kl"] == pytest.approx(sum(s * math.log(4 * s) for s in shares))
+    # log K less the entropy of the points that lie on a mode, as PacGAN's code has it.
+    assert told["reverse_kl"] == pytest.approx(math.log(4) - stats.entropy([2, 1]))
 
 
 def test_points_at_the_ends() -> None:
-    assert judge(LINE.centres, LINE) == {"modes": 4, "high_quality": 1, "reverse_kl": pytest.approx(0)}
-    collapsed = judge(torch.zeros(9, 2), LINE)
+    even = judge(counts(LINE.centres, LINE), 4)
+    assert even == {"modes": 4, "high_quality": 1, "reverse_kl": pytest.approx(0)}
+    collapsed = judge(counts(torch.zeros(9, 2), LINE), 9)
     assert (collapsed["modes"], collapsed["reverse_kl"]) == (1, pytest.approx(math.log(4)))
-    real = LINE.sample(40_000, torch.Generator().manual_seed(0))
-    assert judge(real, LINE)["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.002)
+    astray = judge(counts(torch.full((9, 2), 5.0), LINE), 9)
+    assert astray == {"modes": 0, "high_quality": 0, "reverse_kl": pytest.approx(math.log(4))}
+    real = counts(LINE.sample(40_000, torch.Generator().manual_seed(0)), LINE)
+    assert judge(real, 40_000)["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.002)
     with pytest.raises(ValueError, match="all finite"):
-        judge(torch.tensor([[math.nan, 0.0]]), LINE)
+        counts(torch.tensor([[math.nan, 0.0]]), LINE)
 
 
 def test_a_pack_holds_images_that_follow_one_another() -> None:
@@ -98,6 +103,9 @@ def test_every_variant_of_the_board_is_built_by_the_protocol(variant: str) -> No
     linear = [layer for layer in model.critic.modules() if isinstance(layer, torch.nn.Linear)]
     n_inputs = linear[0].in_features
     assert n_inputs == (4 if isinstance(model, PacGAN) else 2)
+    *_, inner, _ = [layer for layer in model.generator.modules() if isinstance(layer, torch.nn.Linear)]
+    assert float(inner.weight.detach().std()) == pytest.approx(0.02, rel=0.02)  # of 160,000 weights
+    assert float(linear[-1].bias.detach().abs().max()) == 0
     needs = of_cell(PARAMS, "mode_collapse", "ring", variant)
     assert needs["train"].settings["n_images"] == 40_000_000
 
@@ -128,7 +136,9 @@ def test_a_tiny_run_from_mixture_to_pages(
         values = measuring.evaluate(cell, ring, 500, CPU)
         points = measuring.draw(load(*io.read_tensors(cell.folder / "model.safetensors"), CPU), 500, 0, CPU)
         assert points.shape == (500, 2)
-        assert values == judge(points, mixture(ring))
+        assert values == judge(counts(points, mixture(ring)), 500)
+        details = io.read_json(cell.folder / "metrics.json")["details"]
+        assert details["counts"] == counts(points, mixture(ring)).tolist()
     track = find_track("mode_collapse")
     shutil.copy(migrated, "mlflow.db")
     store = Store(f"sqlite:///{tmp_path}/mlflow.db")

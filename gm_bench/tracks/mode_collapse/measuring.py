@@ -9,7 +9,7 @@ from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.reproducibility import derive, make_deterministic
 from gm_bench.results.schema import OK
 from gm_bench.tracks.mode_collapse.files import N_DRAWS_OF_FLOOR, write_floor, write_metrics
-from gm_bench.tracks.mode_collapse.mixtures import judge, mixture
+from gm_bench.tracks.mode_collapse.mixtures import counts, judge, mixture
 from gm_bench.tracks.mode_collapse.plane import plane
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.training.sampling import load
@@ -26,8 +26,8 @@ def fetch(dataset: str, settings: MixtureSettings, n_samples: int) -> None:
     points = of.sample(settings.n_points, generator)
     io.write_tensors(DATA / dataset / "train.safetensors", {"images": points[:, :, None, None]})
     io.write_json(DATA / dataset / "card.json", {"dataset": dataset, **settings.model_dump()})
-    draws = [judge(of.sample(n_samples, generator), of) for _ in range(N_DRAWS_OF_FLOOR)]
-    write_floor(dataset, draws, protocol(settings, n_samples))
+    draws = [counts(of.sample(n_samples, generator), of) for _ in range(N_DRAWS_OF_FLOOR)]
+    write_floor(dataset, [judge(drawn, n_samples) for drawn in draws], protocol(settings, n_samples))
 
 
 def protocol(settings: MixtureSettings, n_samples: int) -> dict[str, object]:
@@ -40,11 +40,13 @@ def evaluate(cell: Cell, settings: MixtureSettings, n_samples: int, device: torc
     make_deterministic()
     tensors, metadata = io.read_tensors(cell.folder / "model.safetensors")
     values: dict[str, float] = {}
+    details: dict[str, object] = {"points": []}
     points = torch.empty(0, 2)
     if metadata["status"] == OK:
         points = draw(load(tensors, metadata, device), n_samples, cell.seed, device)
-        values = judge(points, mixture(settings))
-    details = {"points": points[:N_SHOWN].tolist()}
+        counted = counts(points, mixture(settings))
+        values = judge(counted, n_samples)
+        details = {"points": points[:N_SHOWN].tolist(), "counts": counted.tolist()}
     write_metrics(cell, metadata, protocol(settings, n_samples), values, details, points, device)
     picture = image_grid(plane(points[:N_SHOWN], mixture(settings))[None], 1, scale=1)
     io.write_bytes(cell.folder / "grid.png", png_bytes(picture))

@@ -46,14 +46,8 @@ def mixture(settings: MixtureSettings) -> Mixture:
     return Mixture(centres, settings.sd)
 
 
-def judge(points: Tensor, of: Mixture) -> dict[str, float]:
-    """What points (n, 2) show of a mixture of K modes.
-
-    Returns:
-        modes: modes with a point within three standard deviations, best K.
-        high_quality: share of points within three standard deviations of a mode, best about 0.989.
-        reverse_kl: KL(modes of the points ‖ uniform) in nats, each point counted for its nearest mode; best
-            0, log K where all are at one.
+def counts(points: Tensor, of: Mixture) -> Tensor:
+    """How many points (n, 2) lie within three standard deviations of each of K modes: (K,), whole numbers.
 
     Raises:
         ValueError: no point, or one that is not finite.
@@ -61,11 +55,25 @@ def judge(points: Tensor, of: Mixture) -> dict[str, float]:
     if not len(points) or not points.isfinite().all():
         raise ValueError(f"{len(points)} points cannot be judged: give at least one, all finite")
     distance, nearest = torch.cdist(points, of.centres).min(dim=1)
-    good = distance <= N_SD * of.sd
-    counts = nearest.bincount(minlength=len(of.centres)).double()
-    share = counts / counts.sum()
+    return nearest[distance <= N_SD * of.sd].bincount(minlength=len(of.centres))
+
+
+def judge(counted: Tensor, n_points: int) -> dict[str, float]:
+    """What `n_points` points show of a mixture of K modes, from their `counts` (K,).
+
+    Source: Lin et al. 2018, §4.1, reverse KL by the authors' code (github.com/fjxmlzn/PacGAN): log K less the
+    entropy of the counts.
+
+    Returns:
+        modes: modes with a point within three standard deviations, best K.
+        high_quality: share of points within three standard deviations of a mode, best about 0.989.
+        reverse_kl: KL(modes of these points ‖ uniform) in nats; best 0, log K where all are at one, and where
+            there are none.
+    """
+    good, n_modes = int(counted.sum()), len(counted)
+    share = counted.double() / good if good else torch.eye(n_modes, dtype=torch.float64)[0]
     return {
-        "modes": float(nearest[good].unique().numel()),
-        "high_quality": float(good.double().mean()),
-        "reverse_kl": float(torch.special.xlogy(share, share * len(of.centres)).sum()),
+        "modes": float(counted.count_nonzero()),
+        "high_quality": good / n_points,
+        "reverse_kl": float(torch.special.xlogy(share, share * n_modes).sum()),
     }
