@@ -17,10 +17,11 @@ from gm_bench.config import Params, load_params
 from gm_bench.options import check_keywords
 from gm_bench.tracks.diagnostics import measuring
 from gm_bench.tracks.diagnostics.claim import Panel, about, at_least, at_most, find, names, run
-from gm_bench.tracks.diagnostics.pages import counted, found, measured
+from gm_bench.tracks.diagnostics.pages import counted, measured
 from gm_bench.tracks.diagnostics.pictures import of_claim as of_claim_pictures
 from gm_bench.tracks.diagnostics.stages import budget, of_cell
 from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, judge, mean_interval, of_claim
+from gm_bench.tracks.diagnostics.words import explained, found, in_short
 from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -138,17 +139,27 @@ def test_the_committed_report_says_what_the_files_say_was_found() -> None:
         content = json.loads((ROOT / f"reports/{board}/leaderboard.json").read_text(encoding="utf-8"))
         markdown = (ROOT / f"reports/{board}/leaderboard.md").read_text(encoding="utf-8")
         lacking = {cell.split("/")[1] for cell in content.get("missing", ())}
-        rows = {row["variant"]: row["found"] for row in content["rows"]}
+        rows = {row["variant"]: (row["found"], row["in_short"]) for row in content["rows"]}
         assert rows.keys() | lacking == set(PARAMS.board(board).variants)
         for variant, said in rows.items():
-            assert said == found(variant, board), variant
-            assert said.replace("|", r"\|") in markdown
+            assert said == (found(variant, board), in_short(variant, board)), variant
+            assert said[1], f"{variant} has an answer in short"
+            for text in (*said, *explained(variant)):
+                assert text in markdown.replace(r"\|", "|").replace(r"\*", "*"), variant
 
 
 def test_what_was_found_is_said_of_its_board() -> None:
     assert found("steadiness", "claims").startswith("with five seeds no loss depends")
     assert found("steadiness", "claims_long").startswith("with three seeds one run of six of WGAN fails")
     assert found("steadiness", "mine").startswith("on claims, with five seeds no loss depends")
+    assert in_short("steadiness", "claims_long").startswith("with ten times the rounds WGAN alone")
+    assert in_short("steadiness", "mine").startswith("on claims, by one recipe for all")
+
+
+def test_what_explains_a_claim_is_neither_its_source_nor_what_was_found() -> None:
+    equation, how = explained("optimal_discriminator")
+    assert equation.startswith("    D*(x) = p(x) / (p(x) + q(x))")
+    assert how.startswith("p and q are Gaussians of unequal width")
 
 
 WRONG = {

@@ -4,7 +4,6 @@ import math
 import shlex
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 from gm_bench.report.charts import Chart
@@ -17,9 +16,9 @@ from gm_bench.results.schema import CellResult
 from gm_bench.tracks.diagnostics.claim import find
 from gm_bench.tracks.diagnostics.pictures import names_of
 from gm_bench.tracks.diagnostics.verdict import FAILS, HOLDS, OPEN, Finding, findings, of_claim
+from gm_bench.tracks.diagnostics.words import FIRST, explained, found, in_short
 
 LEAST_SPREAD = 1e-6  # below it decimals would not be read
-FIRST = "claims"  # the board that Found speaks of where it names none
 HOW_TO_READ = (
     "What is expected, and how near, stands in each claim's file and was written before it was run; where "
     "something was known then, Found says so. The verdict is on the experiment at its budget: a claim holds "
@@ -59,20 +58,6 @@ def findings_of(entry: Entry) -> list[Finding]:
     return findings(claim, {each.key: entry.metrics[each.key].values for each in claim.expected})
 
 
-def found(name: str, board: str) -> str:
-    """What was found when a claim was run on a board, a paragraph of its file's docstring.
-
-    It begins with "Found on BOARD:"; without one, what "Found:" says of the board claims.
-    """
-    text = import_module(find(name).experiment.__module__).__doc__ or ""
-    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    for start, of in ((f"Found on {board}: ", ""), ("Found: ", "" if board == FIRST else f"on {FIRST}, ")):
-        for paragraph in paragraphs:
-            if paragraph.startswith(start):
-                return of + paragraph.removeprefix(start)
-    return ""
-
-
 def notes(board: Leaderboard, dataset: str) -> list[str]:
     """The verdict on each claim of a group, for the table in the terminal."""
     said = []
@@ -90,6 +75,7 @@ def row_facts(board: Leaderboard, entry: Entry) -> dict[str, Any]:
         "claim": claim.sentence,
         "source": claim.source,
         "verdict": of_claim(judged),
+        "in_short": in_short(entry.variant, board.name),
         "found": found(entry.variant, board.name),
         "findings": [
             {
@@ -161,6 +147,8 @@ def _row(
         "claim": claim,
         "verdict": of_claim(judged),
         "counted": counted(judged),
+        "in_short": in_short(entry.variant, board.name),
+        "explained": [(text, text.startswith(" ")) for text in explained(entry.variant)],
         "found": found(entry.variant, board.name),
         "findings": [
             {
@@ -177,17 +165,20 @@ def _row(
         "n_seeds": len(entry.seeds),
         "seconds": round(float(entry.cost["seconds"])),
         "budget": ", ".join(f"{key} {value}" for key, value in cells[0].details["budget"].items()),
-        "command": shlex.join(["gm-bench", "run", "--board", board.name, "--variants", entry.variant]),
+        "command": shlex.join(
+            [".venv/bin/gm-bench", "run", "--board", board.name, "--variants", entry.variant]
+        ),
     }
 
 
 def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], missing: Sequence[str]) -> str:
     sections = [f"# {_title(name)}", HOW_TO_READ, *missing]
     for group, of_group in rows.items():
-        short = ["| claim | verdict | of its quantities |", "| --- " * 3 + "|"]
+        short = ["| claim | verdict | of its quantities | in short |", "| --- " * 4 + "|"]
         for row in of_group:
             short.append(
-                f"| {_escaped(row['claim'].sentence)} | **{row['verdict']}** | {', '.join(row['counted'])} |"
+                f"| {_escaped(row['claim'].sentence)} | **{row['verdict']}** | {', '.join(row['counted'])} | "
+                f"{_escaped(row['in_short'])} |"
             )
         lines = ["| claim | source | quantity | expected | measured | verdict |", "| --- " * 6 + "|"]
         for row in of_group:
@@ -204,6 +195,7 @@ def _markdown(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], missin
                 f"### {_escaped(claim.sentence)}",
                 f"**{row['verdict']}** ({_escaped(claim.source)}; {count(row['n_seeds'], 'seed')} of about "
                 f"{row['seconds']} s; {_escaped(row['budget'])}). {_escaped(claim.setting)}.",
+                *(text if is_equation else _escaped(text) for text, is_equation in row["explained"]),
                 why,
                 *([f"Found: {_escaped(row['found'])}"] if row["found"] else []),
                 *pictures,

@@ -17,7 +17,8 @@ from gm_bench.tracks.diagnostics.claim import Claim, Curve, Panel, find
 
 HEIGHT, ROW = 250, 17  # without its legend, and of a row of that
 SHORT = 28  # letters of a name of which two fit in a row
-CAPTION = "A line for each seed; dashed: what it is held against."
+CAPTION, DASHED = "A line for each seed.", " Dashed: what it is held against."
+FEW = 12  # points of a curve, each of which is marked: what lies between was not measured
 MEASURED: list[dict[str, Any]] = [
     {"color": ink, "linewidth": 1.1, "alpha": 0.75} for ink in (*FAMILY_INKS, INK)
 ]
@@ -60,7 +61,8 @@ def _chart(name: str, panel: Panel, seeds: Sequence[CellResult]) -> Chart:
     for curve, look in looks:
         for i, points in enumerate(drawn[curve]):
             xs, ys = [x for x, _ in points], [y for _, y in points]
-            axes.plot(xs, ys, label=None if i else curve, **look)
+            marker = "." if len(points) <= FEW else ""
+            axes.plot(xs, ys, label=None if i else curve, marker=marker, markersize=4, **look)
     points = [point for of_seeds in drawn.values() for of_seed in of_seeds for point in of_seed]
     if panel.log_x:
         logarithmic(axes, "x", [x for x, _ in points])
@@ -77,7 +79,8 @@ def _chart(name: str, panel: Panel, seeds: Sequence[CellResult]) -> Chart:
         for point in points
     ]
     table = csv_of(("curve", "seed", "x", "y"), lines)
-    return Chart(name, panel.title, CAPTION, _alt(panel, drawn), (Picture("", to_svg(figure, name)),), table)
+    caption = CAPTION + DASHED * bool(panel.exact)
+    return Chart(name, panel.title, caption, _alt(panel, drawn), (Picture("", to_svg(figure, name)),), table)
 
 
 def _alt(panel: Panel, drawn: dict[str, list[Curve]]) -> str:

@@ -11,6 +11,9 @@ Four classes in the plane, each a Gaussian; the classifier is a network trained 
 (1 − p(y | x)) w, which never is 0: steps of one length, as classifier_ascent takes them, go on for ever.
 The second line is Langevin's with the exact ∇ log p(x) beside the same classifier: what was missing is p(x).
 
+In short: climbing log p(y | x) does not stop where data are; what is missing is p(x), with which the walk
+ends there.
+
 Found: with five seeds all of it is so, but how far the walkers go is the rule of one length: 500 steps of
 0.02 are 20 standard deviations by arithmetic, and a fixed direction goes as far. With steps of
 η ∇ log p(y | x) themselves (tried by hand, three seeds, η = 0.005 and 0.02) they do not run away: after the

@@ -14,6 +14,9 @@ Features are those of the last hidden layer of the critic of a trained GAN, and 
 training; beside them the codes of a VAE and of a BiGAN, and the pixels. The probe learns from few labels,
 over several draws of which, and is tested on held-out images. No label was seen by what it reads.
 
+In short: they are better than pixels, and than those of the same network untrained by about 4 images in a
+hundred, where 5 were expected.
+
 Found: with five seeds the critic's features are better than pixels by 5 to 8 images in a hundred; 3 of these
 are what 128 random rectified units do for a linear classifier, so that they are better than the same
 features untrained by 3 to 5, on average 4: whether by the 5 expected cannot be told. From 500 labels on it

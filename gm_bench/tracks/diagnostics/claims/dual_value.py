@@ -9,15 +9,18 @@ WGAN-GP's critic between two Gaussians of unequal mean and width on the line, wh
 and between two sets of points in the plane, where W₁ is the cheapest assignment. A critic with clipped
 weights is Lipschitz with a constant that nobody knows: its value over W₁ must be the same at two distances.
 
+In short: between two sets of points WGAN-GP's value is W₁ to 3 %; between two Gaussians on the line its
+training gets stuck far from it.
+
 Found: between the two sets of points it holds. Between the two Gaussians it is the critic's training that
-fails, not the estimate: the best f goes up and down again, its slope −1 on one side and 1 on the other. This
-network can draw that, with a value of 1.00 W₁ and a higher objective (0.41 against the best line's 0.30;
-weights set by hand), and trained on from there it stays; from its own first weights it does not find the
-fold and stays nearly a line: two seeds of five end at 0.77 and 0.78 W₁, where a line has the value
-0.3 (1 + 0.3 / (2 λ)) = 0.75 W₁, and three at a line that rises, −0.66 to −0.72 W₁, the second optimum that
-penalty_bias has too. No seed is near, and yet the verdict hangs on the mean of seeds at two ends: one more
-that falls would have left it open. The clipped critic's ratio is 1.00 on average and 0.88 to 1.10 from seed
-to seed, too wide to be told.
+fails, not the estimate: the best f goes down and up again, its slope −1 left of x = 0.75 and 1 right of it.
+This network can draw that, with a value of 1.00 W₁ and a higher objective (0.41 against the best line's 0.30;
+weights set by hand), and trained on from there it stays; from its own first weights it does not find the fold
+and stays nearly a line: two seeds of five end at 0.77 and 0.78 W₁, where a line has the value 0.3 (1 + 0.3 /
+(2 λ)) = 0.75 W₁, and three at a line that rises, −0.66 to −0.72 W₁, the second optimum that penalty_bias has
+too. No seed is near, and yet the verdict hangs on the mean of seeds at two ends: one more that falls would
+have left it open. The clipped critic's ratio is 1.00 on average and 0.88 to 1.10 from seed to seed, too wide
+to be told.
 """
 
 from dataclasses import dataclass

@@ -10,6 +10,8 @@ Nothing is measured here: the numbers are read from the audit's report (make aud
 disturbed on purpose. z is how far a metric moves towards worse in standard deviations of clean sets; beyond
 the audit's own multiple of 3 a metric has noticed.
 
+In short: they do, by the report of one audit.
+
 Found: it is one report that every seed reads, so that nothing has a spread, and it was there before these
 expectations were written, which are those of the papers. z counts standard deviations of clean sets; at 3 the
 audit says that a metric has noticed.

@@ -6,6 +6,8 @@ Source: Goodfellow et al. 2014, "Generative adversarial nets", proposition 1 and
 
 p and q are Gaussians of unequal width on the line, so that the score of D* is a parabola, not a line. The
 value of the trained D is taken by quadrature, not from samples.
+
+In short: to one part in a hundred of D's range, its value to one in a thousand.
 """
 
 from dataclasses import dataclass

@@ -9,6 +9,8 @@ E_p log D / (1 − D), which has no bound: it grows for as long as D is trained.
 WGAN-GP's critic, whose optimum (see saturation) lies above it by a share of |θ| / (2 λ): 5 % at θ = ±1 with
 λ = 10.
 
+In short: D says log 2 and about 10 nats however far they are apart; the critic says |θ| to 3 %.
+
 Found: with five seeds all of it is so. That KL by D grows does not prove that KL is infinite: of lines that
 are blurred, so that KL is 22 or 50 nats, D's estimate grows as much in the same training (1.3 to 1.5 times,
 tried by hand; at 8 nats not at all). That it does not say how far apart the lines are is seen in the picture
@@ -110,10 +112,12 @@ def experiment(seed: int, budget: Budget) -> Outcome:
             "lines_w_same": abs(w[0.0]),
         },
         {
-            "JS by D": list(js.items()),
-            "KL by D": list(kl.items()),
+            # Without θ = 0, where both jump: a line through it would rise, as if they told a distance.
+            "JS by D": [(theta, js[theta]) for theta in apart],
+            "JS by D at θ = 0": [(0.0, js[0.0])],
+            "KL by D": [(theta, kl[theta]) for theta in apart],
             "W₁ by critic": list(w.items()),
-            "JS": [(theta, LOG_2 if theta else 0.0) for theta in THETAS],
+            "JS": [(-1.0, LOG_2), (0.0, LOG_2), (0.0, 0.0), (0.0, LOG_2), (1.0, LOG_2)],
             "|θ|": [(theta, abs(theta)) for theta in THETAS],
         },
     )
@@ -141,8 +145,14 @@ CLAIM = Claim(
         at_most("lines_w_same", "|W₁ by critic| at θ = 0", 0.02, "0"),
     ),
     panels=(
-        Panel("JS and W₁ against the distance", "θ", "estimate", ("JS by D", "W₁ by critic"), ("JS", "|θ|")),
-        Panel("KL as the discriminator says, where it is infinite", "θ", "nats", ("KL by D",)),
+        Panel(
+            "JS and W₁ against the distance",
+            "θ",
+            "estimate",
+            ("JS by D", "JS by D at θ = 0", "W₁ by critic"),
+            ("JS", "|θ|"),
+        ),
+        Panel("KL as the discriminator says for θ ≠ 0, where it is infinite", "θ", "nats", ("KL by D",)),
     ),
     budget=Budget,
     experiment=experiment,

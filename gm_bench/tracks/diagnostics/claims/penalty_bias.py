@@ -10,6 +10,9 @@ with slope s has the objective
 
 so that its value, s* W, should lie above W₁ by a share of W / (2 λ): derived here, not in the paper.
 
+In short: it is W₁ (1 + W₁ / (2 λ)), 40 % too much at W₁ = 8, since the penalty is soft; and on the line its
+sign can come out wrong.
+
 Found: at W₁ = 8 the value is 1.40 W₁, as derived. At every distance from 0.25 to 4 some of the five seeds end
 at the wrong sign, three of them at 0.25 (lines near −1 in the picture). The penalty asks for a slope of size
 1: s = 0 is a hill of height λ, and −1 + W / (2 λ) is a second optimum. On the line, where a slope has no
@@ -64,7 +67,7 @@ def experiment(seed: int, budget: Budget) -> Outcome:
 
 CLAIM = Claim(
     sentence="The value of WGAN-GP's critic is the Wasserstein distance, near or far.",
-    source="Gulrajani et al. 2017, §5.6",
+    source="Gulrajani et al. 2017, §5.6 (the loss as a measure); what it should be is derived here",
     setting="two Gaussians of sd 0.1 on the line, 0.25 to 8 apart; λ = 10",
     expected=(
         about("penalty_ratio_near", "value over W₁ at W₁ = 0.25", 1.0, 0.05, "5 %"),

@@ -1,6 +1,7 @@
 """Between two distant Gaussians the discriminator saturates and WGAN's critic does not.
 
-Source: Arjovsky et al. 2017, "Wasserstein GAN", figure 2 and §3; Arjovsky & Bottou 2017, theorem 2.1.
+Source: Arjovsky et al. 2017, "Wasserstein GAN", figure 2 (a critic with clipped weights) and §3; Arjovsky &
+Bottou 2017, theorem 2.1. The same is asked of the critics of Gulrajani et al. 2017 and Miyato et al. 2018.
 
 A generator learns from the slope of D, or of the critic f, at its own samples. p and q are Gaussians ten
 standard deviations apart at a distance of 1, the scale of images in [−1, 1]. The critics are those of WGAN-GP
@@ -9,6 +10,9 @@ standard deviations apart at a distance of 1, the scale of images in [−1, 1]. 
 
 Two optima of a function f(x) = s x are known. Of log D: D = σ(s x) → a step. Of the penalised critic:
 s W − λ (s − 1)² is largest at s = 1 + W / (2 λ), with W = 1 and λ = 10 a slope of 1.05, not of 1.
+
+In short: D's slope at the fakes is 0 and no critic's is; WGAN-GP's points the wrong way with three seeds of
+five, on the line.
 
 Found: D saturates and none of the critics does, but WGAN-GP's is at a slope of 1.05 for two seeds of five and
 of −0.95 for three. That is the second optimum, −1 + W / (2 λ): on the line a slope that begins negative would
@@ -92,7 +96,7 @@ def _sigmoid_slope(score: torch.Tensor) -> torch.Tensor:
 
 CLAIM = Claim(
     sentence="Between distant distributions the discriminator saturates, and WGAN's critic does not.",
-    source="Arjovsky et al. 2017, figure 2",
+    source="Arjovsky et al. 2017, figure 2 (clipped); Gulrajani et al. 2017; Miyato et al. 2018",
     setting="p = N(0.5, 0.1²) real, q = N(−0.5, 0.1²) fake: ten standard deviations, W₁ = 1",
     expected=(
         at_most(

@@ -9,6 +9,8 @@ At β = 0 noise only costs: the best σ is 0, and the loss is the autoencoder's.
 is held against the spread of the means: the share of noise E σ² / (E σ² + Var μ) in the variance of a code,
 mean over its dimensions. At β = 1 this share is 1 for a dimension that is not used.
 
+In short: σ goes to 0 as stated; one seed of five leaves open whether the error is the autoencoder's.
+
 Found: with five seeds σ goes to 0 as stated. The squared error is that of the autoencoder within 3 % with
 four seeds and 1.17 times as much with one, which carries the interval of the mean over 1.1.
 """
