@@ -98,7 +98,9 @@ def _section(section: str, missing: list[str], source: Path) -> str:
     whole = f" All metrics, times and the whole protocol: [{source}]({source})."
     notes = takewhile(lambda line: not line.startswith(PROTOCOL[0]), lines)
     chosen += [" ".join([*notes, noise + rank]), extractor.partition(" Time and ")[0] + whole]
-    return f"### {title}\n\n{_narrowed(table)}\n\n" + "\n".join(f"- {line}" for line in chosen)
+    features = extractor.partition(",")[0].partition(": ")[2]
+    title = f"### {title}, in features of {features}"
+    return "\n\n".join([title, _narrowed(table), "\n".join(f"- {line}" for line in chosen)])
 
 
 def _narrowed(table: str) -> str:

@@ -98,12 +98,12 @@ def test_readme_has_room_for_some_columns_only() -> None:
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
         "| 1 | gan | GAN | 2.5 | 0.01 | \\< 3 | 1.01 | 9 s | 100 |"
     )
-    said = "- N = 8: …\n- ±: …\n- Rank: by FID. It counts.\n- Extractor: x.\n- Budget: 8. Time and more: …"
+    said = "- N = 8: …\n- ±: …\n- Rank: by FID. It counts.\n- Extractor: x, y.\n- Budget: 8. Time and more: …"
     assert main_tables(f"# L\n\n## digits\n\n{table}\n\n{said}\n\nIn words", Path("board.md")) == (
-        "### digits\n\n"
+        "### digits, in features of x\n\n"
         "| rank | variant | FID ↓ | a \\| b |\n| --- | --- | ---: | ---: |\n| 1 | gan | 2.5 | \\< 3 |\n\n"
         "- N = 8: … ±: … Rank: by FID.\n"
-        "- Extractor: x. Budget: 8. All metrics, times and the whole protocol: [board.md](board.md)."
+        "- Extractor: x, y. Budget: 8. All metrics, times and the whole protocol: [board.md](board.md)."
     )
 
 
