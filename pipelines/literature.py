@@ -85,9 +85,18 @@ def _of_optimiser(optimiser: Optimiser) -> str:
 
 
 def _measure(name: str, grid: Board, datasets: list[str], device: torch.device) -> None:
-    """Keep FID in Inception's features beside a board's report: dataset → variant → a value for each seed."""
+    """Keep FID in Inception's features beside a board's report: dataset → variant → a value for each seed.
+
+    What was kept of a variant stays where fewer of its seeds have samples here.
+    """
     cells = {d: [Cell(name, d, v, s) for v in grid.variants for s in grid.seeds] for d in datasets}
-    io.write_json(reports_of(name) / KEPT, {d: inception_fid(of, device) for d, of in cells.items()})
+    path = reports_of(name) / KEPT
+    kept: dict[str, dict[str, list[float]]] = io.read_json(path) if path.exists() else {}
+    for dataset, of in cells.items():
+        before = kept.setdefault(dataset, {})
+        measured = inception_fid(of, device)
+        kept[dataset] = before | {v: f for v, f in measured.items() if len(f) >= len(before.get(v, ()))}
+    io.write_json(path, kept)
 
 
 if __name__ == "__main__":

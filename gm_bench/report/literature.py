@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from gm_bench.report.formatting import NOT_AVAILABLE, count, markdown_table, number, rank_text, score_text
-from gm_bench.results.leaderboard import Leaderboard
-from gm_bench.results.literature import Agreement, agreement
+from gm_bench.report.formatting import NOT_AVAILABLE, count, markdown_table, number, score_text
+from gm_bench.results.comparing import badness
+from gm_bench.results.leaderboard import Leaderboard, catalogue_of
+from gm_bench.results.literature import Agreement, agreement, places
+from gm_bench.results.ranking import better
 
 HEAD = """# Held to the literature
 
@@ -58,15 +60,17 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
     shared = sorted((variant for variant in theirs if variant in ours), key=ours.__getitem__)
     if len(shared) < 3:
         return ""
+    ours, theirs = ({v: side[v] for v in shared} for side in (ours, theirs))
+    left = _left_open(of, shared)
     columns: dict[str, list[str]] = {
         "variant": shared,
         "FID here": [score_text(scores[v], 1) for v in shared],
-        "place": [_place(ours, shared, v) for v in shared],
-        "rank": [rank_text(entries[v].rank) for v in shared],
+        "place": [str(_place(ours, v)) for v in shared],
+        "left open": [_range(left.get(v)) for v in shared],
         "FID here, Inception": [_mean_text(of.inception.get(v)) for v in shared],
         "published as": [table["names"][v] for v in shared],
         "FID there": [f"{mean} ± {sd}" for mean, sd in (published[v] for v in shared)],
-        "place there": [_place(theirs, shared, v) for v in shared],
+        "place there": [str(_place(theirs, v)) for v in shared],
     }
     recipes = {
         "variant": shared,
@@ -80,18 +84,19 @@ def _section(of: Section, table: Mapping[str, Any]) -> str:
     seeds = f"{n_seeds[0]} to " * (len(n_seeds) > 1) + count(n_seeds[-1], "seed")
     said = (
         f"Network `{cost['network']}`, {cost['budget']:,} images shown, last checkpoint, {seeds}; features "
-        f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. Rank: 1 + how many "
-        "variants of the board are better beyond noise; places among equal ranks may be chance."
+        f"of {protocol['extractor']['name']}, N = {protocol['n_samples']:,}. Left open: the places that "
+        "noise between seeds leaves to a variant, among those of this table; of one seed none is known."
     )
     right = [i for i, title in enumerate(columns) if title not in WORDS]
     orders = markdown_table([*columns], zip(*columns.values(), strict=True), right)
     told = markdown_table([*recipes], zip(*recipes.values(), strict=True), ())
     agreed = _in_words(agreement(ours, theirs))
     parts = [f"## {of.dataset}: board `{of.name}`", agreed, orders, said, told]
-    apart = [v for v in shared if abs(int(_place(ours, shared, v)) - int(_place(theirs, shared, v))) >= FAR]
+    apart = [v for v in shared if abs(_place(ours, v) - _place(theirs, v)) >= FAR]
     if apart:
-        why = "\n".join(f"- {variant}: {table['tested'].get(variant, 'not tested')}." for variant in apart)
-        parts.append(f"{FAR} places apart or more, and what was tested of the cause:\n\n{why}")
+        tested = table["tested"].get(of.name, {})
+        why = "\n".join(f"- {v}: {_why(left.get(v), _place(theirs, v), tested.get(v))}." for v in apart)
+        parts.append(f"{FAR} places apart or more, and what is known of the cause:\n\n{why}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,8 +107,30 @@ def _mean_text(values: Sequence[float] | None) -> str:
     return f"{number(fmean(values), 1)}{spread}"
 
 
-def _place(values: Mapping[str, float], shared: list[str], variant: str) -> str:
-    return str(1 + sum(values[other] < values[variant] for other in shared))
+def _place(values: Mapping[str, float], variant: str) -> int:
+    return 1 + sum(value < values[variant] for value in values.values())
+
+
+def _left_open(of: Section, shared: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """The places that noise leaves to each variant of several seeds, among those of the table."""
+    entries = of.board.with_metric(of.dataset, "fid")
+    catalogue = catalogue_of(entries, catalogue=of.board.catalogue)
+    values = {entry.variant: badness("fid", entry.metrics["fid"].values, catalogue) for entry in entries}
+    return places(better(values, {entry.variant: entry.kind_of_noise for entry in entries}), shared)
+
+
+def _range(ends: tuple[int, int] | None) -> str:
+    if ends is None:
+        return NOT_AVAILABLE
+    first, last = ends
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def _why(left: tuple[int, int] | None, there: int, tested: str | None) -> str:
+    """Chance where noise leaves the other place open, else what was tested."""
+    if left and left[0] <= there <= left[1]:
+        return f"noise leaves the places {_range(left)} open, theirs ({there}) among them"
+    return tested or "not tested"
 
 
 def _in_words(found: Agreement) -> str:

@@ -1,7 +1,7 @@
 """How far our order of variants agrees with a published one: rank correlation with its interval."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -34,12 +34,30 @@ def published(name: str) -> dict[str, Any]:
 
     Returns:
         `title`, `protocol`, `names` by variant; `recipe`, an entry of params.yaml, and `of_recipe`, the
-        variants that were trained by it; `tested`, by variant why it may stand elsewhere here, in words;
+        variants that were trained by it; `tested`, by board and variant why it may stand elsewhere there, in
+        words;
         `fid` by dataset and variant as (mean, sd).
     """
     text = files("gm_bench.results").joinpath("published", f"{name}.yaml").read_text(encoding="utf-8")
     table: dict[str, Any] = load_yaml(text)
     return table
+
+
+def places(known: Mapping[str, set[str]], variants: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """The first and the last place among `variants` that noise leaves to each of those that it is known of.
+
+    Args:
+        known: by variant those that are better beyond noise (`ranking.better`).
+    """
+    among = [variant for variant in variants if variant in known]
+    unknown = len(variants) - len(among)
+    return {
+        variant: (
+            1 + len(known[variant].intersection(among)),
+            len(among) - sum(variant in known[other] for other in among) + unknown,
+        )
+        for variant in among
+    }
 
 
 def agreement(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Agreement:

@@ -66,20 +66,31 @@ def ranks(
 ) -> dict[str, int | None]:
     """Ranks of variants by values of which lower ones are better: 1 + how many are better beyond noise.
 
-    Two variants are told apart at a level of 5 %, two-sided, over all pairs together (Bonferroni). None for a
-    variant of one seed, which counts in no pair.
+    None for a variant of one seed, which counts in no pair.
+
+    Args:
+        kinds: of noise, by variant; without it that of all is of one kind.
+    """
+    known = better(badness, kinds)
+    return {variant: 1 + len(known[variant]) if variant in known else None for variant in badness}
+
+
+def better(
+    badness: Mapping[str, Sequence[float]], kinds: Mapping[str, str] | None = None
+) -> dict[str, set[str]]:
+    """For each variant of two seeds or more those that are better beyond noise; lower values are better.
+
+    Two variants are told apart at a level of 5 %, two-sided, over all pairs together (Bonferroni).
 
     Args:
         kinds: of noise, by variant; without it that of all is of one kind.
     """
     known = estimates(badness, kinds)
     chance = LEVEL / 2 / max(1, math.comb(len(known), 2))
-    found: dict[str, int | None] = dict.fromkeys(badness)
-    for variant, own in known.items():
-        found[variant] = 1 + sum(
-            own.mean - other.mean > limit(own, other, chance) for other in known.values()
-        )
-    return found
+    return {
+        variant: {name for name, other in known.items() if own.mean - other.mean > limit(own, other, chance)}
+        for variant, own in known.items()
+    }
 
 
 def limit(one: Estimate, other: Estimate, chance: float) -> float:

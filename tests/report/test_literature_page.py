@@ -20,6 +20,7 @@ from gm_bench.nets.lenet import LeNet
 from gm_bench.report.literature import Section, page
 from gm_bench.results.aggregation import build
 from gm_bench.results.leaderboard import Leaderboard
+from gm_bench.results.literature import places
 from gm_bench.tracks.generation import published_features
 from pipelines.literature import in_words
 
@@ -28,7 +29,7 @@ TABLE = {
     "title": "Somebody 2018",
     "protocol": "the best of many",
     "names": {"gan": "MM GAN", "ns_gan": "NS GAN", "vae": "VAE", "wgan": "WGAN"},
-    "tested": {"wgan": "its rate ([trials](t.md))"},
+    "tested": {"digits": {"wgan": "its rate ([trials](t.md))"}},
     "fid": {"digits": {"gan": [9.8, 0.9], "ns_gan": [6.8, 0.5], "vae": [16.6, 0.4], "wgan": [6.7, 0.4]}},
 }
 
@@ -65,16 +66,13 @@ def test_rows_are_in_our_order_with_both_places() -> None:
     ]
     assert "places apart" not in text
     assert rows[:5] == [
-        "| variant | FID here | place | rank | published as | FID there | place there |",
+        "| variant | FID here | place | left open | published as | FID there | place there |",
         "| --- | ---: | ---: | ---: | --- | ---: | ---: |",
-        "| ns_gan | 4.0 ±\u00a00.0 | 1 | 2 | NS GAN | 6.8 ± 0.5 | 1 |",
-        "| gan | 6.0 ±\u00a01.4 | 2 | 2 | MM GAN | 9.8 ± 0.9 | 2 |",
-        "| vae | 32.0 ±\u00a02.8 | 3 | 4 | VAE | 16.6 ± 0.4 | 3 |",
+        "| ns_gan | 4.0 ±\u00a00.0 | 1 | 1 to 2 | NS GAN | 6.8 ± 0.5 | 1 |",
+        "| gan | 6.0 ±\u00a01.4 | 2 | 1 to 2 | MM GAN | 9.8 ± 0.9 | 2 |",
+        "| vae | 32.0 ±\u00a02.8 | 3 | 3 | VAE | 16.6 ± 0.4 | 3 |",
     ]
-    assert (
-        "6,400 images shown, last checkpoint, 2 seeds; features of lenet, N = 800. Rank: 1 + how many "
-        in text
-    )
+    assert "6,400 images shown, last checkpoint, 2 seeds; features of lenet, N = 800. Left open: the " in text
 
 
 def test_nothing_in_a_cell_is_read_as_markup() -> None:
@@ -82,7 +80,7 @@ def test_nothing_in_a_cell_is_read_as_markup() -> None:
     found = board(gan=[5.0, 5.001], ns_gan=[4.0], vae=[30.0])
     text = page([Section("digits", "digits", found, {}, RECIPES | {"gan": ("[a](b)", "`c`")})], table)
     name = r"A\|B \<i\>\*c\*\</i\> \& \_d\_"
-    assert f"| gan | 5.0 ±\u00a0\\<\u00a00.1 | 2 | 1 | {name} | 9.8 ± 0.9 | 2 |" in text
+    assert f"| gan | 5.0 ±\u00a0\\<\u00a00.1 | 2 | 1 to 3 | {name} | 9.8 ± 0.9 | 2 |" in text
     assert r"| gan | \[a\](b) | \`c\` |" in text
 
 
@@ -93,19 +91,39 @@ def test_a_cause_is_asked_where_places_lie_apart() -> None:
     assert told == ["- vae: not tested.", "- wgan: its rate ([trials](t.md))."]
 
 
+def test_a_place_that_noise_leaves_open_needs_no_cause() -> None:
+    found = board(gan=[4.5, 6.0], ns_gan=[4.0, 8.0], wgan=[5.0, 9.0], vae=[500.0, 520.0])
+    text = page([Section("digits", "digits", found, {}, RECIPES)], TABLE)
+    told = text[text.index("2 places apart or more") :].splitlines()[2:]
+    assert told == [
+        "- gan: noise leaves the places 1 to 3 open, theirs (3) among them.",
+        "- wgan: noise leaves the places 1 to 3 open, theirs (1) among them.",
+    ]
+    elsewhere = page(
+        [Section("mine", "digits", board(gan=[5.0], ns_gan=[4.0], wgan=[9.0]), {}, RECIPES)], TABLE
+    )
+    assert "- wgan: not tested." in elsewhere, "the cause was tested on another board"
+
+
+def test_places_that_noise_leaves_open() -> None:
+    """a and b are better than d; of c nothing is known, so that it may stand anywhere."""
+    known = {"a": set(), "b": {"other"}, "d": {"a", "b", "other"}}
+    assert places(known, ["a", "b", "c", "d"]) == {"a": (1, 3), "b": (1, 3), "d": (3, 4)}
+
+
 def test_whether_the_orders_agree_comes_first() -> None:
     """Of three, the same order comes by chance with 1/6: nothing can be seen. Of four with 1/24."""
     three = board(gan=[5.0], ns_gan=[4.0], vae=[30.0])
     text = page([Section("digits", "digits", three, {}, RECIPES)], TABLE)
     assert "\n\n**That the orders agree cannot be seen**: Spearman's ρ over 3 variants is 1.00; an" in text
-    assert text.index("**That") < text.index("| variant | FID here | place | rank |")
+    assert text.index("**That") < text.index("| variant | FID here | place | left open |")
     four = board(gan=[5.0], ns_gan=[4.0], vae=[30.0], wgan=[1.0])
     text = page([Section("digits", "digits", four, {}, RECIPES)], TABLE)
     assert (
         "**The orders agree beyond chance**: Spearman's ρ over 4 variants is 1.00; an order at least as close"
         in text
     )
-    assert "| 4.0 | 2 | – | NS GAN |" in text, "of one seed there is no rank"
+    assert "| 4.0 | 2 | – | NS GAN |" in text, "of one seed no noise is known"
 
 
 def test_a_recipe_in_words() -> None:
@@ -123,7 +141,9 @@ def test_what_was_measured_in_their_features_is_a_column() -> None:
     found = board(gan=[5.0], ns_gan=[4.0], vae=[30.0])
     measured = {"ns_gan": [7.0, 8.0], "gan": [11.0]}
     text = page([Section("digits", "digits", found, measured, RECIPES)], TABLE)
-    assert "| variant | FID here | place | rank | FID here, Inception | published as | FID there |" in text
+    assert (
+        "| variant | FID here | place | left open | FID here, Inception | published as | FID there |" in text
+    )
     assert "| ns_gan | 4.0 | 1 | – | 7.5 ± 0.7 | NS GAN |" in text
     assert "| gan | 5.0 | 2 | – | 11.0 | MM GAN |" in text
     assert "| vae | 30.0 | 3 | – | – | VAE |" in text
