@@ -64,16 +64,23 @@ class Point:
 
 def figure_of(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure in points with one pair of axes, drawn in ink on nothing."""
+    figure, (axes,) = small_multiples(1, 1, width, height)
+    return figure, axes
+
+
+def small_multiples(n: int, n_columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure in points with `n` pairs of axes, row by row."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
         FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(LINE)
-    axes.tick_params(length=0)
-    axes.grid(color=LINE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    return figure, axes
+        found = [figure.add_subplot(-(-n // n_columns), n_columns, i + 1) for i in range(n)]
+    for axes in found:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(LINE)
+        axes.tick_params(length=0)
+        axes.grid(color=LINE, linewidth=0.6)
+        axes.set_axisbelow(True)
+    return figure, found
 
 
 _STYLE: dict[Any, Any] = {

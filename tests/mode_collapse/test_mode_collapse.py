@@ -151,7 +151,7 @@ def test_a_tiny_run_from_mixture_to_pages(
         "40,000,000 points shown; here 2,000)"
     ) in markdown
     page = Path("reports/mode_collapse/leaderboard.html").read_text()
-    assert "Samples of the first seed" in page
+    assert "500 samples of the first seed of each variant, unselected; circles: three standard" in page
     assert 'data-times="[100, 200, 300, 400, 600,' in page, "a slider over the training"
     assert page.count('class="frames"') == 2
     of_cell = Path("reports/mode_collapse/cells/ring-ns_gan-0.html").read_text()

@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 
+from matplotlib.collections import PatchCollection
+from matplotlib.patches import Circle
+
 from gm_bench import io
 from gm_bench.metrics.catalogue import MAIN, Catalogue, Metric
-from gm_bench.report.charts import Chart, ranking
+from gm_bench.report.charts import Chart, csv_of, ranking
 from gm_bench.report.charts import Panel as Picture
 from gm_bench.report.display import Json, Samples
-from gm_bench.report.drawing import FAMILY_INKS, PANEL, figure_of, to_svg
+from gm_bench.report.drawing import FAMILY_INKS, SOFT, WIDTH, small_multiples, to_svg
 from gm_bench.report.pictures import Gallery
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import OK, CellResult
+from gm_bench.tracks.mode_collapse.mixtures import N_SD, mixture
+from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stacked import pages as stacked
 from gm_bench.tracks.track import Track
 
@@ -23,6 +28,7 @@ PUBLISHED = {
     ("grid", "pac_gan"): ("23.8 ± 0.7", "0.913", "0.13"),
 }
 N_PUBLISHED = {"ns_gan": 40_000_000, "pac_gan": 80_000_000}  # points, of 400 epochs
+N_COLUMNS = 3  # of pictures of the plane
 CATALOGUE = Catalogue(
     [
         Metric(
@@ -99,27 +105,32 @@ def _charts(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> 
 
 
 def _samples(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> Chart | None:
-    """Samples of each variant's first seed in the plane."""
-    panels, lines = [], ["variant,seed,x,y"]
-    for entry in board.entries[dataset]:
-        own = [r for r in results if r.variant == entry.variant and r.details.get("points")]
-        if not own:
-            continue
-        points = own[0].details["points"]
-        figure, axes = figure_of(PANEL, PANEL)
-        axes.plot(*zip(*points, strict=True), ".", color=FAMILY_INKS[0], markersize=1.5)
-        axes.set_aspect("equal", adjustable="datalim")
-        panels.append(Picture(entry.variant, to_svg(figure, f"{dataset}-samples-{entry.variant}")))
-        lines += [f"{entry.variant},{own[0].seed},{x:.4f},{y:.4f}" for x, y in points]
-    if not panels:
+    """Samples of each variant's first seed in the plane, in circles of the radius of high quality."""
+    first = {result.variant: result for result in reversed(results) if result.details.get("points")}
+    shown = [first[entry.variant] for entry in board.entries[dataset] if entry.variant in first]
+    if not shown:
         return None
+    told = board.protocols[dataset]["mixture"]
+    of, n_rows = mixture(MixtureSettings(**told)), -(-len(shown) // N_COLUMNS)
+    figure, panels = small_multiples(len(shown), N_COLUMNS, WIDTH, n_rows * WIDTH / N_COLUMNS)
+    end = told["size"] * 1.25
+    for axes, result in zip(panels, shown, strict=True):
+        centres = [Circle((x, y), N_SD * of.sd) for x, y in of.centres.tolist()]
+        axes.add_collection(PatchCollection(centres, facecolor="none", edgecolor=SOFT, linewidth=0.5))
+        xs, ys = zip(*result.details["points"], strict=True)
+        axes.plot(xs, ys, ".", color=FAMILY_INKS[0], alpha=0.5, markersize=1.5, markeredgewidth=0)
+        axes.set(
+            xlim=(-end, end), ylim=(-end, end), aspect="equal", xticks=[], yticks=[], title=result.variant
+        )
+    lines = [(result.variant, result.seed, *point) for result in shown for point in result.details["points"]]
     return Chart(
         f"{dataset}-samples",
         "Samples",
-        "Samples of the first seed of each variant, unselected.",
-        f"Samples of {', '.join(panel.label for panel in panels)} on {dataset} in the plane.",
-        tuple(panels),
-        "\n".join(lines) + "\n",
+        f"{len(shown[0].details['points'])} samples of the first seed of each variant, unselected; circles: "
+        "three standard deviations around each mode.",
+        f"Samples of {', '.join(result.variant for result in shown)} on {dataset} in the plane.",
+        (Picture("", to_svg(figure, f"{dataset}-samples")),),
+        csv_of(("variant", "seed", "x", "y"), lines),
     )
 
 

@@ -15,13 +15,13 @@ Sharpness is the variance of the Laplacian over that of held-out images. The boa
 this was written (0.61 for vae, 0.90 for ns_gan, from 400,000 images); the rest was not.
 
 In short: a VAE's samples have half the sharpness of real images, the less the wider σ; at these budgets the
-GAN's (0.81) and the autoencoder's (0.86) are soft too.
+GAN's (0.85) and the autoencoder's (0.86) are soft too.
 
 Found: with five seeds what was derived of the VAE is so, and the autoencoder falls short of a tenth: its
-reconstructions have 0.84 to 0.88 of the sharpness. That is the budget of 700 updates: after 2,100 it has 0.90
-to 0.91 (three seeds, tried by hand), after 6,300 0.95 (one). The GAN's samples have 0.79
-to 0.85 after 1,200 rounds; on the board digits ns_gan has 0.89 after 6,250. What vae and ns_gan have on that
-board was known when the expectations were written.
+reconstructions have 0.84 to 0.87 of the sharpness. That is the budget of 700 updates: after 2,100 it has 0.90
+to 0.91 (three seeds, tried by hand), after 6,300 0.95 (one). The GAN's samples have 0.79 to 0.89 after 1,200
+rounds, which leaves 0.9 open (on another CPU 0.79 to 0.85, which did not); on the board digits ns_gan has
+0.89 after 6,250. What vae and ns_gan have on that board was known when the expectations were written.
 """
 
 from dataclasses import dataclass, replace
