@@ -27,7 +27,8 @@ def found(name: str, board: str) -> str:
 
 def in_short(name: str, board: str) -> str:
     """The answer in a sentence; the same."""
-    return _of_board(name, "In short", board)
+    text = _of_board(name, "In short", board)
+    return text[:1].upper() + text[1:] if text[:1].isascii() else text  # Σ is not σ
 
 
 def _of_board(name: str, what: str, board: str) -> str:
