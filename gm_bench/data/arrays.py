@@ -32,6 +32,11 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
             f"{path} is neither a folder of images nor a .npz, .npy or .safetensors file; "
             "a single image has no distribution to compare"
         )
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
     arrays: dict[str, NDArray[Any]] = {}
     name = path.stem
     try:
@@ -52,7 +57,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
                 f"'{name}' of {path} holds Python objects, which may run code when they are opened: "
                 "save it as plain numbers or as text"
             ) from None
-        raise DataError(f"{path} is damaged or no such file: write it anew with what wrote it") from None
+        raise DataError(f"{path} is damaged or no {suffix} file: write it anew with what wrote it") from None
 
 
 def choose(arrays: dict[str, NDArray[Any]], key: str | None, path: Path) -> str:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from gm_bench.data.arrays import load_arrays
 from gm_bench.data.dataset import DataError
 from gm_bench.data.images import _is_lossy, check_shape, from_memory, read_images
 from gm_bench.data.pixels import read_picture
@@ -347,8 +348,15 @@ def test_nothing_is_unpickled_or_unpacked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY\x01\x00", b"\xff" * 64])
 def test_damaged_files_are_one_sentence(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=r"is damaged or no such file|holds Python objects"):
+    with pytest.raises(DataError, match=r"is damaged or no \.(npz|npy|safetensors) file: write|Python objects"):
         read_images(tmp_path / name, AS_IS)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.safetensors"])
+def test_what_the_system_does_not_open_is_not_called_damaged(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match=rf"/{name} cannot be read: Is a directory$"):
+        load_arrays(tmp_path / name)
 
 
 def test_a_truncated_archive_is_one_sentence(tmp_path: Path) -> None:
