@@ -74,10 +74,12 @@ def test_commands_name_the_cell():
     assert dict(commands(Cell("digits", "digits", "wgan_gp", 2)))["up to date, with all it depends on"] == (
         "gm-bench run --board digits --datasets digits --variants wgan_gp --seeds 2"
     )
-    for _, command in commands(Cell("digits", "a b", "$(touch x)", 0)):
-        assert "$(touch x)" not in shlex.split(command) or "'$(touch x)'" in command
-        words = shlex.split(command)
-        assert any("$(touch x)" in word for word in words), "one word, as it stands"
+    again, all_of_it = (command for _, command in commands(Cell("b;d", "a b", "$(touch x)", 0)))
+    part = ["--datasets", "a b", "--variants", "$(touch x)", "--seeds", "0"]
+    assert shlex.split(again) == ["gm-bench", "run", "--board", "b;d", *part]
+    assert shlex.split(all_of_it) == ["gm-bench", "show", "a b/$(touch x)/0", "--board", "b;d"]
+    for command in (again, all_of_it):  # all that a shell would act on stands in quotes
+        assert not set("$;()") & set(re.sub("'[^']*'", "", command))
 
 
 def test_pictures_and_links():
