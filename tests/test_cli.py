@@ -164,8 +164,8 @@ def test_the_ui_listens_on_this_machine_only(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    called: list[list[str]] = []
-    monkeypatch.setattr("gm_bench.cli.os.execve", lambda path, arguments, environ: called.append(arguments))
+    called: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr("os.execve", lambda path, words, environ: called.append((words, environ)))
     refused = CliRunner().invoke(cli.app, ["ui"])
     assert refused.exit_code == 1
     assert "make repro publishes the results" in refused.output
@@ -176,9 +176,11 @@ def test_the_ui_listens_on_this_machine_only(
     assert told.output.startswith(
         "digits/digits: http://127.0.0.1:5123/#/experiments/1/runs?viewStateShareKey="
     )
-    (arguments,) = called
+    ((arguments, environ),) = called
     assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
     assert arguments[arguments.index("--port") + 1] == "5123"
+    assert environ["MLFLOW_BACKEND_STORE_URI"] == f"sqlite+pysqlite:///{tmp_path}/mlflow.db"
+    assert not [word for word in arguments if "sqlite" in word], "an address may have a password in it"
 
 
 REFUSED = {

@@ -21,6 +21,7 @@ from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.results.schema import ResultError
 from gm_bench.tracking import store as tracking
 from gm_bench.tracking import ui, views
+from gm_bench.tracking.address import without_password
 from gm_bench.tracking.database import folder_of
 from gm_bench.tracking.record import FACTS, Record, lock_digest, of_leaderboard
 from gm_bench.tracking.store import Store, TrackingError
@@ -308,12 +309,28 @@ def test_many_processes_may_open_a_store_that_is_not_there(here):
     assert sorted(store_in(here).rows(["digits/digits"])["seed"]) == [0, 1, 2, 3]
 
 
-def test_a_server_that_does_not_answer(here, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somebody:secret@127.0.0.1:9")
+@pytest.mark.parametrize("length", [1, 40])  # an error is cut off, and a password's end with it
+def test_a_server_that_does_not_answer(here, monkeypatch, length):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://somebody:{'secret' * length}@127.0.0.1:9")
     with pytest.raises(TrackingError, match="check MLFLOW_TRACKING_URI and that the server runs") as caught:
         Store()
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://me:secret@host/db", "postgresql://…@host/db"),
+        ("postgresql://me:sec/ret@host/db", "postgresql://…@host/db"),
+        ("http://me:s@cr/et@host:5000", "http://…@host:5000"),
+        ("no http://a:b@c and no mysql+pymysql://d@e/f", "no http://…@c and no mysql+pymysql://…@e/f"),
+        ("http://host:5000 is not me@host", "http://host:5000 is not me@host"),
+        ("sqlite:////home/me@firm/mlflow.db", "sqlite:////home/me@firm/mlflow.db"),
+    ],
+)
+def test_a_password_is_not_shown_whatever_stands_in_it(text, shown):
+    assert without_password(text) == shown
 
 
 @pytest.mark.parametrize("damage", ["noise", "page"])

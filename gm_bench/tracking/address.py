@@ -33,5 +33,5 @@ def tracking_uri() -> str:
 
 
 def without_password(text: str) -> str:
-    """A text with addresses in it, fit to be shown."""
-    return re.sub(r"//[^/@\s]*@", "//…@", text)
+    """A text with addresses in it, fit to be shown: a password ends at the last @, whatever stands in it."""
+    return re.sub(r"://[^/\s]\S*@", "://…@", text)

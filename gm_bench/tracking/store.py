@@ -330,12 +330,12 @@ class Store:
             raise TrackingError(self._advice(error)) from error
 
     def _advice(self, error: Exception) -> str:
-        lines = str(error).split("\n")  # SQLAlchemy may put words of its own before the driver's
+        lines = without_password(str(error)).split("\n")  # SQLAlchemy may put its own before the driver's
         reason = " ".join(next((line for line in lines if "(sqlite3." in line), lines[0]).split())[:200]
         if self._database is None:
             return (
-                f"the MLflow store {self.place} cannot be used ({without_password(reason)}): "
-                "check MLFLOW_TRACKING_URI and that the server runs"
+                f"the MLflow store {self.place} cannot be used ({reason}): check MLFLOW_TRACKING_URI and "
+                "that the server runs"
             )
         return self._database.advice(error, reason)
 

@@ -34,19 +34,14 @@ def main(port: int) -> None:
     _say_what_is_missing(store.without_files())
     if served:
         return
-    options = [
-        "--backend-store-uri",
-        store.address,
-        "--host",
-        LOOPBACK,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    # The server's own job queue, eight processes, is for features that a benchmark has no use for.
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options], os.environ | quiet)
+    options = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    given = {
+        "MLFLOW_BACKEND_STORE_URI": store.address,  # not among the options, where ps shows a password to all
+        # The server's own job queue, eight processes, is for features that a benchmark has no use for.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options], os.environ | given)
 
 
 def _check_port(port: int) -> None:
