@@ -11,18 +11,20 @@ from gm_bench.running.stage import run
 
 def main(
     what: Annotated[str, typer.Argument(help="board, dataset or audit")],
-    name: Annotated[str, typer.Argument(help="an entry of boards or datasets in params.yaml, or all")],
+    name: Annotated[str | None, typer.Argument(help="of the board or the dataset in params.yaml")] = None,
     track: Annotated[str, typer.Argument(help="whose stages, for a dataset")] = "generation",
 ) -> None:
-    """Write resolved/boards/NAME or resolved/datasets/NAME."""
-    if what == "board":
-        resolve.board(load_params(), name)
-    elif what == "dataset":
-        resolve.dataset(load_params(), name, track)
-    elif what == "audit":
+    """Write resolved/boards/NAME, resolved/datasets/NAME or resolved/audit."""
+    if what == "audit":
         resolve.audit(load_params())
-    else:
+    elif what not in ("board", "dataset"):
         raise ValueError(f"'{what}' is neither board, dataset nor audit")
+    elif name is None:
+        raise ValueError(f"there are several: give the name of a {what} in params.yaml as well")
+    elif what == "board":
+        resolve.board(load_params(), name)
+    else:
+        resolve.dataset(load_params(), name, track)
 
 
 if __name__ == "__main__":

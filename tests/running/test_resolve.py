@@ -14,6 +14,7 @@ import pytest
 from gm_bench.config import Params, load_params
 from gm_bench.running import code, resolve
 from gm_bench.yaml_text import dump_yaml, load_yaml
+from pipelines import resolve as stage
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARDS = ("all", "mnist")
@@ -227,6 +228,19 @@ def test_a_stage_writes_what_a_process_of_its_own_finds(package: Copy, params: P
 
 
 # The files themselves
+
+
+def test_the_audit_needs_no_name_and_the_others_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    stage.main("audit")
+    assert {str(path) for path in Path("resolved").rglob("*.json")} == {
+        "resolved/audit/digits/measure.json",
+        "resolved/audit/digits/report.json",
+    }
+    for what in ("board", "dataset"):
+        with pytest.raises(ValueError, match=f"give the name of a {what} in params.yaml as well"):
+            stage.main(what)
 
 
 def test_unchanged_files_are_left_alone_and_gone_cells_go(
