@@ -18,7 +18,8 @@ WIDTHS = (16, 64)
 LEAST_BUDGET, MOST_BUDGET, EPOCHS = 100_000, 1_000_000, 50
 N_SNAPSHOTS = 5
 FID_SUBSETS = 5
-LEAST_SPLIT = 2 * FID_SUBSETS  # images of the test split, and of those that are shown
+ROWS_A_SIZE = 2  # images that FID∞ needs for each of the sizes that it is fitted through
+LEAST_SPLIT = ROWS_A_SIZE * FID_SUBSETS  # images of the test split, and of those that are shown
 TINY, SCALED = "tiny", "scaled"
 Json = Mapping[str, Any]
 
@@ -80,6 +81,17 @@ def extractor_for(n_classes: int, shape: tuple[int, int, int]) -> tuple[str, str
     else:
         kind = f"grey images of {height}×{width} pixels, which a LeNet does not read"
     return "efficientnet_lite0", f"{kind}: EfficientNet-Lite0 of ImageNet, whose weights are installed"
+
+
+def most_demanding(protocol: Protocol) -> tuple[str, int]:
+    """What of a protocol needs the most images on either side, in words, and how many."""
+    needs = {
+        f"FID∞ over {protocol.fid_subsets} subsets": ROWS_A_SIZE * protocol.fid_subsets,
+        f"{protocol.neighbours} neighbours": protocol.neighbours + 1,
+        f"a score over {protocol.score_splits} splits": protocol.score_splits,
+        "KID": 4,
+    }
+    return max(needs.items(), key=lambda item: item[1])
 
 
 def n_validation(facts: Facts) -> Value:

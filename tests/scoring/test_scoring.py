@@ -294,9 +294,12 @@ def test_standards_of_ones_own_that_do_not_do(
         str(fake), "--reference", str(real), "--extractor", "emoji"
     )
     subsets = params.dataset("digits").protocol.fid_subsets
-    np.savez(tmp_path / "few.npz", draws[0, : 4 * subsets - 1].numpy())
-    sentence = f"too few, FID∞ over {subsets} subsets needs at least {4 * subsets} on either side"
-    assert sentence in refused(str(tmp_path / "few.npz"), "--reference", str(real), "--extractor", "digits")
+    arguments = (str(tmp_path / "few.npz"), "--reference", str(real), "--extractor", "digits")
+    np.savez(tmp_path / "few.npz", draws[0, : 2 * subsets - 1].numpy())
+    sentence = f"too few, FID∞ over {subsets} subsets needs at least {2 * subsets} on either side"
+    assert sentence in refused(*arguments)
+    np.savez(tmp_path / "few.npz", draws[0, : 2 * subsets].numpy())
+    assert f"N = {2 * subsets}, mean over 1 draw" in run(*arguments)
 
 
 @pytest.fixture
@@ -306,12 +309,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gm_bench.metrics.extractors.classifier.EPOCHS", 1)
 
 
-@pytest.mark.parametrize("n", [80, 200])
+@pytest.mark.parametrize("n", [40, 200])
 def test_a_small_labelled_reference_does(
     n: int, quick: None, real: Path, tmp_path: Path, draws: Tensor, params: Params
 ) -> None:
     """Down to the fewest that the metrics bear: a classifier's batch is no larger than its images."""
-    assert 4 * 4 * params.dataset("digits").protocol.fid_subsets == 80
+    assert 4 * 2 * params.dataset("digits").protocol.fid_subsets == 40
     arrays = np.load(real)
     np.savez(tmp_path / "small.npz", images=arrays["images"][:n], labels=arrays["labels"][:n])
     np.savez(tmp_path / "fake.npz", draws[0, :100].numpy())
@@ -324,11 +327,11 @@ def test_a_small_labelled_reference_does(
 def test_too_small_a_reference_says_how_many_do(real: Path, tmp_path: Path, draws: Tensor) -> None:
     np.savez(tmp_path / "fake.npz", draws[0, :100].numpy())
     arrays = np.load(real)
-    for n in (2, 78):
+    for n in (2, 38):
         np.savez(tmp_path / "small.npz", images=arrays["images"][:n], labels=arrays["labels"][:n])
         sentence = refused(str(tmp_path / "fake.npz"), "--reference", str(tmp_path / "small.npz"))
         assert f"small.npz holds {n} images, of which {n // 4} would be held out" in sentence
-        assert "FID∞ over 5 subsets needs at least 20, so give 80 or more" in sentence
+        assert "FID∞ over 5 subsets needs at least 10, so give 40 or more" in sentence
 
 
 def test_a_reference_of_one_class_is_advised_on_paths(real: Path, tmp_path: Path, draws: Tensor) -> None:

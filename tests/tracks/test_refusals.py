@@ -33,7 +33,7 @@ WRONG = {
     "n_train": (721, "n_train is 721 but 720 training images are left beside n_validation: at most 720"),
     "score_splits": (201, "score_splits is 201, more than n_samples: at most 200"),
     "kid_subset_size": (201, "kid_subset_size is 201, more than n_samples: at most 200"),
-    "fid_subsets": (101, "fid_subsets is 101, more than half of n_samples: at most 100"),
+    "fid_subsets": (101, "fid_subsets is 101, and FID∞ needs 2 of n_samples for each: at most 100"),
     "neighbours": (200, "neighbours is 200, not fewer than n_samples: at most 199"),
     "bound_images": (201, "bound_images is 201 but the test split has 200 images: at most 200"),
 }

@@ -7,7 +7,7 @@ import torch
 from gm_bench.cell import EXTRACTORS
 from gm_bench.config import ConfigError, DatasetConfig, Params
 from gm_bench.data.split import hold_out
-from gm_bench.derived import LEAST_SPLIT, Facts, n_validation
+from gm_bench.derived import LEAST_SPLIT, ROWS_A_SIZE, Facts, most_demanding, n_validation
 from gm_bench.metrics.extractors.features import WeightsError
 from gm_bench.metrics.extractors.loading import find as find_extractor
 from gm_bench.nets import LENET_SIDES, lenet_reads
@@ -81,8 +81,7 @@ def of_protocol(config: DatasetConfig, facts: Facts, place: str) -> Iterator[str
     if n > n_test:
         yield f"{at}.n_samples is {n:,} but the test split has {n_test:,} images: at most {n_test:,}"
     if n < 4:
-        least = max(protocol.neighbours + 1, 2 * protocol.fid_subsets, protocol.score_splits, 4)
-        yield f"{at}.n_samples is {n:,}, too few for any metric: at least {least:,}"
+        yield f"{at}.n_samples is {n:,}, too few for any metric: at least {most_demanding(protocol)[1]:,}"
     if protocol.n_train > seen:
         yield (
             f"{at}.n_train is {protocol.n_train:,} but {max(seen, 0):,} training images are left beside "
@@ -94,8 +93,11 @@ def of_protocol(config: DatasetConfig, facts: Facts, place: str) -> Iterator[str
         yield f"{at}.kid_subset_size is {protocol.kid_subset_size:,}, more than n_samples: at most {n:,}"
     if protocol.score_splits > n:
         yield f"{at}.score_splits is {protocol.score_splits:,}, more than n_samples: at most {n:,}"
-    if 2 * protocol.fid_subsets > n:
-        yield f"{at}.fid_subsets is {protocol.fid_subsets:,}, more than half of n_samples: at most {n // 2:,}"
+    if ROWS_A_SIZE * protocol.fid_subsets > n:
+        yield (
+            f"{at}.fid_subsets is {protocol.fid_subsets:,}, and FID∞ needs {ROWS_A_SIZE} of n_samples for "
+            f"each: at most {n // ROWS_A_SIZE:,}"
+        )
     if protocol.neighbours >= n:
         yield f"{at}.neighbours is {protocol.neighbours:,}, not fewer than n_samples: at most {n - 1:,}"
     if protocol.bound_images > n_test:

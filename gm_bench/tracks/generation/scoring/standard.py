@@ -15,6 +15,7 @@ from gm_bench.config import Params
 from gm_bench.data.dataset import UNLABELLED
 from gm_bench.data.images import Foreign
 from gm_bench.data.split import keep_every_class, stratified_split
+from gm_bench.derived import most_demanding
 from gm_bench.metrics.extractors import names
 from gm_bench.metrics.extractors.features import Extractor, extract
 from gm_bench.metrics.extractors.loading import load_extractor
@@ -40,8 +41,9 @@ from gm_bench.tracks.generation.scoring.choice import (
 )
 from gm_bench.tracks.generation.scoring.request import ScoringError
 
-# What images are compared under where no dataset's protocol is asked for: that of digits, with as many
-# images as there are. The extractor and the numbers of images are chosen by `own_standard`.
+# What images are compared under where no dataset's protocol is asked for: a protocol of its own, the same for
+# any number of images, so that rows of the same real images compare. The extractor and the numbers of images
+# are chosen by `own_standard`.
 STANDARD = Protocol(
     extractor="lenet",
     n_samples=2,
@@ -197,6 +199,11 @@ def own_standard(
             f"at most {most:,}"
         )
     n = n or most
+    if n < least:
+        raise ScoringError(
+            f"{n_fakes:,} images against {len(held_out):,} held-out ones of {path}: too few, {reason} needs "
+            f"at least {least} on either side"
+        )
     config = constants.model_copy(
         update={
             "extractor": choice if choice in names() else LENET,
@@ -206,7 +213,6 @@ def own_standard(
             "kid_subset_size": min(constants.kid_subset_size, n // 2),
         }
     )
-    check_enough(n, config, f"{n_fakes:,} images against {len(held_out):,} held-out ones of {path}")
     generator = torch.Generator().manual_seed(derive(SEED, "scoring/real"))
     held_out = held_out[torch.randperm(len(held_out), generator=generator)[:n]]
     train = train[torch.randperm(len(train), generator=generator)]
@@ -254,28 +260,6 @@ def _neighbour_spread(reference: Reference, config: Protocol, device: torch.devi
             }
         )
     return {name: stdev(values[name] for values in splits) for name in splits[0]}
-
-
-def check_enough(n: int, config: Protocol, what: str) -> None:
-    """Refuse fewer images than the metrics can do with.
-
-    Raises:
-        ScoringError: with the number and the metric that needs it.
-    """
-    reason, least = most_demanding(config)
-    if n < least:
-        raise ScoringError(f"{what}: too few, {reason} needs at least {least} on either side")
-
-
-def most_demanding(config: Protocol) -> tuple[str, int]:
-    """What needs the most images on either side, in words, and how many."""
-    needs = {
-        f"FID∞ over {config.fid_subsets} subsets": 4 * config.fid_subsets,
-        f"{config.neighbours} neighbours": config.neighbours + 1,
-        f"a score over {config.score_splits} splits": config.score_splits,
-        "KID": 4,
-    }
-    return max(needs.items(), key=lambda item: item[1])
 
 
 def _n_held_out(n: int, trains: bool) -> int:
