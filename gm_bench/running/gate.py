@@ -61,7 +61,7 @@ def check(
         The exit code.
     """
     try:
-        board = _read_board(io.read_json(leaderboard), str(leaderboard))
+        board = _read_board(_content(leaderboard), str(leaderboard))
         if update:
             return _update(Path(baseline), board, resolving)
         accepted = _baseline(baseline, _reported(board))
@@ -131,7 +131,7 @@ def compare(first: str, second: str, leaderboard: Path) -> None:
     """
     variants, reported = set(), LEADERBOARD
     if leaderboard != LEADERBOARD or leaderboard.exists():
-        board = _read_board(io.read_json(leaderboard), str(leaderboard))
+        board = _read_board(_content(leaderboard), str(leaderboard))
         variants, reported = {variant for _, variant in board.by_key}, _reported(board)
     named = [name for name in (first, second) if name in variants and not Path(name).is_file()]
     if len(named) == 2:
@@ -170,7 +170,7 @@ def _update(path: Path, board: Leaderboard, resolving: Resolving | None) -> int:
         )
     if path.name == LEADERBOARD.name:
         raise NotComparable(f"{path} is a leaderboard, which --update would replace: name another --baseline")
-    earlier = _read_baseline(io.read_json(path), str(path)) if path.exists() else None
+    earlier = _read_baseline(_content(path), str(path)) if path.exists() else None
     if earlier and earlier.board.name and board.name and earlier.board.name != board.name:
         raise NotComparable(
             f"{path} is the baseline of the board {earlier.board.name}, the leaderboard is of {board.name}: "
@@ -210,7 +210,7 @@ def _baseline(name: str, leaderboard: Path) -> Baseline:
     """The baseline in a file, or that of a revision beside `leaderboard`; that itself where there is none."""
     path = Path(name)
     if path.is_file():
-        return _read_baseline(_parsed(io.read_text(path), name), name)
+        return _read_baseline(_content(path), name)
     if path == BASELINE:
         raise NotComparable(f"{path} is not there: gm-bench check --update makes it of {LEADERBOARD}")
     files = (leaderboard.with_name(BASELINE.name), leaderboard)
@@ -225,7 +225,7 @@ def _board(name: str, leaderboard: Path) -> Leaderboard:
     """The leaderboard in a file, or `leaderboard` of a revision; a baseline's is taken too."""
     path = Path(name)
     if path.is_file():
-        return _read_baseline(_parsed(io.read_text(path), name), name).board
+        return _read_baseline(_content(path), name).board
     content = revision.content_at(name, leaderboard)
     if content is None:
         raise NotComparable(f"revision {name} has no {leaderboard}")
@@ -247,11 +247,22 @@ def _catalogue(content: Any) -> Catalogue:
     return find(str(track or TRACK)).catalogue
 
 
-def _parsed(text: str, name: str) -> Any:
+def _content(path: Path) -> Any:
+    """What a file holds that may be a board's own or one that the user names."""
+    try:
+        return _parsed(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        made = "gm-bench run --board NAME writes reports/NAME/leaderboard.json"
+        raise NotComparable(f"{path} is not there: {made}, or name another file") from None
+
+
+def _parsed(text: str | bytes, name: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise NotComparable(f"{name} is damaged ({error})") from None
+        raise NotComparable(
+            f"{name} is damaged or no JSON ({error}): get it again, or name another"
+        ) from None
 
 
 def _print(verdict: Verdict, catalogue: Catalogue, gating: bool = True) -> None:

@@ -80,7 +80,7 @@ def test_the_summary_says_what_failed_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
-        (lambda: None, "reports/digits/leaderboard.json not found"),
+        (lambda: None, "reports/digits/leaderboard.json is not there: gm-bench run --board NAME writes"),
         (leaderboard, "reports/digits/baseline.json is not there: gm-bench check --update makes it"),
         (lambda: (leaderboard(), Path("reports/digits/baseline.json").write_text("{}")), "is no leaderboard"),
         (lambda: (leaderboard(), Path("reports/digits/baseline.json").write_text('{"schema"')), "is damaged"),
@@ -108,11 +108,16 @@ def test_a_baseline_of_single_seeds_is_refused() -> None:
         (("--summary", "reports"), "cannot compare: cannot write reports: "),
         (("--update", "--baseline", "HEAD"), "cannot compare: HEAD is no file: --update writes one"),
         (("--leaderboard", "of_track_5.json"), "cannot compare: there is no track '5'"),
+        (("--leaderboard", "typo.json"), "typo.json is not there: gm-bench run --board NAME writes reports/"),
+        (("--leaderboard", "latin.json"), "latin.json is damaged or no JSON ('utf-8' codec can't decode"),
+        (("--baseline", "latin.json"), "latin.json is damaged or no JSON ('utf-8' codec can't decode"),
+        (("--leaderboard", "reports"), "cannot compare: [Errno 21] Is a directory: 'reports'"),
     ],
 )
 def test_nothing_is_called_worse_that_was_not_judged(words: tuple[str, ...], sentence: str) -> None:
     accepted()
     Path("of_track_5.json").write_text(json.dumps(content() | {"track": 5}))
+    Path("latin.json").write_bytes('{"rows": "é"}'.encode("latin-1"))
     before = sorted(Path().rglob("*"))
     refused = command("check", *words)
     assert refused.exit_code == 2

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 import gm_bench
@@ -92,6 +93,9 @@ def test_what_is_no_reference_is_refused(exported: Path, train: np.ndarray) -> N
     io.write_tensors(Path("old.safetensors"), tensors, {**described, "version": 0})
     said = run("evaluate", "fake.npz", "--reference", "old.safetensors", code=1)
     assert "has version 0, this program reads 1: export it again" in said
+    save_file({"x": np.zeros(1)}, "cut.safetensors", {"gm_bench": '{"kind": "gm-bench reference'})
+    said = run("evaluate", "fake.npz", "--reference", "cut.safetensors", code=1)
+    assert said == "error: cut.safetensors is damaged: export it again\n"
     tensors.pop("test_features")
     io.write_tensors(Path("half.safetensors"), tensors, described)
     assert "holds no 'test_features'" in run(

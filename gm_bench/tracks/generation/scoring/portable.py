@@ -51,11 +51,13 @@ def load(path: Path) -> Standard:
     """The standard in a file of `export`.
 
     Raises:
-        ScoringError: the file is of another version, or lacks something.
-        FileError: it is damaged.
+        ScoringError: the file is damaged, of another version, or lacks something.
         WeightsError: the extractor's published weights cannot be had.
     """
-    tensors, described = io.read_tensors(path)
+    try:
+        tensors, described = io.read_tensors(path)
+    except io.FileError:
+        raise ScoringError(f"{path} is damaged: export it again") from None
     if described.get("version") != SCHEMA:
         raise ScoringError(
             f"{path} has version {described.get('version')}, this program reads {SCHEMA}: export it again"
