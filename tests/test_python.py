@@ -22,7 +22,7 @@ from gm_bench.metrics.extractors import efficientnet_lite0, inception
 from gm_bench.metrics.extractors.efficientnet_lite0 import EfficientNetLite0Extractor
 from gm_bench.metrics.extractors.lenet import FOLDER, LeNetExtractor, pinned_file
 from gm_bench.tracks.generation.scoring.api import STANDARD
-from gm_bench.tracks.generation.scoring.choice import choose
+from gm_bench.tracks.generation.scoring.choice import choose, kept_extractors
 from gm_bench.training.job import Job
 from gm_bench.training.state import build
 
@@ -221,6 +221,28 @@ def test_a_classifier_trained_on_labels_is_kept_in_the_cache(
     assert "class_kl" in first["values"]
     assert gm_bench.evaluate(images[:100].flip(3), images, labels=labels.numpy()) == first
     assert list((tmp_path / "work").iterdir()) == []
+    # what another version of the code has trained is not taken for what this one would train
+    monkeypatch.setattr("gm_bench.tracks.generation.scoring.choice.code_hash", lambda modules: "changed")
+    gm_bench.evaluate(images[:100].flip(3), images, labels=labels)
+    assert len(list((tmp_path / "cache/gm-bench/extractors").iterdir())) == 2
+
+
+def test_nothing_is_trained_that_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: tuple[Tensor, Tensor], params: Params
+) -> None:
+    """Where a repository cannot be written the cache is taken; where that cannot be either, it is said."""
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert kept_extractors() == Path("extractors")
+    monkeypatch.setattr("os.access", lambda path, mode: path not in (Path(), Path("extractors")))
+    assert kept_extractors() == tmp_path / "cache/gm-bench/extractors"
+    (tmp_path / "cache").touch()
+    monkeypatch.setattr(
+        "gm_bench.metrics.extractors.classifier.train_classifier", lambda *_: pytest.fail("trained")
+    )
+    with pytest.raises(ValueError, match=r"cannot be kept in .*/own-\w+ \(Not a directory\): set XDG_CACHE"):
+        gm_bench.evaluate(real[0][:100], real[0], labels=real[1])
 
 
 def test_refusals_name_arguments_of_python(

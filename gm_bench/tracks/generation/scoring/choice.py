@@ -11,12 +11,15 @@ from torch import Tensor
 
 from gm_bench import io
 from gm_bench.cell import EXTRACTORS
+from gm_bench.config import PARAMS_FILE
 from gm_bench.data.images import Foreign
+from gm_bench.data.originals import cache_folder
 from gm_bench.metrics.extractors.features import Extractor, WeightsError
 from gm_bench.metrics.extractors.lenet import LeNetExtractor, widths
 from gm_bench.metrics.extractors.loading import find, load_extractor
 from gm_bench.nets import lenet_reads
 from gm_bench.nets.lenet import shape_of
+from gm_bench.running.code import code_hash
 from gm_bench.tracks.generation.scoring.request import AUTO, ScoringError
 
 SEED = 0
@@ -75,7 +78,10 @@ def own_extractor(
     say: Callable[[str], None],
     kept: Path,
 ) -> tuple[dict[str, Any], Extractor]:
-    """A published one, or a LeNet taught with some of the images, tested on others, kept under their hash."""
+    """A published one, or a LeNet taught with some of the images and tested on others.
+
+    The LeNet is kept under a hash of the images and of the code that trains it.
+    """
     shape = shape_of(real.images)
     if name != LENET:
         try:
@@ -83,15 +89,25 @@ def own_extractor(
             return info, find(name).load(kept, info, shape)
         except WeightsError as error:
             raise ScoringError(f"{error}; or give --extractor another value") from None
-    from gm_bench.metrics.extractors.classifier import train_classifier
+    from gm_bench.metrics.extractors import classifier
 
     labels = labels_of(real, path)
     split = [(real.images[places], labels[places]) for places in (taught, others)]
-    key = hashlib.sha256("".join(io.sha256_tensor(t) for pair in split for t in pair).encode()).hexdigest()
-    folder = kept / f"own-{key[:16]}"
+    hashes = [
+        code_hash([classifier.__name__]),
+        *(io.sha256_tensor(t) for pair in split for t in pair),
+    ]
+    folder = kept / f"own-{hashlib.sha256(''.join(hashes).encode()).hexdigest()[:16]}"
     if not (folder / "extractor.json").exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ScoringError(
+                f"a classifier cannot be kept in {folder} ({error.strerror}): set XDG_CACHE_HOME to a folder "
+                "that can be written"
+            ) from None
         say(f"training a small classifier on {len(taught):,} images of {path}, once: it is kept in {folder}")
-        trained = train_classifier(split[0], split[1], SEED, device)
+        trained = classifier.train_classifier(split[0], split[1], SEED, device)
         io.write_tensors(folder / "weights.safetensors", trained.weights)
         record = LeNetExtractor.describe(
             io.sha256_file(folder / "weights.safetensors"),
@@ -113,10 +129,7 @@ def borrowed_extractor(dataset: str, shape: tuple[int, int, int]) -> tuple[dict[
 
 
 def kept_extractors() -> Path:
-    """Where classifiers trained on one's own images are kept: in the repository, else in the user's cache."""
-    from gm_bench.config import PARAMS_FILE
-
-    if PARAMS_FILE.exists():
+    """Where classifiers trained on own images are kept: a repository that can be written, else the cache."""
+    if PARAMS_FILE.exists() and os.access(EXTRACTORS if EXTRACTORS.exists() else Path(), os.W_OK):
         return EXTRACTORS
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "gm-bench" / "extractors"
+    return cache_folder() / "extractors"
