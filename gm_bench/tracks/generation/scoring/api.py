@@ -43,6 +43,10 @@ from gm_bench.tracks.generation.scoring.standard import (
 
 Images = str | os.PathLike[str] | NDArray[Any] | Tensor
 FAKE, REAL = "fake", "real"
+# An option of the command as a word of a sentence: what looks like one in a path stays.
+OPTION = re.compile(
+    r"(?<!\S)--(allow-low-range|board|channels|draws|extractor|key|n|range|resize)(?![^\s:,;])"
+)
 
 
 def evaluate(
@@ -66,8 +70,7 @@ def evaluate(
         _check_kind(fake, FAKE)
         _check_kind(real, REAL)
         n, draws = _count(n, "n", 2), _count(draws, "draws", 1)
-        spanned = floats if floats is None or isinstance(floats, str) else ",".join(f"{x:g}" for x in floats)
-        wanted = in_words(channels, _count(resize, "resize", 1), spanned)
+        wanted = in_words(channels, _count(resize, "resize", 1), _spanned(floats))
         found = _read(fake, None, FAKE, wanted, allow_low_range)
         file = Path("" if isinstance(real, np.ndarray | Tensor) else real).expanduser()
         portable = is_reference(file)
@@ -119,6 +122,16 @@ def _count(given: object, name: str, least: int) -> int | None:
     return int(given)
 
 
+def _spanned(given: str | Sequence[float] | None) -> str | None:
+    """What floats span, as the command is given it; what is no two numbers is left for it to refuse."""
+    if given is None or isinstance(given, str):
+        return given
+    try:
+        return ",".join(f"{bound:g}" for bound in given)
+    except (TypeError, ValueError):
+        return str(given)
+
+
 def _read(
     images: Images, labels: NDArray[Any] | Tensor | None, name: str, wanted: Wanted, allow_low_range: bool
 ) -> Foreign:
@@ -151,5 +164,4 @@ def _in_words_of_python() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        sentence = re.sub(r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_"), str(error))
-        raise ScoringError(sentence) from error
+        raise ScoringError(OPTION.sub(lambda found: found[1].replace("-", "_"), str(error))) from error
