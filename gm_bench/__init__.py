@@ -5,6 +5,8 @@ From Python: `load_cell` gives a trained model to sample from, `evaluate` the nu
 
 from typing import TYPE_CHECKING, Any
 
+from gm_bench.defaults import BOARD
+
 if TYPE_CHECKING:  # what these need takes seconds to import: only when they are called
     import os
     from collections.abc import Sequence
@@ -18,7 +20,7 @@ __all__ = ["evaluate", "load_cell"]
 
 
 def load_cell(
-    name: str, board: str = "digits", *, repository: "str | os.PathLike[str]" = ".", device: str = "auto"
+    name: str, board: str = BOARD, *, repository: "str | os.PathLike[str]" = ".", device: str = "auto"
 ) -> "TrainedCell":
     """A trained model to sample from.
 
@@ -55,7 +57,7 @@ def evaluate(
     range: "str | Sequence[float] | None" = None,
     n: int | None = None,
     draws: int | None = None,
-    board: str = "digits",
+    board: str | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
     """Every metric of generated images against real ones, as `gm-bench evaluate` prints and writes them.
@@ -80,7 +82,7 @@ def evaluate(
         range: what floats span, (0, 1) or (-1, 1), in either set or in both; without it only uint8 is taken.
         n: images to compare on either side, for one's own real images; else as many as there are.
         draws: at most so many sets of n; else all that the images suffice for, or those of the protocol.
-        board: whose leaderboard the numbers are held against.
+        board: whose leaderboard the numbers are held against; else the first of the dataset with a report.
         device: auto (a GPU where there is one), cpu or cuda.
 
     Returns:

@@ -10,6 +10,7 @@ import typer
 from gm_bench import io
 from gm_bench.cell import DATA, Cell, reports_of
 from gm_bench.config import Board, load_params
+from gm_bench.defaults import BOARD
 from gm_bench.report.figures import image_grid, labelled, png_bytes
 from gm_bench.report.tables import NOT_MEASURED
 from gm_bench.results.schema import OK, Origin, read_cell
@@ -27,7 +28,7 @@ LEFT_OUT = ("family", "KID", "Sharpness", "time", "parameters")  # columns witho
 N_COLUMNS = 8
 
 
-def main(board: Annotated[str, typer.Argument(help="an entry of boards in params.yaml")] = "digits") -> None:
+def main(board: Annotated[str, typer.Argument(help="an entry of boards in params.yaml")] = BOARD) -> None:
     """Write pictures of a board's samples, as far as they were drawn, and README.md of the boards it shows.
 
     Raises:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -251,6 +252,42 @@ def test_a_picture_of_more_than_can_be_looked_at_is_refused_first(words: str) ->
     refused = CliRunner().invoke(cli.app, [*words.split(), "1000000000000"])
     assert refused.exit_code == 2
     assert "less than or equal to 10000" in " ".join(refused.stderr.split())
+
+
+IN_ONES_HOME = {
+    "sample d/vae/0 --out=~/a.jpg": "/a.jpg is no name for a PNG file",
+    "interpolate d/vae/0 --out=~/a.jpg": "/a.jpg is no name for a PNG file",
+    "reconstruct d/vae/0 --out=~/a.jpg": "/a.jpg is no name for a PNG file",
+    "evaluate . --reference . --json=~/b": "/b, which is a folder: name a file in it",
+    "check --leaderboard=~/d.json": "/d.json is not there",
+    "compare gan vae --leaderboard=~/d.json": "/d.json is not there",
+}
+
+
+@pytest.mark.parametrize("words", IN_ONES_HOME)
+def test_files_may_be_named_in_ones_home(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of --json=~/row.json a shell leaves the ~, and the row was written into a folder of that name."""
+    (tmp_path / "home/b").mkdir(parents=True)
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    refused = CliRunner().invoke(cli.app, words.split())
+    assert refused.exit_code in (1, 2)
+    assert f"{tmp_path}/home{IN_ONES_HOME[words]}" in refused.stderr
+    assert not Path("~").exists()
+
+
+def test_no_option_that_names_a_file_leaves_the_home_out() -> None:
+    apps = (cli.app, cli.reference_app, cli.pictures.app)
+    commands = [each.callback for app in apps for each in app.registered_commands if each.callback]
+    found = {}
+    for command in commands:
+        for name, kind in get_type_hints(command, include_extras=True).items():
+            if get_origin(kind) is Annotated and Path in (get_args(kind)[0], *get_args(get_args(kind)[0])):
+                found[f"{command.__name__} {name}"] = kind.__metadata__[0].callback is cli.pictures.at_home
+    assert len(found) == 13
+    # of images the messages name the path as it was typed, and what reads them expands it
+    assert {name for name, is_expanded in found.items() if not is_expanded} == {"add path", "evaluate images"}
 
 
 @pytest.mark.parametrize("words", PASSED_OVER)

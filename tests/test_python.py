@@ -108,7 +108,9 @@ def test_images_are_judged_under_the_protocol_of_a_dataset(
     row = found["row"]
     assert row["floor"] == io.read_json(Path("reference/digits/floor.json"))["values"]
     assert {len(values) for values in row["values"].values()} == {3}
-    assert row["difference"] == "there is no leaderboard yet: make repro writes it"
+    assert row["difference"] == (
+        "there is no reports/digits/leaderboard.json yet: gm-bench run --board digits writes it"
+    )
     np.savez("samples.npz", found["samples"].numpy())
     arguments = ["evaluate", "samples.npz", "--reference", "digits", "--json", "row.json", "--device", "cpu"]
     assert CliRunner().invoke(cli.app, arguments).exit_code == 0
@@ -286,6 +288,14 @@ def test_refusals_name_arguments_of_python(
     broken[3, 0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match="fake holds values that are not finite: mend or leave out"):
         gm_bench.evaluate(broken, images, extractor="digits", range="0,1")
+    for given, shown in ((5, "5"), ((0, None), "(0, None)"), (("0", "1"), "('0', '1')"), ((0, 255), "0,255")):
+        with pytest.raises(ValueError, match=re.escape(f"range is '{shown}'; allowed: 0,1 and -1,1")):
+            gm_bench.evaluate(images, images, extractor="digits", range=given)
+    for path in ("run--best/x.npz", "run --nothing/x.npz"):
+        with pytest.raises(ValueError, match=f"^{re.escape(path)} does not exist: give a"):
+            gm_bench.evaluate(images, Path(path))
+    with pytest.raises(ValueError, match=r"^board is for a dataset or an exported reference"):
+        gm_bench.evaluate(images, images, extractor="digits", board="digits")
     for draws in (0, -2, 1.5, False):
         with pytest.raises(
             ValueError, match=rf"^draws is {draws}: give a whole number from 1 up, or leave it"

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from gm_bench.cli import pictures
-from gm_bench.cli.pictures import CellWords
+from gm_bench.cli.pictures import CellWords, at_home
+from gm_bench.defaults import BASELINE, LEADERBOARD
 from gm_bench.running.stage import Device, guarded, refuse_given
 
 N_CORES = os.cpu_count() or 1
-LEADERBOARD = Path("reports/digits/leaderboard.json")
-BASELINE = "reports/digits/baseline.json"
 
 BoardName = Annotated[str | None, typer.Option(help="an entry of boards in params.yaml; else the first")]
 ShownWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or a board, or a dataset")]
@@ -65,7 +64,7 @@ def add(
     size: Annotated[int | None, typer.Option(min=4, help="crop and resize to so many pixels a side")] = None,
     variants: Annotated[str, typer.Option(help="a,b: of the board")] = "vae,ns_gan,wgan_gp",
     sheet: Annotated[
-        Path | None, typer.Option(help="contact sheet, PNG; else reports/NAME/images.png")
+        Path | None, typer.Option(help="contact sheet, PNG; else reports/NAME/images.png", callback=at_home)
     ] = None,
 ) -> None:
     """Look at a folder of your own images, say what it holds, and write a board for it into params.yaml."""
@@ -98,9 +97,14 @@ def evaluate(
     floats: Annotated[
         str | None, typer.Option("--range", help="what floats span, 0,1 or -1,1; else only uint8 is taken")
     ] = None,
+    board: Annotated[
+        str | None, typer.Option(help="whose leaderboard; else the first of the dataset that has a report")
+    ] = None,
     n: Annotated[int | None, typer.Option("--n", min=2, help="of a reference path; else all images")] = None,
     draws: Annotated[int | None, typer.Option(min=1, help="at most so many sets of N; else all")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the row to this file")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="also write the row to this file", callback=at_home)
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Score images that another program made, and show them beside the leaderboard."""
@@ -116,6 +120,7 @@ def evaluate(
         extractor=extractor,
         allow_low_range=allow_low_range,
         floats=floats,
+        board=board,
         n=n,
         draws=draws,
         json_file=json_file,
@@ -136,13 +141,14 @@ app.add_typer(reference_app, name="reference", help="The reference of a dataset 
 @guarded
 def export(
     dataset: Annotated[str, typer.Argument(help="an entry of datasets in params.yaml")],
-    out: Annotated[Path | None, typer.Option(help="the file; else DATASET-reference.safetensors")] = None,
-    device: Device = "cpu",
+    out: Annotated[
+        Path | None, typer.Option(help="the file; else DATASET-reference.safetensors", callback=at_home)
+    ] = None,
 ) -> None:
     """Write all that images are held against into one file, to score with it anywhere."""
     from gm_bench.tracks.generation.scoring import command as evaluate_command
 
-    evaluate_command.export_reference(dataset, out or Path(f"{dataset}-reference.safetensors"), device)
+    evaluate_command.export_reference(dataset, out or Path(f"{dataset}-reference.safetensors"))
 
 
 @app.command()
@@ -167,7 +173,9 @@ def list_(board: BoardName = None) -> None:
 @guarded
 def pack(
     board: BoardName = None,
-    out: Annotated[Path | None, typer.Option(help="the file; else reports/BOARD/cells.zip")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="the file; else reports/BOARD/cells.zip", callback=at_home)
+    ] = None,
 ) -> None:
     """Write the finished cells of a board into one small file, for its leaderboard to be made elsewhere."""
     from gm_bench.running import driver
@@ -177,7 +185,7 @@ def pack(
 
 @app.command()
 @guarded
-def unpack(file: Annotated[Path, typer.Argument(help="what gm-bench pack wrote")]) -> None:
+def unpack(file: Annotated[Path, typer.Argument(help="what gm-bench pack wrote", callback=at_home)]) -> None:
     """Take over finished cells of a board; run then makes only what is missing or of something else."""
     from gm_bench.running import driver
 
@@ -188,10 +196,12 @@ def unpack(file: Annotated[Path, typer.Argument(help="what gm-bench pack wrote")
 @guarded
 def check(
     context: typer.Context,
-    baseline: Annotated[str, typer.Option(help="a file, or a revision of this repository")] = BASELINE,
-    leaderboard: Annotated[Path, typer.Option(help="what is judged")] = LEADERBOARD,
+    baseline: Annotated[str, typer.Option(help="a file, or a revision of this repository")] = str(BASELINE),
+    leaderboard: Annotated[Path, typer.Option(help="what is judged", callback=at_home)] = LEADERBOARD,
     update: Annotated[bool, typer.Option("--update", help="accept it as the new baseline")] = False,
-    summary: Annotated[Path | None, typer.Option(help="write the verdict there as Markdown")] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="write the verdict there as Markdown", callback=at_home)
+    ] = None,
     resolve: Annotated[
         bool, typer.Option("--resolve", help="run more seeds of what looks worse until it can be told")
     ] = False,
@@ -229,7 +239,9 @@ def check(
 def compare(
     first: Annotated[str, typer.Argument(help="a variant, a leaderboard.json or a revision")],
     second: Annotated[str, typer.Argument(help="another of the same kind")],
-    leaderboard: Annotated[Path, typer.Option(help="where variants are looked up")] = LEADERBOARD,
+    leaderboard: Annotated[
+        Path, typer.Option(help="where variants are looked up", callback=at_home)
+    ] = LEADERBOARD,
 ) -> None:
     """Show how two variants, files or revisions differ, and where that is more than noise."""
     from gm_bench.running import gate

@@ -1,10 +1,12 @@
 """The commands that draw pictures from trained cells: sample, interpolate and reconstruct."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gm_bench.defaults import BOARD
 from gm_bench.running.stage import Device, guarded, refuse_given
 
 if TYPE_CHECKING:
@@ -22,6 +24,11 @@ SearchRate = Annotated[float, typer.Option(min=1e-6, help="learning rate of that
 app = typer.Typer(pretty_exceptions_enable=False)
 
 
+def at_home(path: Path | None) -> Path | None:
+    """The path that a user means: of --out=~/a.png a shell leaves the ~, which would name a folder here."""
+    return path and Path(os.path.expanduser(path))  # Path's own fails where there is no such home
+
+
 @app.command()
 @guarded
 def sample(
@@ -29,8 +36,8 @@ def sample(
     label: Annotated[int | None, typer.Option("--class", help="of conditional variants; else all")] = None,
     n: Annotated[int, typer.Option("-n", min=1, max=MOST, help="how many")] = 64,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
-    out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("samples.png"),
-    board: CellBoard = "digits",
+    out: Annotated[Path, typer.Option(help="the picture, PNG", callback=at_home)] = Path("samples.png"),
+    board: CellBoard = BOARD,
     device: Device = "auto",
 ) -> None:
     """Draw new samples from a trained cell into a picture."""
@@ -53,8 +60,8 @@ def interpolate(
     seed: Annotated[int, typer.Option(help="of the codes, or of the search for them")] = 0,
     search_steps: SearchSteps = 300,
     search_rate: SearchRate = 0.05,
-    out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("interpolation.png"),
-    board: CellBoard = "digits",
+    out: Annotated[Path, typer.Option(help="the picture, PNG", callback=at_home)] = Path("interpolation.png"),
+    board: CellBoard = BOARD,
     device: Device = "auto",
 ) -> None:
     """Walk from code to code: between two drawn ones, or between those of two test images."""
@@ -86,8 +93,10 @@ def reconstruct(
     seed: Annotated[int, typer.Option(help="of the search for codes")] = 0,
     search_steps: SearchSteps = 300,
     search_rate: SearchRate = 0.05,
-    out: Annotated[Path, typer.Option(help="the picture, PNG")] = Path("reconstructions.png"),
-    board: CellBoard = "digits",
+    out: Annotated[Path, typer.Option(help="the picture, PNG", callback=at_home)] = Path(
+        "reconstructions.png"
+    ),
+    board: CellBoard = BOARD,
     device: Device = "auto",
 ) -> None:
     """Make test images again from their codes; without an encoder, the codes are searched for."""

@@ -13,6 +13,7 @@ from typing import Any
 from gm_bench import io
 from gm_bench.cell import reports_of
 from gm_bench.config import load_params
+from gm_bench.defaults import BASELINE, LEADERBOARD
 from gm_bench.metrics.catalogue import Catalogue
 from gm_bench.report.formatting import count
 from gm_bench.report.gate import READING, in_one_sentence, rich_table, to_markdown
@@ -26,8 +27,6 @@ from gm_bench.running.stage import screen
 from gm_bench.tracks.track import find
 
 PASSED, REGRESSION, CANNOT_COMPARE = 0, 1, 2
-BASELINE = Path("reports/digits/baseline.json")
-LEADERBOARD = Path("reports/digits/leaderboard.json")
 HEADING = "Regression gate"
 TRACK = "generation"  # of files that do not name theirs
 

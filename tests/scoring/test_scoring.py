@@ -140,6 +140,32 @@ def test_a_folder_is_dealt_into_draws_of_the_protocol(draws: Tensor, tmp_path: P
     assert 0.2 < row["values"]["precision"][0] < 0.8
 
 
+def test_the_row_is_held_against_a_board_of_the_dataset(draws: Tensor, tmp_path: Path) -> None:
+    """Of the boards of digits the one that is named, else the first that has a report."""
+    np.savez(tmp_path / "a.npz", draws.numpy())
+    arguments = (str(tmp_path / "a.npz"), "--reference", "digits")
+    first, other = Path("reports/digits/leaderboard.json"), Path("reports/all/leaderboard.json")
+    board = io.read_json(first)
+    renamed = [{**row, "variant": "of_all"} for row in board["rows"] if row["variant"] == "better_gan"]
+    io.write_json(other, {**board, "rows": renamed})
+    try:
+        assert "better_gan" in run(*arguments)
+        named = run(*arguments, "--board", "all")
+        assert "of_all" in named
+        assert "better_gan" not in named
+        first.unlink()
+        assert "of_all" in run(*arguments)
+        assert gm_bench.evaluate(tmp_path / "a.npz", "digits", device="cpu")["comparable_with_leaderboard"]
+        missing = "not beside the leaderboard: there is no reports/quick/leaderboard.json yet: gm-bench run"
+        assert missing in run(*arguments, "--board", "quick")
+    finally:
+        io.write_json(first, board)
+        shutil.rmtree(other.parent)
+    assert "boards has no entry 'emoji'; known: digits, quick, all" in refused(*arguments, "--board", "emoji")
+    own = (str(tmp_path / "a.npz"), "--reference", str(tmp_path / "a.npz"), "--board", "all")
+    assert "--board is for a dataset or an exported reference: no leaderboard has real" in refused(*own)
+
+
 def test_a_leaderboard_of_another_protocol_is_refused_with_the_first_difference(
     draws: Tensor, tmp_path: Path
 ) -> None:
@@ -199,7 +225,7 @@ def test_a_dataset_of_the_grid_is_made_by_its_stage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"features\.safetensors is missing: dvc repro reference@digits"):
-        known_standard("digits", params, CPU)
+        known_standard("digits", params)
 
 
 def test_a_reference_of_another_protocol_is_refused(params: Params) -> None:
@@ -221,7 +247,7 @@ def test_features_that_are_not_finite_are_refused(
         seen.features[3, 5] = torch.nan
         return seen
 
-    standard = known_standard("digits", params, CPU)
+    standard = known_standard("digits", params)
     monkeypatch.setattr(scoring, "extract", broken)
     with pytest.raises(ValueError, match="fake features hold NaN or inf in 1 of"):
         score(Foreign(draws[0], None, (), 1, (), ()), tmp_path, standard, CPU)

@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gm_bench.cell import reports_of
-from gm_bench.checking import look_up
-from gm_bench.config import PARAMS_FILE, Params, load_params
+from gm_bench.config import PARAMS_FILE, load_params
 from gm_bench.data.images import (
     Foreign,
     check_range_is_of_use,
@@ -30,6 +28,7 @@ from gm_bench.tracks.generation.scoring.portable import load
 from gm_bench.tracks.generation.scoring.request import (
     AUTO,
     ScoringError,
+    check_board,
     is_dataset,
     is_reference,
     refuse_unknown_extractor,
@@ -61,7 +60,7 @@ def evaluate(
     floats: str | Sequence[float] | None,
     n: int | None,
     draws: int | None,
-    board: str,
+    board: str | None,
     device: str,
 ) -> dict[str, Any]:
     """The row of `fake` against `real`; see `gm_bench.evaluate`."""
@@ -74,16 +73,17 @@ def evaluate(
         found = _read(fake, None, FAKE, wanted, allow_low_range)
         file = Path("" if isinstance(real, np.ndarray | Tensor) else real).expanduser()
         portable = is_reference(file)
-        known = None if portable else _params_with(real)
-        if portable or known is not None:
+        named = portable or isinstance(real, str)
+        params = load_params() if named and PARAMS_FILE.exists() else None
+        known = portable or (isinstance(real, str) and is_dataset(real, params))
+        check_board(board, params, known)
+        if known:
             if n is not None:
                 raise ScoringError(f"--n is for real images; {real} has its own")
             if extractor != AUTO or labels is not None:
                 raise ScoringError(f"extractor and labels are for real images; {real} has its own")
             check_range_is_of_use(wanted, {str(_name(fake, FAKE)): found})
-            if known is not None:
-                look_up(known.boards, board, "boards")
-            standard = load(file) if known is None else known_standard(str(real), known, place)
+            standard = load(file) if portable or params is None else known_standard(str(real), params)
             check_shape(found, standard.extractor.image_shape, _name(fake, FAKE), str(real))
         else:
             refuse_unknown_extractor(extractor)
@@ -104,7 +104,7 @@ def evaluate(
             )
             found = with_reference(found, reference)
         scored = score(found, _name(fake, FAKE), standard, place, draws)
-        scored, _, difference = beside_board(scored, reports_of(board) / "leaderboard.json")
+        scored, _, difference = beside_board(scored, params, board)
         return scored.to_json(difference)
 
 
@@ -148,14 +148,6 @@ def _read(
 def _name(images: Images, name: str) -> Path:
     """The path of images, or what messages call those in memory."""
     return Path(name) if isinstance(images, np.ndarray | Tensor) else Path(images)
-
-
-def _params_with(real: Images) -> Params | None:
-    """The params of the working folder, where one of their datasets is called so."""
-    if not isinstance(real, str) or not PARAMS_FILE.exists():
-        return None
-    params = load_params()
-    return params if is_dataset(real, params) else None
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 from gm_bench import io
-from gm_bench.cell import reports_of
 from gm_bench.config import Params, load_params
 from gm_bench.data.images import Foreign, check_range_is_of_use, check_shape, read_images
 from gm_bench.nets.lenet import shape_of
@@ -16,8 +15,6 @@ from gm_bench.tracks.generation.scoring.request import Request, is_dataset, is_r
 from gm_bench.tracks.generation.scoring.score import beside_board, score, with_reference
 from gm_bench.tracks.generation.scoring.standard import STANDARD, known_standard, own_standard
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
-
-LEADERBOARD = reports_of("digits") / "leaderboard.json"
 
 
 def main(request: Request, params: Params | None, found: Foreign) -> None:
@@ -36,7 +33,7 @@ def main(request: Request, params: Params | None, found: Foreign) -> None:
     images = request.images
     if params is not None and is_dataset(request.reference, params):
         check_range_is_of_use(request.wanted, {str(images): found})
-        standard = known_standard(request.reference, params, place)
+        standard = known_standard(request.reference, params)
         check_shape(found, standard.extractor.image_shape, images, request.reference)
     elif is_reference(request.reference_path):
         check_range_is_of_use(request.wanted, {str(images): found})
@@ -66,7 +63,7 @@ def main(request: Request, params: Params | None, found: Foreign) -> None:
         found = with_reference(found, real)
     scored = score(found, images, standard, place, request.draws)
 
-    scored, board, difference = beside_board(scored, LEADERBOARD)
+    scored, board, difference = beside_board(scored, params, request.board)
     if request.json_file is not None:  # written before it is shown: a terminal may go away
         io.write_json(request.json_file, scored.to_json(difference))
     console = screen()
@@ -83,13 +80,13 @@ def main(request: Request, params: Params | None, found: Foreign) -> None:
         console.print(f"not beside the leaderboard: {difference}", soft_wrap=True)
 
 
-def export_reference(dataset: str, path: Path, device: str) -> None:
+def export_reference(dataset: str, path: Path) -> None:
     """Write the reference of a dataset of params.yaml as one file.
 
     Raises:
         ValueError: there is no such dataset, or its reference was not made yet.
     """
-    standard = known_standard(dataset, load_params(), resolve(device))
+    standard = known_standard(dataset, load_params())
     export(standard, path)
     size = path.stat().st_size / 2**20
     said = f"N = {standard.config.n_samples:,}, features of {standard.protocol['extractor']['name']}"

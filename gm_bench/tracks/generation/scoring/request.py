@@ -38,6 +38,7 @@ class Request:
         extractor: for real images only, as `standard.own_standard` takes it.
         allow_low_range: take images of hardly any contrast as they are.
         floats: what floats span, "0,1" or "-1,1"; None where there are none.
+        board: whose leaderboard the row is held against; None for the first of the dataset with a report.
         n: for real images only, how many to compare; None for all.
         draws: at most so many sets of n; None for all that there are, or those of the protocol.
         json_file: also write the row there.
@@ -53,6 +54,7 @@ class Request:
     extractor: str
     allow_low_range: bool
     floats: str | None
+    board: str | None
     n: int | None
     draws: int | None
     json_file: Path | None
@@ -81,7 +83,9 @@ def judge(request: Request) -> Params | None:
         _refuse_no_file(request.json_file)
         _refuse_overwriting(request.json_file, (request.images, request.reference_path))
     params = load_params() if PARAMS_FILE.exists() else None
-    if is_dataset(request.reference, params) or is_reference(request.reference_path):
+    known = is_dataset(request.reference, params) or is_reference(request.reference_path)
+    check_board(request.board, params, known)
+    if known:
         _refuse_options_of_real_images(request)
     elif not request.reference_path.exists():
         raise ScoringError(_no_reference(request.reference, params))
@@ -133,6 +137,26 @@ def pinned_extractors() -> list[str]:
     return sorted(file.stem.removeprefix("lenet-") for file in files)
 
 
+def check_board(board: str | None, params: Params | None, known: bool) -> None:
+    """Refuse a board whose leaderboard a row cannot be held against.
+
+    Args:
+        params: of the repository, if there is one.
+        known: whether the reference is that of a dataset.
+
+    Raises:
+        ScoringError: real images of one's own are the reference.
+        ConfigError: there is no such board.
+    """
+    if board is not None and not known:
+        raise ScoringError(
+            "--board is for a dataset or an exported reference: no leaderboard has real images of one's own, "
+            "so leave it out"
+        )
+    if board is not None and params is not None:
+        params.board(board)
+
+
 def refuse_unknown_extractor(name: str) -> None:
     """For real images: a published one, "auto", or the one of a dataset.
 
@@ -158,7 +182,7 @@ def _refuse_options_of_real_images(request: Request) -> None:
 
 def _refuse_overwriting(json_file: Path, sources: tuple[Path, ...]) -> None:
     for source in sources:
-        if source.exists() and json_file.expanduser().resolve() == source.expanduser().resolve():
+        if source.exists() and json_file.resolve() == source.expanduser().resolve():
             raise ScoringError(f"--json names {json_file}, which is read and would be lost: name another")
 
 

@@ -9,7 +9,10 @@ from typing import Any
 import torch
 
 from gm_bench import io
+from gm_bench.cell import reports_of
+from gm_bench.config import Params
 from gm_bench.data.images import Foreign
+from gm_bench.defaults import BOARD, LEADERBOARD
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.metrics.extractors.features import extract
 from gm_bench.reproducibility import derive
@@ -26,6 +29,7 @@ from gm_bench.tracks.generation.scoring.request import ScoringError
 from gm_bench.tracks.generation.scoring.standard import Standard
 
 SCHEMA = 1
+TRACK = "generation"
 
 
 @dataclass(frozen=True)
@@ -148,36 +152,45 @@ def score(
     )
 
 
-def beside_board(scored: Scored, path: Path) -> tuple[Scored, Leaderboard | None, str | None]:
+def beside_board(
+    scored: Scored, params: Params | None, board: str | None
+) -> tuple[Scored, Leaderboard | None, str | None]:
     """A row and the leaderboard that it is held against; one that cannot be read is a warning of the row.
 
     Args:
-        path: of the leaderboard, which need not exist.
+        params: of the repository in which the row was asked for, if there is one.
+        board: whose leaderboard; None for the first that has the dataset and a report.
 
     Returns:
-        The row, the leaderboard, and why the row cannot stand in it, as `difference_to_board` says it.
+        The row, the leaderboard, and why the row cannot stand in it, in a clause; None where it can.
     """
-    if not scored.standard.known or not path.exists():
-        return scored, None, difference_to_board(scored, None)
+    if not scored.standard.known:
+        return scored, None, "real images of one's own are the standard, which no leaderboard has"
+    name = board or _first_reported(scored.standard.name, params)
+    path = _report_of(name)
+    if not path.exists():
+        return scored, None, f"there is no {path} yet: gm-bench run --board {name} writes it"
     try:
-        board = from_json(io.read_json(path), str(path), IMAGES)
+        leaderboard = from_json(io.read_json(path), str(path), IMAGES)
     except (OSError, LeaderboardError) as error:
         warnings = (*scored.warnings, f"the leaderboard cannot be read: {error}")
         return replace(scored, warnings=warnings), None, "the leaderboard cannot be read"
-    return scored, board, difference_to_board(scored, board)
+    return scored, leaderboard, _difference(scored, leaderboard)
 
 
-def difference_to_board(scored: Scored, board: Leaderboard | None) -> str | None:
-    """Why a row cannot stand in the leaderboard, in a clause; None where it can.
+def _first_reported(dataset: str, params: Params | None) -> str:
+    """The first board of a dataset that has a report, else the first that will have one."""
+    boards = params.boards.items() if params else ()
+    asked = [name for name, grid in boards if grid.track == TRACK and dataset in grid.datasets]
+    return next(iter([*(name for name in asked if _report_of(name).exists()), *asked, BOARD]))
 
-    Args:
-        board: the leaderboard; None where there is none.
-    """
+
+def _report_of(board: str) -> Path:
+    return reports_of(board) / LEADERBOARD.name
+
+
+def _difference(scored: Scored, board: Leaderboard) -> str | None:
     name = scored.standard.name
-    if not scored.standard.known:
-        return "real images of one's own are the standard, which no leaderboard has"
-    if board is None:
-        return "there is no leaderboard yet: make repro writes it"
     if name not in board.protocols:
         return f"the leaderboard has no {name}: it holds {', '.join(board.datasets)}"
     of_board = dict(board.protocols[name])

@@ -106,7 +106,7 @@ class Standard:
         return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
 
 
-def known_standard(name: str, params: Params, device: torch.device) -> Standard:
+def known_standard(name: str, params: Params) -> Standard:
     """A dataset of params.yaml whose reference is there.
 
     Raises:
