@@ -100,9 +100,10 @@ def _one(
 def _check_protocol(row: Json, floor: Json, again: str) -> None:
     difference = same_protocol(row["protocol"], floor["protocol"])
     if difference:
+        packed = ", but for cells of a pack, whose floor must be made with their versions (docs/boards.md)"
         raise LeaderboardError(
             f"cell {_named(row)} cannot be compared with the floor of {row['dataset']}: {difference}; "
-            f"{again} evaluates both under one protocol"
+            f"{again} evaluates both under one protocol{packed if difference.startswith('versions.') else ''}"
         )
 
 

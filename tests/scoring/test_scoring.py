@@ -233,7 +233,26 @@ def test_a_reference_of_another_protocol_is_refused(params: Params) -> None:
     protocol = digits.protocol.model_copy(update={"neighbours": digits.protocol.neighbours + 1})
     changed = {**params.datasets, "digits": digits.model_copy(update={"protocol": protocol})}
     with pytest.raises(ValueError, match="made under another protocol \\(neighbours is"):
-        known_standard("digits", params.model_copy(update={"datasets": changed}), CPU)
+        known_standard("digits", params.model_copy(update={"datasets": changed}))
+
+
+def test_after_an_upgrade_the_reference_is_forced(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No stage depends on versions of packages: a plain dvc repro would call the reference fresh."""
+    monkeypatch.setattr("gm_bench.results.protocol.version", lambda package: "9.9+cpu")
+    said = r"versions.torch is 9\.9 against .*\): dvc repro -f -s reference@digits brings it up to date"
+    with pytest.raises(ValueError, match=said):
+        known_standard("digits", params)
+    elsewhere = params.model_copy(update={"boards": {"mnist_cpu": params.boards["mnist_cpu"]}})
+    file = Path("boards/datasets/digits/dvc.yaml")
+    file.parent.mkdir(parents=True)
+    file.touch()
+    try:
+        with pytest.raises(
+            ValueError, match=rf"dvc repro -f -s {file}:reference@digits brings it up to date"
+        ):
+            known_standard("digits", elsewhere)
+    finally:
+        shutil.rmtree("boards")
 
 
 def test_features_that_are_not_finite_are_refused(

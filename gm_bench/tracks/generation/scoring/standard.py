@@ -26,6 +26,7 @@ from gm_bench.nets.lenet import shape_of
 from gm_bench.reproducibility import derive
 from gm_bench.results.protocol import Protocol, build_protocol, same_protocol
 from gm_bench.results.verdict import few_images
+from gm_bench.running import boards
 from gm_bench.tracks.generation.evaluation import (
     Reference,
     floor,
@@ -128,8 +129,8 @@ def known_standard(name: str, params: Params) -> Standard:
         difference = same_protocol(protocol, other)
         if difference:
             raise ScoringError(
-                f"{folder} was made under another protocol ({difference}): {_command(name, params)} "
-                "brings it up to date"
+                f"{folder} was made under another protocol ({difference}): "
+                f"{_command(name, params, difference)} brings it up to date"
             )
     return Standard(
         name,
@@ -288,9 +289,16 @@ def _taught(real: Foreign, path: Path) -> tuple[Tensor, Tensor]:
     return compared, taught
 
 
-def _command(name: str, params: Params) -> str:
-    """What makes the reference of a dataset: DVC for the first board's, else the stages one by one."""
-    if name in params.board(params.default_board).datasets:
-        return f"dvc repro reference@{name}"
+def _command(name: str, params: Params, difference: str = "") -> str:
+    """What makes the reference of a dataset: DVC where it has the stage, else the stages one by one.
+
+    Args:
+        difference: of the protocol from that of the reference that is there. No stage depends on versions of
+            packages: where they differ DVC calls the reference fresh, and has to be forced.
+    """
+    file = boards.file_of_dataset(params, name)
+    if file == boards.MAIN or file.exists():
+        force = "-f -s " if difference.startswith("versions.") else ""
+        return f"dvc repro {force}{boards.address(file, f'reference@{name}')}"
     steps = (f"python -m pipelines.{stage} {name}" for stage in ("fetch", "extractor", "reference"))
     return " && ".join((f"python -m pipelines.resolve dataset {name}", *steps))
