@@ -348,7 +348,9 @@ def test_nothing_is_unpickled_or_unpacked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY\x01\x00", b"\xff" * 64])
 def test_damaged_files_are_one_sentence(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=r"is damaged or no \.(npz|npy|safetensors) file: write|Python objects"):
+    with pytest.raises(
+        DataError, match=r"is damaged or no \.(npz|npy|safetensors) file: write|Python objects"
+    ):
         read_images(tmp_path / name, AS_IS)
 
 
