@@ -7,6 +7,7 @@ of the same images elsewhere, or a touched file, is no change.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,19 @@ from gm_bench.replacing import replacing
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 OPTIONS = ("path", "test_path")  # options of a loader that name folders of images, or a file
+VARIABLE = re.compile(r"\$(\w+)(?=/|$)")  # at the beginning of a path
 SCHEMA = 1
 Known = dict[str, list[Any]]  # name → [size, time in ns, sha256 of the content]
+
+
+def place_of(text: str) -> Path:
+    """Where an option leads, if it is a path at all; others are words, patterns of any length.
+
+    Where it begins with `$NAME`, that stands for the value of an environment variable that is set.
+    """
+    variable = VARIABLE.match(text)
+    value = os.environ.get(variable[1]) if variable else None
+    return Path(os.path.expanduser(value + text[variable.end() :] if variable and value else text))
 
 
 def of_source(options: Mapping[str, Any], memory: Path) -> str | None:
@@ -40,17 +52,17 @@ def of_source(options: Mapping[str, Any], memory: Path) -> str | None:
         if (
             key not in OPTIONS
             and isinstance(value, str)
-            and (os.path.exists(_place(value)) or value in remembered)
+            and (os.path.exists(place_of(value)) or value in remembered)
         ):
             named[value] = ("",)
     if not named:
         return None
-    if not all(_place(name).exists() for name in named):
+    if not all(place_of(name).exists() for name in named):
         return before.get("digest")
     now: Known = {}
     digest = hashlib.sha256()
     for name, suffixes in named.items():
-        root = _place(name)
+        root = place_of(name)
         for file in [root] if root.is_file() else _files(root, suffixes):
             place = f"{name}\0{file.relative_to(root).as_posix()}"
             now[place] = _entry(file, known.get(place))
@@ -59,11 +71,6 @@ def of_source(options: Mapping[str, Any], memory: Path) -> str | None:
     if found != before:
         _write(memory, found)
     return digest.hexdigest()
-
-
-def _place(name: str) -> Path:
-    """Where a text leads, if it is a path at all; other options are words, patterns of any length."""
-    return Path(os.path.expanduser(os.path.expandvars(name)))
 
 
 def _files(root: Path, suffixes: tuple[str, ...]) -> Iterable[Path]:

@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gm_bench.data.fingerprint import of_source
+from gm_bench.data.loaders.folder import read
 
 
 @pytest.fixture
@@ -63,6 +65,26 @@ def test_a_folder_that_is_away_has_not_changed(folder: Path) -> None:
     folder.rename(folder.with_name("away"))
     assert seen(folder) == before
     assert of_source({"path": str(folder)}, folder.parent / "other.json") is None
+
+
+@pytest.mark.parametrize("path", ["$SOME_IMAGES/own", "{}/own", "{}/5$SOME_IMAGES", "{}/${{SOME_IMAGES}}"])
+def test_a_path_with_a_variable_leads_where_the_loader_reads(
+    path: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, path = folder.parent / "memory.json", path.format(folder.parent)
+    monkeypatch.setenv("SOME_IMAGES", str(folder.parent))
+    if not path.endswith("own"):
+        folder = folder.rename(path)
+    for at, name in enumerate(sorted(folder.rglob("*.*"))):
+        Image.new("L", (8, 8), 200 + at).save(name)
+    before = of_source({"path": path}, memory)
+    assert before is not None
+    options = {"n_test": 1, "split_seed": 0, "allow_low_range": True}
+    assert read(path=path, **options).came_from == str(folder)
+    (folder / "a/0.png").write_bytes(b"another")
+    assert of_source({"path": path}, memory) not in (before, None)
+    monkeypatch.delenv("SOME_IMAGES")
+    assert of_source({"path": "$SOME_IMAGES/own"}, folder.parent / "other.json") is None
 
 
 @pytest.mark.parametrize("option", ["path", "arrays"])

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gm_bench.data.dataset import UNLABELLED, Card, DataError, Dataset
+from gm_bench.data.fingerprint import VARIABLE, place_of
 from gm_bench.data.groups import group_of, grouped_split
 from gm_bench.data.listing import Listing, list_images
 from gm_bench.data.pixels import PREPROCESSING, check_range, crop_centre, read_picture, resize, to_array
@@ -120,16 +120,13 @@ def _place(path: str) -> Path:
     Raises:
         DataError: it begins with an environment variable that is not set.
     """
-    variable = re.match(r"\$(\w+)(?=/|$)", path)
-    if variable is None:
-        return Path(path).expanduser()
-    value = os.environ.get(variable[1])
-    if not value:
+    variable = VARIABLE.match(path)
+    if variable and not os.environ.get(variable[1]):
         raise DataError(
             f"loader 'folder' is to read {path}: set the environment variable {variable[1]} to the folder "
             "that it stands for"
         )
-    return Path(value + path[variable.end() :]).expanduser()
+    return place_of(path)
 
 
 def _labels(listing: Listing, classes: tuple[str, ...]) -> Tensor:
