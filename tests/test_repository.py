@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gm_bench.config import parse_params
 from gm_bench.running import repository, runner
+from gm_bench.running.entries import with_entries
+from gm_bench.tracks.generation.stages import of_dataset
 
 
 @pytest.fixture
@@ -96,3 +99,17 @@ def test_settings_further_up_stay_those_of_the_folder(unpacked: Path) -> None:
     with runner.alone(print):
         assert (unpacked.parent / ".dvc/tmp/gm-bench.lock").is_file()
     assert not (unpacked / ".dvc").exists()
+
+
+def test_what_sources_held_is_remembered_in_the_settings_further_up(unpacked: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(unpacked.parent)], check=True)
+    (unpacked / ".dvc").rename(unpacked.parent / ".dvc")
+    (unpacked / "own").mkdir()
+    (unpacked / "own/0.png").write_bytes(b"0")
+    text = (Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8")
+    source = {"loader": "folder", "path": "own", "n_test": 1, "split_seed": 0}
+    params = parse_params(with_entries(text, "signs", source, {"datasets": ["signs"]}), {})
+    assert of_dataset(params, "signs")["fetch"].settings["files"]
+    assert (unpacked.parent / ".dvc/tmp/gm-bench/signs.json").is_file()
+    root = subprocess.run([sys.executable, "-m", "dvc", "root"], capture_output=True, text=True).stdout
+    assert root == "..\n"

@@ -3,7 +3,6 @@
 The modules named here are where a stage begins; what they import is followed (gm_bench/running/code.py).
 """
 
-from pathlib import Path
 from typing import Any
 
 from gm_bench.cell import Cell
@@ -11,10 +10,9 @@ from gm_bench.checking import look_up
 from gm_bench.config import NotFetchedError, Params
 from gm_bench.data.fingerprint import of_source
 from gm_bench.derived import Value
+from gm_bench.running import repository
 from gm_bench.tracks.needs import Needs
 from gm_bench.tracks.settings import check_loader
-
-SEEN = Path(".dvc", "tmp", "gm-bench")  # what source folders held last time
 
 
 def check(params: Params, board: str) -> None:
@@ -46,7 +44,8 @@ def refuse(params: Params, board: str) -> None:
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
     """The stages that a dataset goes through once: fetch alone where others depend on what it finds."""
     source = params.entry(dataset).source
-    files = of_source(source.options, SEEN / f"{dataset}.json")
+    before = repository.temporary() / "gm-bench" / f"{dataset}.json"  # what its folders held last time
+    files = of_source(source.options, before)
     fetch = Needs(
         {"source": {"loader": source.loader, **source.options}} | ({"files": files} if files else {}),
         ["gm_bench.data.dataset", f"gm_bench.data.loaders.{source.loader}"],
