@@ -509,7 +509,7 @@ def test_the_report_of_a_part_goes_once_the_board_is_published_again(finished, m
     use_store(monkeypatch, finished / "store")
     main("digits")
     cell, part = finished / "runs/digits/digits/wgan/1", finished / "reports/digits/part"
-    for note in ([], ["mine.txt"]):
+    for note in ([], ["cells/mine.txt", "figures/mine.txt", "mine.txt"]):
         cell.rename(finished / "away")
         main("digits")
         for name in note:
@@ -518,7 +518,24 @@ def test_the_report_of_a_part_goes_once_the_board_is_published_again(finished, m
         (finished / "away").rename(cell)
         main("digits")
         assert part.exists() == bool(note)
-        assert [path.name for path in part.glob("**/*")] == note, "what is the user's stays"
+        left = sorted(str(path.relative_to(part)) for path in part.glob("**/*") if path.is_file())
+        assert left == note, "what is the user's stays"
+
+
+def test_of_what_lies_beside_figures_and_pages_only_those_of_earlier_reports_go(finished, monkeypatch):
+    use_store(monkeypatch, finished / "store")
+    main("digits")
+    for folder, earlier in (("figures", "digits-old.svg"), ("cells", "digits-old-0.html")):
+        place = finished / "reports/digits" / folder
+        (place / ".ipynb_checkpoints").mkdir()
+        (place / ".ipynb_checkpoints/0.csv").write_text("mine")
+        (place / "mine.svg").mkdir()
+        (place / "mine.txt").write_text("mine")
+        (place / earlier).write_text("an earlier report")
+        before = {path.name for path in place.iterdir()}
+        main("digits")
+        assert before - {path.name for path in place.iterdir()} == {earlier}
+        assert (place / ".ipynb_checkpoints/0.csv").is_file()
 
 
 def test_the_stage_says_where_it_cannot_write(finished, monkeypatch):

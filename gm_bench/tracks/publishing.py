@@ -29,6 +29,7 @@ from gm_bench.tracks.track import Track
 
 PART = "part"  # folder of a report beside the one that it does not replace
 N_REAL = 64  # real images beside the samples
+SUFFIXES = (".csv", ".svg", ".html")  # of what a report writes into figures/ and cells/
 GRID, SNAPSHOTS = "grid.png", "snapshots.safetensors"
 
 
@@ -177,9 +178,9 @@ def _files_of(chart: Chart) -> dict[str, str]:
 
 
 def _remove_others(folder: Path, written: Collection[str]) -> None:
-    """What earlier reports left in a folder that is theirs alone."""
+    """What earlier reports left in a folder; what others have put there stays."""
     for path in folder.glob("*"):
-        if path.name not in written:
+        if path.name not in written and path.suffix in SUFFIXES and path.is_file():
             path.unlink()
 
 
