@@ -91,7 +91,8 @@ def given(order: dict[str, Any], number: int, tmp_path: Path) -> dict[str, Any]:
 
 def test_a_cell_goes_from_files_to_files(order: dict[str, Any], tmp_path: Path) -> None:
     node, told = tmp_path / "node", []
-    node.mkdir()
+    for name in (".nfs0001", "lost+found", "999999999.killed.x"):
+        (node / "cells" / name).mkdir(parents=True)
     result = task.run_process(given(order, 21, tmp_path), node, told.append)
     assert result["state"] == "done", result
     (out,) = result["record"]["lock"]["train@d"]["outs"]
@@ -101,7 +102,8 @@ def test_a_cell_goes_from_files_to_files(order: dict[str, Any], tmp_path: Path) 
     stored = (tmp_path / "remote/gm-bench" / record.name_of("k")).read_bytes()
     assert record.unpacked(stored) == result["record"]
     assert [news["state"] for news in told if "state" in news][-1] == "push"
-    assert not list((node / "cells").iterdir())
+    left = sorted(path.name for path in (node / "cells").iterdir())
+    assert left == [".nfs0001", "lost+found"], "what is no cell of a killed process is not ours"
     kept = [path for path in (node / "objects").rglob("*") if path.is_file()]
     assert [path.read_text() for path in kept] == ["21"], (
         "the dataset stays for the next cell, results do not"

@@ -174,7 +174,8 @@ def _folder(node: Path, name: str) -> Iterator[None]:
     cells = node / "cells"
     cells.mkdir(exist_ok=True)
     for old in cells.iterdir():
-        if not _is_alive(int(old.name.partition(".")[0])):
+        pid = old.name.partition(".")[0]  # of a folder of ours; other things lie here too, such as .nfs0001
+        if pid.isdecimal() and not _is_alive(int(pid)):
             shutil.rmtree(old, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}.{name}.", dir=cells))
     os.chdir(folder)
