@@ -7,7 +7,8 @@ as `python -m` does, and ends as a process does: signals of the terminal reach i
 Ctrl-C that came before it began reaches it too: the server keeps that, and what it starts from then on ends.
 The server itself never computes, so no thread is lost when it forks.
 
-Where there is no server (`dvc repro` by hand, systems other than Linux), processes start as they always did.
+Where there is no server (`dvc repro` by hand, systems other than Linux, a temporary folder that can have no
+socket), processes start as they always did.
 """
 
 import atexit
@@ -81,15 +82,10 @@ def server(environ: dict[str, str], preloaded: Sequence[str] = PRELOADED) -> Ite
         return
     with tempfile.TemporaryDirectory(prefix="gm-bench-", ignore_cleanup_errors=True) as folder:
         address = str(Path(folder, "socket"))
-        with socket.socket(socket.AF_UNIX) as listener, _uninterrupted():
-            listener.bind(address)
-            listener.listen(128)
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gm_bench.running.warm", str(listener.fileno()), *preloaded],
-                stdin=subprocess.PIPE,
-                env=environ,
-                pass_fds=[listener.fileno()],
-            )
+        process = _started(address, environ, preloaded)
+        if process is None:
+            yield
+            return
         environ[ADDRESS] = address
         try:
             yield
@@ -98,6 +94,24 @@ def server(environ: dict[str, str], preloaded: Sequence[str] = PRELOADED) -> Ite
             assert process.stdin is not None
             process.stdin.close()  # which tells it to end
             process.wait()
+
+
+def _started(
+    address: str, environ: Mapping[str, str], preloaded: Sequence[str]
+) -> "subprocess.Popen[bytes] | None":
+    """The process of a server; None where there can be no socket, as of a long path."""
+    with socket.socket(socket.AF_UNIX) as listener, _uninterrupted():
+        try:
+            listener.bind(address)
+        except OSError:
+            return None
+        listener.listen(128)
+        return subprocess.Popen(
+            [sys.executable, "-m", "gm_bench.running.warm", str(listener.fileno()), *preloaded],
+            stdin=subprocess.PIPE,
+            env=environ,
+            pass_fds=[listener.fileno()],
+        )
 
 
 def start(

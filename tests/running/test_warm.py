@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -71,6 +72,19 @@ def run(environ: dict[str, str], *arguments: str, folder: Path | None = None) ->
 
 def without_server(environ: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in environ.items() if key != warm.ADDRESS}
+
+
+def test_a_temporary_folder_that_can_have_no_socket_goes_without_a_server(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("a" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    own = without_server(environ)
+    with warm.server(own, preloaded=("json",)):
+        assert warm.ADDRESS not in own
+        assert run(own, "exit", "3") == (3, "")
+    assert not list(long.iterdir())
 
 
 @pytest.mark.parametrize(
