@@ -20,7 +20,7 @@ from gm_bench.cell import Cell, reports_of
 from gm_bench.config import Params
 from gm_bench.results.schema import Origin, read_cell
 from gm_bench.running import boards
-from gm_bench.running.taken import MARKER, marker, sha256
+from gm_bench.running.taken import MARKER, Marker, marker, sha256
 from gm_bench.tracks.track import find
 
 INDEX = "pack.json"
@@ -182,7 +182,7 @@ def _is_here(params: Params, cell: Cell) -> bool:
 def _brought(cell: Cell) -> Mapping[str, str]:
     """Name → sha256 of the files that came in a pack, by the marker; empty without one."""
     mark = marker(cell)
-    return mark["files"] if mark else {}
+    return mark.files if mark else {}
 
 
 def _read(file: zipfile.ZipFile, path: Path, cell: Cell, name: str) -> bytes:
@@ -204,7 +204,7 @@ def _place(cell: Cell, packed: PackedCell, contents: Mapping[str, bytes], path: 
         old = cell.folder / name
         if old.is_file() and sha256(old) == known:
             old.unlink()
-    io.write_json(cell.folder / MARKER, {"made_of": packed.made_of, "files": packed.files})
+    io.write_json(cell.folder / MARKER, Marker(made_of=packed.made_of, files=packed.files).model_dump())
     for name, content in contents.items():
         io.write_bytes(cell.folder / name, content)
 

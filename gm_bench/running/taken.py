@@ -5,11 +5,12 @@ they were made of and none of their files was changed since; then their stages c
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gm_bench.cell import DATA, Cell, resolved_of_dataset
 from gm_bench.config import Params
@@ -18,9 +19,18 @@ from gm_bench.running.chains import cell_chain
 
 UNPACKED = "unpacked"  # the state of a cell that holds but for data that is not here to be compared with
 UNPACKED_MEANS = "unpacked: of this recipe and code; gm-bench run fetches the dataset and compares it too"
-MARKER = "unpacked.json"  # {made_of, files}: each path or name → sha256
+MARKER = "unpacked.json"
 OF_DATASET = ("extractor", "reference")  # stages that numbers depend on besides those of the cell
 SPLITS = ("train", "test")
+
+
+class Marker(BaseModel):
+    """The content of unpacked.json: sha256 of what a cell was made of, by path, and of its files, by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    made_of: dict[str, str]
+    files: dict[str, str]
 
 
 def made_of(params: Params, cell: Cell) -> dict[str, str]:
@@ -41,13 +51,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def marker(cell: Cell) -> dict[str, Any] | None:
+def marker(cell: Cell) -> Marker | None:
     """What was written beside a cell when it was unpacked; None for one that was not, or not wholly."""
     try:
-        content: dict[str, Any] = json.loads((cell.folder / MARKER).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return Marker.model_validate_json((cell.folder / MARKER).read_bytes())
+    except (FileNotFoundError, ValidationError):
         return None
-    return content
 
 
 def without_taken(params: Params, board: str, stale: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,5 +102,5 @@ def _recorded(cell: Cell) -> dict[Path, str]:
     mark = marker(cell)
     if mark is None:
         return {}
-    files = {cell.folder / name: known for name, known in mark["files"].items()}
-    return files | {Path(path): known for path, known in mark["made_of"].items()}
+    files = {cell.folder / name: known for name, known in mark.files.items()}
+    return files | {Path(path): known for path, known in mark.made_of.items()}

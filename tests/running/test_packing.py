@@ -214,6 +214,13 @@ class TestHolds:
         (ONE.folder / name).unlink()
         assert left(params) == {"digits-vae-0"}
 
+    @pytest.mark.parametrize("content", ["[]", "{}", "null", '{"made_of": {"a": 1}, "files": {}}', "\xff"])
+    def test_not_where_what_says_so_is_of_another_form(self, params: Params, content: str) -> None:
+        (ONE.folder / taken.MARKER).write_bytes(content.encode("latin-1"))
+        assert left(params) == {"digits-vae-0"}
+        assert not taken.awaits_data(ONE)
+        assert ONE in packing.unpack(params, PACK).here
+
     def test_half_an_unpacking_is_completed_by_the_next(self, params: Params) -> None:
         (ONE.folder / "metrics.json").unlink()
         write(OTHER.folder / taken.MARKER, '{"made')
