@@ -46,6 +46,7 @@ def test_what_stages_write_is_no_link_to_elsewhere(unpacked: Path, tmp_path: Pat
     (unpacked / "runs").unlink()
     (unpacked / "inside").mkdir()
     (unpacked / "runs").symlink_to(unpacked / "inside")
+    (unpacked / "reference").symlink_to("reference")
     repository.check()
 
 
@@ -108,7 +109,8 @@ def test_what_sources_held_is_remembered_in_the_settings_further_up(unpacked: Pa
     (unpacked / "own/0.png").write_bytes(b"0")
     text = (Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8")
     source = {"loader": "folder", "path": "own", "n_test": 1, "split_seed": 0}
-    params = parse_params(with_entries(text, "signs", source, {"datasets": ["signs"]}), {})
+    board = {"datasets": ["signs"], "variants": ["vae"], "seeds": [0]}
+    params = parse_params(with_entries(text, "signs", source, board), {})
     assert of_dataset(params, "signs")["fetch"].settings["files"]
     assert (unpacked.parent / ".dvc/tmp/gm-bench/signs.json").is_file()
     root = subprocess.run([sys.executable, "-m", "dvc", "root"], capture_output=True, text=True).stdout

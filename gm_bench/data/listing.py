@@ -48,7 +48,7 @@ def list_images(root: Path, named_by: str = "the folder of images", owned: Seque
 
     Raises:
         DataError: no folder, no images in it, images both beside sub-folders and in them, a folder or file
-            that is reached twice or cannot be read, or one that stages own.
+            that is reached twice or cannot be read, one that stages own, or a class whose name is no text.
     """
     check_source(root, named_by, owned)
     if not root.is_dir():
@@ -65,16 +65,17 @@ def list_images(root: Path, named_by: str = "the folder of images", owned: Seque
         visited[place.real] = place.path
         for entry in _entries(root / place.path):
             path = place.path / entry.name
-            real = Path(entry.path).resolve() if entry.is_symlink() else place.real / entry.name
             if not place.path.parts and is_own(root, entry.name):
                 continue
+            real = _target(entry, place)
+            is_folder = real is not None and entry.is_dir()
             kind = _why_unread(entry, real, place)
-            if kind:
-                unread.setdefault(kind, []).append(path.as_posix() + "/" * entry.is_dir())
+            if real is None or kind:
+                unread.setdefault(kind, []).append(path.as_posix() + "/" * is_folder)
                 continue
             if entry.is_symlink():
                 check_source(root / path, named_by, owned)
-            if entry.is_dir():
+            if is_folder:
                 waiting.append(_Place(path, real, (*place.through, place.real)))
             else:
                 files[path] = real
@@ -103,17 +104,31 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         ) from None
 
 
-def _why_unread(entry: os.DirEntry[str], real: Path, place: _Place) -> str:
+def _target(entry: os.DirEntry[str], place: _Place) -> Path | None:
+    """Where a file or folder really lies; None for a link to nowhere, also one that leads to itself."""
+    if not entry.is_symlink():
+        return place.real / entry.name
+    try:
+        return Path(entry.path).resolve(strict=True)
+    except PermissionError:
+        raise
+    except (OSError, RuntimeError):  # a circle of links, before Python 3.13
+        return None
+
+
+def _why_unread(entry: os.DirEntry[str], real: Path | None, place: _Place) -> str:
     """The kind of a file or folder that is passed over, in words; empty for what is read."""
     if entry.name.startswith("."):
         return "hidden"
+    if real is None:
+        return "links to nowhere"
     if entry.is_dir():
         leads_back = entry.is_symlink() and (
             real in (*place.through, place.real) or place.real.is_relative_to(real)
         )
         return "links that lead back" if leads_back else ""
     if not entry.is_file():
-        return "links to nowhere" if entry.is_symlink() else "no regular files"
+        return "no regular files"
     suffix = Path(entry.name).suffix.lower()
     if suffix in SUFFIXES:
         return ""
@@ -142,7 +157,19 @@ def _classes(root: Path, files: list[Path]) -> tuple[str, ...]:
             f"{root / loose[0]} lies beside sub-folders of images: put every image into a sub-folder "
             "(its class) or none"
         )
-    return () if loose else tuple(sorted({file.parts[0] for file in files}))
+    classes = () if loose else tuple(sorted({file.parts[0] for file in files}))
+    for name in classes:
+        if writable(name) != name:
+            raise DataError(
+                f"{root / writable(name)} names a class by bytes that are no UTF-8, which results are "
+                "written in: rename that folder"
+            )
+    return classes
+
+
+def writable(name: str) -> str:
+    """A name as a text file can hold it: with a question mark for each byte that is no UTF-8."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _notes(unread: dict[str, list[str]], without: list[str], files: list[Path]) -> list[str]:
@@ -168,4 +195,4 @@ def _only(unread: dict[str, list[str]]) -> str:
 
 def _some(names: list[str]) -> str:
     more = ", …" if len(names) > N_NAMED else ""
-    return ", ".join(sorted(names)[:N_NAMED]) + more
+    return ", ".join(map(writable, sorted(names)[:N_NAMED])) + more

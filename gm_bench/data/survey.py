@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gm_bench.data.listing import writable
 from gm_bench.data.pixels import Picture
 
 
@@ -31,6 +32,6 @@ class Survey:
         if self._unread_exif:
             notes.append(
                 f"{len(self._unread_exif):,} of {n:,} images have EXIF data that cannot be read "
-                f"({self._unread_exif[0]} first), so they may not be upright"
+                f"({writable(self._unread_exif[0])} first), so they may not be upright"
             )
         return notes

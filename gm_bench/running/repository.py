@@ -1,5 +1,7 @@
-"""Whether DVC can work in this folder."""
+"""Whether DVC can work in this folder, and what has to be mended there before."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,13 +46,26 @@ def check() -> None:
             "dvc config --local core.no_scm true"
         )
     written = [path for folder in WRITTEN for path in (folder, *folder.glob("*"))]
-    outside = [p for p in written if p.is_symlink() and not p.resolve().is_relative_to(here.resolve())]
+    links = {path: Path(os.path.realpath(path)) for path in written if path.is_symlink()}
+    outside = [path for path, real in links.items() if not real.is_relative_to(here.resolve())]
     if outside and not _does_without_git():
         raise ValueError(
-            f"{outside[0]} is a link to {outside[0].resolve()}, outside of this folder, where DVC under Git "
+            f"{outside[0]} is a link to {links[outside[0]]}, outside of this folder, where DVC under Git "
             "keeps nothing that stages write: clone the benchmark onto that disk, mount it in the link's "
             "place, or do without Git, dvc config --local core.no_scm true"
         )
+
+
+def mend_lock_table() -> None:
+    """Remove the table of DVC's locks if its writer was killed, or out of space, halfway."""
+    table = temporary() / "rwlock"
+    if _is_whole(table):
+        return
+    from dvc.lock import make_lock  # late: rarely needed
+
+    with make_lock(f"{table}.lock", wait=True):  # nobody is writing it now
+        if not _is_whole(table):
+            table.unlink()
 
 
 def _does_without_git() -> bool:
@@ -58,3 +73,13 @@ def _does_without_git() -> bool:
     command = [sys.executable, "-m", "dvc", "config", "core.no_scm"]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     return done.stdout.strip().lower() == "true"
+
+
+def _is_whole(table: Path) -> bool:
+    try:
+        json.loads(table.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True

@@ -108,32 +108,10 @@ def alone(say: Callable[[str], None]) -> Iterator[None]:
         say("another gm-bench run is at work here; waiting for it to end")
         lock.acquire()
     try:
-        _mend_lock_table()
+        repository.mend_lock_table()
         yield
     finally:
         lock.release()
-
-
-def _mend_lock_table() -> None:
-    """Remove the table of DVC's locks if its writer was killed, or out of space, halfway."""
-    table = repository.temporary() / "rwlock"
-    if _is_whole(table):
-        return
-    from dvc.lock import make_lock  # late: rarely needed
-
-    with make_lock(f"{table}.lock", wait=True):  # nobody is writing it now
-        if not _is_whole(table):
-            table.unlink()
-
-
-def _is_whole(table: Path) -> bool:
-    try:
-        json.loads(table.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return True
-    except ValueError:
-        return False
-    return True
 
 
 def stale_stages(
@@ -255,18 +233,25 @@ def output_of(command: Sequence[str], environ: dict[str, str]) -> list[str] | No
 
 
 def _followed(command: Sequence[str], environ: dict[str, str], hear: Callable[[str], None]) -> int:
-    """Run a command whose lines are heard, but for empty ones, while it runs; its exit code."""
-    reading, writing = os.pipe()
-    with (
-        open(reading, errors="replace", buffering=1) as lines,
-        open(writing, "wb") as output,
-        _attended(command, environ, writing) as process,
-    ):
-        output.close()  # the command has its own, at whose end the lines end
-        for line in lines:
-            if line.strip():
-                hear(line.rstrip())
-        return process.wait()
+    """Run a command whose lines are heard, but for empty ones, while it runs; its exit code.
+
+    That it cannot be run is heard too, and its code is 1: others that run beside it are not waited for.
+    """
+    try:
+        reading, writing = os.pipe()
+        with (
+            open(reading, errors="replace", buffering=1) as lines,
+            open(writing, "wb") as output,
+            _attended(command, environ, writing) as process,
+        ):
+            output.close()  # the command has its own, at whose end the lines end
+            for line in lines:
+                if line.strip():
+                    hear(line.rstrip())
+            return process.wait()
+    except OSError as error:
+        hear(f"error: {command[2]} cannot be run: {error}")
+        return 1
 
 
 def attend(command: Sequence[str], environ: dict[str, str]) -> int:

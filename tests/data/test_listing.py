@@ -1,6 +1,7 @@
 """Every file below a folder is read, or counted and named."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,30 @@ def test_what_is_not_read_is_counted_by_kind_and_named(tmp_path: Path) -> None:
     dataset = load("folder", path=str(tmp_path), n_test=1, split_seed=0)
     assert dataset.warnings == (f"path: {unread}", f"path: {empty}")
     assert set(dataset.warnings) <= set(dataset.card.notes)
+
+
+def test_links_that_lead_to_themselves_lead_nowhere(tmp_path: Path) -> None:
+    some(tmp_path / "cat")
+    for name, target in ((".old", ".old"), ("cat/me.png", "me.png"), ("dog", "bird"), ("bird", "dog")):
+        (tmp_path / name).symlink_to(target)
+    listing = list_images(tmp_path)
+    assert [file.as_posix() for file in listing.files] == ["cat/0.png", "cat/1.png"]
+    assert listing.notes == ("4 not read: 1 hidden (.old), 3 links to nowhere (bird, cat/me.png, dog)",)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="whose names are UTF-8")
+def test_a_class_is_named_by_text_and_files_by_any_bytes(tmp_path: Path) -> None:
+    """What a class is called goes into results, which are UTF-8: they would fail after all training."""
+    some(tmp_path / "signs/caf\udce9")
+    with pytest.raises(DataError, match=r"signs/caf\? names a class by bytes that are no UTF-8, .*: rename"):
+        list_images(tmp_path / "signs")
+    folder = (tmp_path / "signs/caf\udce9").rename(tmp_path / "signs/café")
+    (folder / "0.png").rename(folder / "\udce9.png")
+    (folder / "\udce9.txt").touch()
+    listing = list_images(tmp_path / "signs")
+    assert listing.classes == ("café",)
+    assert len(listing.files) == 2
+    assert listing.notes == ("1 not read: 1 of .txt (café/?.txt)",)
 
 
 def test_notes_of_both_folders_say_whose_they_are(tmp_path: Path) -> None:
