@@ -1,6 +1,5 @@
 """The console script `gm-bench`."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +9,10 @@ import typer
 from gm_bench.cli import pictures
 from gm_bench.cli.pictures import CellWords, at_home
 from gm_bench.defaults import BASELINE, LEADERBOARD
+from gm_bench.running.gpus import n_cores
 from gm_bench.running.stage import Device, guarded, refuse_given
 
-N_CORES = os.cpu_count() or 1
+N_CORES = n_cores()
 
 BoardName = Annotated[str | None, typer.Option(help="an entry of boards in params.yaml; else the first")]
 ShownWords = Annotated[list[str], typer.Argument(help="DATASET/VARIANT/SEED, or a board, or a dataset")]

@@ -1,9 +1,10 @@
-"""Which GPU a process gets: cells side by side are spread over those of the machine.
+"""What of a machine its processes get: the cores that they may use, and which GPU each.
 
-A process sees the GPU that it was granted and no other, by CUDA_VISIBLE_DEVICES. Where there are more
-processes than GPUs, they share them evenly.
+Cells side by side are spread over the GPUs of the machine. A process sees the GPU that it was granted and no
+other, by CUDA_VISIBLE_DEVICES. Where there are more processes than GPUs, they share them evenly.
 """
 
+import os
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,13 @@ from itertools import takewhile
 
 VISIBLE, DEVICE = "CUDA_VISIBLE_DEVICES", "GM_BENCH_DEVICE"
 SECONDS = 30.0
+
+
+def n_cores() -> int:
+    """Cores that this process may use: a batch system, a container or taskset may leave it few of many."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def visible(environ: Mapping[str, str]) -> list[str]:

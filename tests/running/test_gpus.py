@@ -1,11 +1,16 @@
 """Cells side by side are spread over the GPUs of a machine, and see no more than the user lets them."""
 
 import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from gm_bench.running import gpus, runner
+from gm_bench.running import gpus, runner, warm
 from gm_bench.running.chains import Chain
 
 LISTED = """GPU 0: NVIDIA H100 (UUID: GPU-aaaa-1)
@@ -20,6 +25,19 @@ def smi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     (folder / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_cells_side_by_side_are_as_many_as_the_cores_that_one_may_use() -> None:
+    program = (
+        "import os\n"
+        "os.cpu_count, os.sched_getaffinity = lambda: 64, lambda process: {3, 5, 7}\n"
+        "from gm_bench import cli\n"
+        "from gm_bench.running import gpus\n"
+        "del os.sched_getaffinity\n"
+        "print(cli.N_CORES, gpus.n_cores())"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["3", "64"]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +98,40 @@ def test_each_cell_side_by_side_sees_a_gpu_of_its_own(
     runner.run_layer(chains, 3, {**os.environ, "CUDA_VISIBLE_DEVICES": "5,7", "GM_BENCH_DEVICE": "auto"})
     assert sorted(chain.output[-1] for chain in chains) == ["5", "5", "7"]
     assert sorted(chain.place for chain in chains) == ["GPU 0", "GPU 0", "GPU 1"]
+
+
+def test_a_cell_that_cannot_be_run_is_shown_as_failed_while_others_are_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place of DVC a script that works until the test lets it end."""
+    script, start, sound = tmp_path / "dvc.sh", warm.start, Chain("a", ("a",))
+    script.write_text("until [ -e end ]; do sleep 0.05; done\n")
+    broken = Chain("b", ("b",), parts=(("some.part",),))
+    seen = []
+
+    def scarce(command: Sequence[str], environ: Mapping[str, str], output: int) -> object:
+        if "b" in command or "some.part" in command:
+            raise OSError(24, "Too many open files")
+        return start(command, environ, output)
+
+    def watch() -> None:
+        for _ in range(200):
+            if broken.state == "failed":
+                break
+            time.sleep(0.05)
+        seen.append((sound.state, broken.state, list(broken.output)))
+        (tmp_path / "end").touch()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "DVC", ("bash", str(script), "repro"))
+    monkeypatch.setattr(warm, "start", scarce)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    runner.run_layer([sound, broken], 2, dict(os.environ))
+    watcher.join()
+    reason = "cannot be run: [Errno 24] Too many open files"
+    assert seen == [("starting", "failed", [f"error: some.part {reason}", f"error: repro {reason}"])]
+    assert sound.state == "done"
 
 
 def test_a_cell_is_kept_off_every_gpu() -> None:
