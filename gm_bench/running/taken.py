@@ -20,7 +20,7 @@ from gm_bench.running.chains import cell_chain
 UNPACKED = "unpacked"  # the state of a cell that holds but for data that is not here to be compared with
 UNPACKED_MEANS = "unpacked: of this recipe and code; gm-bench run fetches the dataset and compares it too"
 MARKER = "unpacked.json"
-OF_DATASET = ("extractor", "reference")  # stages that numbers depend on besides those of the cell
+OF_DATASET = ("extractor", "weights", "reference")  # what numbers depend on besides stages of the cell
 SPLITS = ("train", "test")
 
 

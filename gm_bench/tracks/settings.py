@@ -6,10 +6,13 @@ cell and of a dataset stand, it may say by `explained_cell` and `explained_datas
 has parts that may be done one by one before it, `parts` says by which commands.
 """
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
+import gm_bench
 from gm_bench import tracks
 from gm_bench.cell import Cell
 from gm_bench.checking import ConfigError, Model, checked, look_up
@@ -19,6 +22,8 @@ from gm_bench.data import loaders as data_loaders
 from gm_bench.derived import Value
 from gm_bench.metrics.catalogue import MetricError
 from gm_bench.tracks.modules import TrackError, module_of
+
+PINNED = Path(gm_bench.__file__).parent / "metrics" / "extractors" / "weights" / "lenet.json"
 
 
 def settings(params: Params, track: str, model: type[Model]) -> Model:
@@ -55,6 +60,15 @@ def check_loader(params: Params, dataset: str) -> None:
     """
     loaders = {module.name: module for module in iter_modules(data_loaders.__path__)}
     look_up(loaders, params.entry(dataset).source.loader, f"datasets.{dataset}.source.loader")
+
+
+def pinned_weights() -> dict[str, str]:
+    """Dataset → sha256 of the LeNet that lies in the package for it.
+
+    Read as a file, since what reads it elsewhere takes long to import.
+    """
+    records = json.loads(PINNED.read_text(encoding="utf-8"))
+    return {dataset: record["sha256"] for dataset, record in records.items()}
 
 
 def check_board(params: Params, board: str) -> None:

@@ -1,6 +1,7 @@
 """What stages depend on: which files of resolved/ change with which code and with which parameter."""
 
 import copy
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from gm_bench.config import Params, load_params
 from gm_bench.running import code, resolve
+from gm_bench.tracks import settings
 from gm_bench.yaml_text import dump_yaml, load_yaml
 from pipelines import resolve as stage
 
@@ -69,6 +71,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copy]:
     for name in ("gm_bench", "pipelines"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / ".dvc").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     yield Copy(tmp_path)
@@ -96,9 +99,29 @@ def test_every_stage_has_its_file(package: Copy, params: Params) -> None:
     audited = {f"audit/digits/{stage}.json" for stage in ("measure", "report")}
     assert package.resolved(params).keys() == (
         on_all_boards(params, "train", "sample", "evaluate")
-        | of_datasets("fetch", "extractor", "reference")
+        | of_datasets("fetch", "extractor", "weights", "reference")
         | audited
     )
+
+
+def test_other_pinned_weights_concern_the_extractor_of_their_dataset(
+    package: Copy, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = package.folder / "gm_bench/metrics/extractors/weights/lenet.json"
+    monkeypatch.setattr(settings, "PINNED", pinned)
+    before = package.resolved(params)
+    records = json.loads(pinned.read_text(encoding="utf-8"))
+    said = {name: json.loads(before[f"datasets/{name}/weights.json"])["pinned"] for name in DATASETS}
+    assert said == {
+        "digits": records["digits"]["sha256"],
+        "mnist": records["mnist"]["sha256"],
+        "cifar10": None,
+    }
+    records["mnist"]["sha256"] = 64 * "0"
+    pinned.write_text(json.dumps(records), encoding="utf-8")
+    assert changed(before, package.resolved(params)) == {"datasets/mnist/weights.json"}
+    extractor = load_yaml((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["extractor"]
+    assert "resolved/datasets/${item.dataset}/weights.json" in extractor["deps"]
 
 
 def test_what_no_number_depends_on_makes_nothing_stale(package: Copy, params: Params) -> None:

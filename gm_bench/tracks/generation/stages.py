@@ -12,7 +12,7 @@ from gm_bench.data.fingerprint import of_source
 from gm_bench.derived import Value
 from gm_bench.running import repository
 from gm_bench.tracks.needs import Needs
-from gm_bench.tracks.settings import check_loader
+from gm_bench.tracks.settings import check_loader, pinned_weights
 
 
 def check(params: Params, board: str) -> None:
@@ -42,10 +42,14 @@ def refuse(params: Params, board: str) -> None:
 
 
 def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
-    """The stages that a dataset goes through once: fetch alone where others depend on what it finds."""
+    """The stages that a dataset goes through once: fetch alone where others depend on what it finds.
+
+    The stage extractor depends on its weights too, if some are pinned.
+    """
     source = params.entry(dataset).source
-    before = repository.temporary() / "gm-bench" / f"{dataset}.json"  # what its folders held last time
-    files = of_source(source.options, before)
+    files = None
+    if any(isinstance(value, str) for value in source.options.values()):  # each may be a path
+        files = of_source(source.options, repository.temporary() / "gm-bench" / f"{dataset}.json")
     fetch = Needs(
         {"source": {"loader": source.loader, **source.options}} | ({"files": files} if files else {}),
         ["gm_bench.data.dataset", f"gm_bench.data.loaders.{source.loader}"],
@@ -62,6 +66,8 @@ def of_dataset(params: Params, dataset: str) -> dict[str, Needs]:
             {"extractor": entry.protocol.extractor},
             ["gm_bench.tracks.generation.extraction", extractor],
         ),
+        # A file of its own: packs of before it know the other two by their bytes.
+        "weights": Needs({"pinned": pinned_weights().get(dataset)}, []),
         "reference": Needs(
             {"protocol": protocol, "n_validation": entry.n_validation},
             ["gm_bench.tracks.generation.reference", extractor],

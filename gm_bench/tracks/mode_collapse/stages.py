@@ -1,10 +1,7 @@
 """What each stage of the track depends on besides data: settings of params.yaml, and its modules."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-import gm_bench
 from gm_bench.cell import Cell
 from gm_bench.checking import ConfigError, checked, look_up
 from gm_bench.composition import leaves, merged
@@ -13,7 +10,7 @@ from gm_bench.derived import Value
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stacked.settings import N_SHOWN, Settings, StackedSettings
 from gm_bench.tracks.needs import Needs
-from gm_bench.tracks.settings import check_loader, require, settings
+from gm_bench.tracks.settings import check_loader, pinned_weights, require, settings
 from gm_bench.training.recipe import Recipe
 
 SETTINGS = Settings
@@ -22,8 +19,6 @@ MEASURING = ["gm_bench.tracks.mode_collapse.measuring"]
 TRAINING = ["gm_bench.training.fit", "gm_bench.tracks.mode_collapse.course"]
 MEASURING_STACKED = ["gm_bench.tracks.mode_collapse.stacked.measuring"]
 TRAINING_STACKED = ["gm_bench.training.fit"]
-# The LeNets that are pinned, by dataset; read as a file, since what reads it elsewhere takes long to import.
-PINNED = Path(gm_bench.__file__).parent / "metrics" / "extractors" / "weights" / "lenet.json"
 
 
 def check(params: Params, board: str) -> None:
@@ -93,14 +88,13 @@ def _weights(params: Params, dataset: str, stacked: StackedSettings) -> str:
         ConfigError: the dataset that they are of is not there, or none is pinned for it.
     """
     params.entry(stacked.of)
-    pinned = json.loads(PINNED.read_text(encoding="utf-8"))
+    pinned = pinned_weights()
     if stacked.of not in pinned:
         raise ConfigError(
             f"params.yaml: {PLACE}.stacked.{dataset}.of is {stacked.of}, which no LeNet is pinned for; "
             f"there is one for: {', '.join(pinned)}"
         )
-    sha256: str = pinned[stacked.of]["sha256"]
-    return sha256
+    return pinned[stacked.of]
 
 
 def explained_cell(params: Params, cell: Cell) -> tuple[dict[str, Any], dict[str, str]]:
