@@ -1,6 +1,5 @@
 """What `gm-bench add` does: look at a folder of images, say what it holds, write it into params.yaml."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,13 +14,15 @@ from rich.text import Text
 from gm_bench import derived, io
 from gm_bench.cell import reports_of
 from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse_params
+from gm_bench.data.listing import writable
 from gm_bench.data.look import Look, look
 from gm_bench.derived import Facts
 from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.report.formatting import count, duration
 from gm_bench.running.boards import RESERVED
 from gm_bench.running.budget import budget, images_per_second
-from gm_bench.running.entries import is_name, read_params, with_entries
+from gm_bench.running.entries import changing, is_name, read_params, with_entries
+from gm_bench.running.gpus import n_cores
 from gm_bench.running.inspection import numbers
 from gm_bench.running.stage import screen
 from gm_bench.tracks.settings import refuse_board
@@ -44,11 +45,17 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
         sheet: where the contact sheet goes; None for reports/NAME/images.png.
 
     Raises:
-        ConfigError: the name is taken or cannot be one, or the images do not suffice.
+        ConfigError: the name is taken or cannot be one, the path cannot be written down, or the images do not
+            suffice.
         DataError: the folder cannot be read, or a file in it.
     """
     params = load_params()
     _check_name(params, name, variants)
+    if writable(str(path)) != str(path):
+        raise ConfigError(
+            f"{writable(str(path))} is a path with bytes that are no UTF-8, which params.yaml is written in: "
+            "rename that folder"
+        )
     train, test = parts_of(path)
     found = look(train, _progress())
     of_test = None if test is None else look(test, _progress())
@@ -66,18 +73,20 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     typer.echo("measuring how fast each variant trains here", err=True)
     speeds = {v: images_per_second(planned, name, v, facts) for v in variants}
     board["n_images"] = budget(min(speeds.values()))
-    text = with_entries(read_params(), name, source, board)
-    planned = parse_params(text, {name: facts})
     picture = sheet or reports_of(name) / "images.png"
-    io.write_bytes(picture, png_bytes(_sheet(found)))
-    io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
+    with changing():
+        _check_name(load_params(), name, variants)  # another one may have taken it meanwhile
+        text = with_entries(read_params(), name, source, board)
+        planned = parse_params(text, {name: facts})
+        io.write_bytes(picture, png_bytes(_sheet(found)))
+        io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
     console.print(numbers(planned, name, name))
     if "size" in source:
         side = source["size"]
         console.print(f"the centre of each image is resized to {side}×{side}; --size chooses another side")
     seconds = {variant: board["n_images"] / speed for variant, speed in speeds.items()}
     times = ", ".join(f"{variant} {duration(each)}" for variant, each in seconds.items())
-    cores = os.cpu_count() or 1
+    cores = n_cores()
     together = duration(max(max(seconds.values()), sum(seconds.values()) / cores))
     console.print(
         f"training on this machine, one core each: {times}; about {together} for all, {cores} side by side",

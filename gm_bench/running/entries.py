@@ -1,14 +1,17 @@
 """Entries of params.yaml, written at the end of theirs without touching another byte."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 from gm_bench import io
 from gm_bench.config import PARAMS_FILE, ConfigError
+from gm_bench.running import repository
 from gm_bench.yaml_text import dump_yaml, load_yaml
 
 
@@ -22,6 +25,17 @@ def is_name(word: str) -> bool:
         and load_yaml(word) == word
         and bool(YAML(typ="rt").load(word) == word)
     )
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """While the block runs no other gm-bench changes params.yaml, so that what is read in it is not lost.
+
+    Raises:
+        ValueError: DVC's folder, which has the lock, is nowhere.
+    """
+    with FileLock(repository.temporary() / "params.lock"):
+        yield
 
 
 def read_params() -> str:

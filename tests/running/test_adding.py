@@ -1,7 +1,10 @@
 """gm-bench add: a folder is looked at, and its entries are added to params.yaml and nothing else."""
 
+import os
 import re
 import shutil
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from gm_bench.data.look import look
 from gm_bench.running import adding
 from gm_bench.running.adding import fit_side, parts_of
 from gm_bench.running.budget import budget
-from gm_bench.running.entries import with_entries
+from gm_bench.running.entries import changing, with_entries
 from gm_bench.yaml_text import load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +37,7 @@ BOARD = {"datasets": ["signs"], "variants": ["vae", "wgan_gp"], "seeds": [0], "n
 @pytest.fixture(autouse=True)
 def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / ".dvc").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(adding, "images_per_second", lambda params, name, variant, facts: 1000.0)
 
@@ -75,7 +79,8 @@ def test_a_file_that_cannot_be_added_to_is_left_alone() -> None:
     assert "signs" in with_entries("boards:\n  a: {s: 1}\ndatasets:\n  b: {t: 1}", "signs", SOURCE, BOARD)
 
 
-def test_a_folder_with_classes_becomes_a_board(tmp_path: Path) -> None:
+def test_a_folder_with_classes_becomes_a_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(61)))
     for name in ("stop", "yield"):
         images(tmp_path / "signs" / name, 60)
     before = Path("params.yaml").read_text(encoding="utf-8")
@@ -85,6 +90,7 @@ def test_a_folder_with_classes_becomes_a_board(tmp_path: Path) -> None:
     assert "classes 2: 60 images each" in said
     assert "exact duplicates 0" in said
     assert "grey images of 2 classes: a LeNet trained on their own labels" in said
+    assert "for all, 61 side by side" in said
     assert "next: gm-bench run --board signs" in said
     entry = load_params().entry("signs")
     expected = {"path": "signs", "test_fraction": 0.25, "split_seed": 0, "channels": 1}
@@ -93,6 +99,46 @@ def test_a_folder_with_classes_becomes_a_board(tmp_path: Path) -> None:
     assert Image.open("reports/signs/images.png").width > 16 * 16
     added = len(Path("params.yaml").read_text(encoding="utf-8")) - len(before)
     assert 0 < added < 400
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="whose names are UTF-8")
+def test_a_path_that_params_yaml_cannot_hold_is_refused_before_anything_is_read() -> None:
+    images(Path("signs/caf\udce9"), 120)
+    with pytest.raises(ConfigError, match=r"^signs/caf\? is a path with bytes that are no UTF-8, .*: rename"):
+        adding.add(Path("signs/caf\udce9"), "signs", None, ["vae"], None)
+    assert Path("params.yaml").read_text(encoding="utf-8") == TEXT
+    assert not Path("reports").exists()
+
+
+def test_what_another_one_adds_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images(Path("signs"), 120)
+    measured = threading.Event()
+    monkeypatch.setattr(adding, "budget", lambda speed: measured.set() or 1000)
+    with changing():
+        text = Path("params.yaml").read_text(encoding="utf-8")
+        thread = threading.Thread(target=adding.add, args=(Path("signs"), "signs", None, ["vae"], None))
+        thread.start()
+        assert measured.wait(60)
+        thread.join(2)
+        other = {**BOARD, "datasets": ["others"]}
+        Path("params.yaml").write_text(with_entries(text, "others", SOURCE, other), encoding="utf-8")
+    thread.join()
+    assert {"signs", "others"} <= set(load_params().boards)
+
+
+def test_a_name_that_another_one_took_meanwhile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    images(Path("signs"), 120)
+    taken = with_entries(TEXT, "signs", SOURCE, BOARD)
+
+    def slow(*of: object) -> float:
+        Path("params.yaml").write_text(taken, encoding="utf-8")
+        return 1000.0
+
+    monkeypatch.setattr(adding, "images_per_second", slow)
+    with pytest.raises(ConfigError, match=r"--name is signs, which boards of params\.yaml has already"):
+        adding.add(Path("signs"), "signs", None, ["vae"], None)
+    assert Path("params.yaml").read_text(encoding="utf-8") == taken
+    assert not Path("reports").exists()
 
 
 def test_new_lines_end_as_those_of_the_file_and_no_other_changes() -> None:

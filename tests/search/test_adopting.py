@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from refused import refused
 from gm_bench import io
 from gm_bench.cell import Cell
 from gm_bench.config import ConfigError, Params, load_params
-from gm_bench.running.entries import with_additions
-from gm_bench.tracks.search.adopting import adopt
+from gm_bench.running.entries import changing, with_additions
+from gm_bench.tracks.search.adopting import adopt, with_recipe
 from gm_bench.tracks.search.searching import recipe_of
 from gm_bench.tracks.search.settings import Search
 from gm_bench.tracks.search.stages import of_cell
@@ -30,6 +31,7 @@ VALUES = {
 def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """Two cells whose second trial was best."""
     shutil.copy("params.yaml", tmp_path)
+    (tmp_path / ".dvc").mkdir()
     monkeypatch.chdir(tmp_path)
     params = load_params()
     for variant, values in VALUES.items():
@@ -38,6 +40,20 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
         content = {"space": needs["space"], "recipe": needs["recipe"], "best": 1, "trials": trials}
         io.write_json(Cell("search", "digits", variant, 0).folder / "trials.json", content)
     return params
+
+
+def test_what_another_one_adds_meanwhile_stays(searched: Params) -> None:
+    with changing():
+        text = Path("params.yaml").read_text(encoding="utf-8")
+        thread = threading.Thread(target=adopt, args=(Cell("search", "digits", "ns_gan", 0),))
+        thread.start()
+        thread.join(1)
+        text = with_recipe(text, searched, "wgan", "tiny", "own", searched.recipe("wgan", "tiny"))
+        Path("params.yaml").write_text(text, encoding="utf-8")
+    thread.join()
+    variants = load_params().variants
+    assert "own" in variants["wgan"]
+    assert "tiny_searched" in variants["ns_gan"]
 
 
 def test_the_best_recipe_is_one_beside_the_others(searched: Params) -> None:

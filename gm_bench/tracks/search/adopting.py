@@ -17,7 +17,7 @@ from gm_bench.cell import Cell
 from gm_bench.composition import EVERY, Layer
 from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse_params
 from gm_bench.derived import SCALED, TINY
-from gm_bench.running.entries import is_name, read_params, with_additions
+from gm_bench.running.entries import changing, is_name, read_params, with_additions
 from gm_bench.tracks.search.draws import DEFAULT
 from gm_bench.tracks.search.searching import TRIALS, recipe_of
 from gm_bench.tracks.search.space import difference
@@ -39,18 +39,21 @@ def adopt(cell: Cell, name: str | None = None) -> str:
             variant has a recipe of that name, or a board trains it by one that would change.
         FileError: the cell was not searched yet.
     """
-    params = load_params()
-    if params.board(cell.board).track != "search":
-        raise ConfigError(f"the board {cell.board} is no search: gm-bench adopt wants one of track: search")
-    trials = io.read_json(cell.folder / TRIALS)
-    if trials["best"] == DEFAULT:
-        raise ConfigError(f"no trial of {cell} was better than the recipe there is: nothing to adopt")
-    below = str(params.board(cell.board).recipe)
-    adopted = f"{below}_searched" if name is None else name
-    number = trials["best"]
-    best = recipe_of(trials["space"], trials["recipe"], number, trials["trials"][number]["values"])
-    text = with_recipe(read_params(), params, cell.variant, below, adopted, best)
-    io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
+    with changing():
+        params = load_params()
+        if params.board(cell.board).track != "search":
+            raise ConfigError(
+                f"the board {cell.board} is no search: gm-bench adopt wants one of track: search"
+            )
+        trials = io.read_json(cell.folder / TRIALS)
+        if trials["best"] == DEFAULT:
+            raise ConfigError(f"no trial of {cell} was better than the recipe there is: nothing to adopt")
+        below = str(params.board(cell.board).recipe)
+        adopted = f"{below}_searched" if name is None else name
+        number = trials["best"]
+        best = recipe_of(trials["space"], trials["recipe"], number, trials["trials"][number]["values"])
+        text = with_recipe(read_params(), params, cell.variant, below, adopted, best)
+        io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
     return (
         f"wrote {PARAMS_FILE}: variants.{cell.variant}.{adopted}, the best of "
         f"{len(trials['trials'])} trials; next: a board with recipe: {adopted}"
