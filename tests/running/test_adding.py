@@ -118,7 +118,7 @@ def test_what_another_one_adds_meanwhile_stays(tmp_path: Path, monkeypatch: pyte
         text = Path("params.yaml").read_text(encoding="utf-8")
         thread = threading.Thread(target=adding.add, args=(Path("signs"), "signs", None, ["vae"], None))
         thread.start()
-        assert measured.wait(60)
+        assert measured.wait(600)
         thread.join(2)
         other = {**BOARD, "datasets": ["others"]}
         Path("params.yaml").write_text(with_entries(text, "others", SOURCE, other), encoding="utf-8")
