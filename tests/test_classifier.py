@@ -178,6 +178,6 @@ def test_pin_records_what_it_trained(repository: Path, short: None, monkeypatch:
     assert (info["comparable"], info["sha256"]) == ("everywhere", record["sha256"])
 
 
-def test_inception_is_not_trained_here(repository: Path) -> None:
-    with pytest.raises(ValueError, match="inception, whose weights are not trained here"):
+def test_what_is_published_is_not_trained_here(repository: Path) -> None:
+    with pytest.raises(ValueError, match="efficientnet_lite0, whose weights are not trained here"):
         stage.main("cifar10", pin=True)

@@ -78,6 +78,7 @@ def test_files_that_are_not_read_are_printed(repository: Path) -> None:
     source = {"loader": "folder", "path": "data/pets", "n_test": 2, "split_seed": 0}
     params["datasets"]["pets"] = params["datasets"]["small_digits"] | {"source": source}
     (repository / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
+    (repository / ".dvc").mkdir()
     (repository / "data/pets").mkdir(parents=True)
     for i in range(4):
         pixels = np.random.default_rng(i).integers(0, 256, (8, 8), dtype=np.uint8)

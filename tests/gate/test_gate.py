@@ -244,7 +244,7 @@ def test_variants_and_files_are_compared() -> None:
     assert "vae is a variant and 'other.json' is not" in mixed.output
     missing = command("compare", "vae", "gan", "--leaderboard", "typo.json")
     assert missing.exit_code == 1
-    assert "typo.json not found" in missing.output
+    assert "typo.json is not there" in missing.output
 
 
 def test_a_limit_beyond_all_sense_is_not_told_by_how_much() -> None:
