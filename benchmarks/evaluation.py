@@ -62,7 +62,7 @@ def main(
 def show(dataset: str, config: Protocol, repeats: int, images: int) -> None:
     """Seconds of each step for one dataset's protocol, on noise of its shape, and their ratio to extraction.
 
-    Where the protocol has no LeNet, features are Inception's, the slowest that it could name.
+    Where the protocol has no LeNet, features are those of Inception with random weights.
     The parts are timed within one run of all metrics; what is left of it is the neighbours' share. What only
     real images take part in is computed once for a dataset, and not here.
     """

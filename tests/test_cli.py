@@ -19,7 +19,7 @@ from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.metrics.extractors.lenet import pinned_datasets
 from gm_bench.running import runner
 from gm_bench.running.chains import Chain, board_chain, cell_chain, dataset_chain, part_of, parts_of
-from gm_bench.tracks.generation.scoring.request import pinned_extractors
+from gm_bench.tracks.settings import pinned_weights
 
 
 def test_chains_hold_the_stages_of_a_cell_and_of_a_dataset(params: Params) -> None:
@@ -221,7 +221,7 @@ def test_what_cannot_be_evaluated_is_refused_before_torch_is_imported(tmp_path: 
 
 
 def test_an_extractor_that_comes_with_the_package_is_none_that_is_refused() -> None:
-    assert set(pinned_extractors()) == set(pinned_datasets())
+    assert set(pinned_weights()) == set(pinned_datasets())
 
 
 PASSED_OVER = {

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from gm_bench.report.formatting import NOT_AVAILABLE, count, markdown_table, number, score_text
-from gm_bench.results.comparing import badness
+from gm_bench.results.comparing import seeds_of
 from gm_bench.results.leaderboard import Leaderboard, catalogue_of
 from gm_bench.results.literature import Agreement, agreement, places
 from gm_bench.results.ranking import better
@@ -113,10 +113,9 @@ def _place(values: Mapping[str, float], variant: str) -> int:
 
 def _left_open(of: Section, shared: Sequence[str]) -> dict[str, tuple[int, int]]:
     """The places that noise leaves to each variant of several seeds, among those of the table."""
-    entries = of.board.with_metric(of.dataset, "fid")
+    entries = of.board.entries[of.dataset]
     catalogue = catalogue_of(entries, catalogue=of.board.catalogue)
-    values = {entry.variant: badness("fid", entry.metrics["fid"].values, catalogue) for entry in entries}
-    return places(better(values, {entry.variant: entry.kind_of_noise for entry in entries}), shared)
+    return places(better(*seeds_of(entries, "fid", catalogue)), shared)
 
 
 def _range(ends: tuple[int, int] | None) -> str:

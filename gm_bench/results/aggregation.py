@@ -13,6 +13,7 @@ import pandas as pd
 
 from gm_bench.cell import Cell
 from gm_bench.metrics.catalogue import Catalogue
+from gm_bench.results.comparing import seeds_of
 from gm_bench.results.leaderboard import (
     Entry,
     Json,
@@ -177,19 +178,12 @@ def _judged(entries: Sequence[Entry], catalogue: Catalogue) -> list[Entry]:
     scores: dict[str, dict[str, Score]] = {entry.variant: dict(entry.metrics) for entry in entries}
     kinds = {entry.variant: entry.kind_of_noise for entry in entries}
     compared = catalogue_of(entries, catalogue=catalogue)
-    places: dict[str, int | None] = {}
     for name in names:
         values = {entry.variant: entry.metrics[name].values for entry in entries if name in entry.metrics}
-        ratio = compared.is_relative(name)
-        for variant, interval in intervals(values, ratio, kinds).items():
+        for variant, interval in intervals(values, compared.is_relative(name), kinds).items():
             inside = interval and catalogue.within(name, interval)
             scores[variant][name] = replace(scores[variant][name], interval=inside)
-        if name == catalogue.order_by:
-            bad = {
-                variant: [catalogue.badness(name, value, relative=ratio) for value in each]
-                for variant, each in values.items()
-            }
-            places = ranks(bad, kinds)
+    places = ranks(*seeds_of(entries, catalogue.order_by, compared))
     return [replace(e, metrics=scores[e.variant], rank=places.get(e.variant)) for e in entries]
 
 

@@ -25,7 +25,7 @@ Deviates from the paper: variants without spread do not count in the prior.
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -305,6 +305,22 @@ def spreads_of(
 def spread_of(metric: str, values: Sequence[float], catalogue: Catalogue) -> Spread:
     """The spread of one variant's seeds about their mean, in badness."""
     return Spread.of(badness(metric, values, catalogue))
+
+
+def seeds_of(
+    entries: Iterable[Entry], metric: str, catalogue: Catalogue
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Badness of every seed, and the kind of noise, by variant: what `ranking` judges.
+
+    Args:
+        entries: of one dataset; those that lack the metric are passed over.
+
+    Raises:
+        NotComparable: a value has no place on the scale.
+    """
+    found = [entry for entry in entries if metric in entry.metrics]
+    values = {entry.variant: badness(metric, entry.metrics[metric].values, catalogue) for entry in found}
+    return values, {entry.variant: entry.kind_of_noise for entry in found}
 
 
 def badness(metric: str, values: Sequence[float], catalogue: Catalogue) -> list[float]:

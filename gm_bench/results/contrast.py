@@ -14,9 +14,9 @@ from gm_bench.results.comparing import (
     NotComparable,
     Pair,
     Verdict,
-    badness,
     compare,
     count,
+    seeds_of,
     shares_of,
     spreads_of,
     unknown_noise,
@@ -96,13 +96,7 @@ def _compared(board: Leaderboard, pairs: Sequence[Pair], catalogue: Catalogue) -
     }
     rate, shares = false_alarm_rate(board), shares_of(dict.fromkeys(known, 1), catalogue)
     for (dataset, metric), (name, before, after) in known.items():
-        found = estimates(
-            {
-                entry.variant: badness(metric, entry.metrics[metric].values, catalogue)
-                for entry in board.with_metric(dataset, metric)
-            },
-            {entry.variant: entry.kind_of_noise for entry in board.entries[dataset]},
-        )
+        found = estimates(*seeds_of(board.entries[dataset], metric, catalogue))
         one, other = found[before.variant], found[after.variant]
         yield Comparison(
             dataset,

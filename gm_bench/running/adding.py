@@ -73,12 +73,12 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     typer.echo("measuring how fast each variant trains here", err=True)
     speeds = {v: images_per_second(planned, name, v, facts) for v in variants}
     board["n_images"] = budget(min(speeds.values()))
-    picture = sheet or reports_of(name) / "images.png"
+    picture, content = sheet or reports_of(name) / "images.png", png_bytes(_sheet(found))
     with changing():
         _check_name(load_params(), name, variants)  # another one may have taken it meanwhile
         text = with_entries(read_params(), name, source, board)
         planned = parse_params(text, {name: facts})
-        io.write_bytes(picture, png_bytes(_sheet(found)))
+        io.write_bytes(picture, content)
         io.write_bytes(PARAMS_FILE, text.encode("utf-8"))
     console.print(numbers(planned, name, name))
     if "size" in source:

@@ -41,14 +41,14 @@ def evaluate(cell: Cell, settings: MixtureSettings, n_samples: int, device: torc
     tensors, metadata = io.read_tensors(cell.folder / "model.safetensors")
     values: dict[str, float] = {}
     details: dict[str, object] = {"points": []}
-    points = torch.empty(0, 2)
+    points, of = torch.empty(0, 2), mixture(settings)
     if metadata["status"] == OK:
         points = draw(load(tensors, metadata, device), n_samples, cell.seed, device)
-        counted = counts(points, mixture(settings))
+        counted = counts(points, of)
         values = judge(counted, n_samples)
         details = {"points": points[:N_SHOWN].tolist(), "counts": counted.tolist()}
     write_metrics(cell, metadata, protocol(settings, n_samples), values, details, points, device)
-    picture = image_grid(plane(points[:N_SHOWN], mixture(settings))[None], 1, scale=1)
+    picture = image_grid(plane(points[:N_SHOWN], of)[None], 1, scale=1)
     io.write_bytes(cell.folder / "grid.png", png_bytes(picture))
     return values
 

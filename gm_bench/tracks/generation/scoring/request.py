@@ -11,6 +11,7 @@ from gm_bench.cell import EXTRACTORS, RUNS
 from gm_bench.config import PARAMS_FILE, Params, load_params
 from gm_bench.data.wanted import Wanted, check_path, in_words
 from gm_bench.metrics import extractors
+from gm_bench.tracks.settings import pinned_weights
 
 if TYPE_CHECKING:
     from gm_bench.data.images import Foreign
@@ -131,12 +132,6 @@ def is_reference(path: Path) -> bool:
         return False
 
 
-def pinned_extractors() -> list[str]:
-    """Datasets whose LeNet comes with the package, as `lenet.pinned_datasets` says."""
-    files = Path(extractors.__path__[0], "weights").glob("lenet-*.safetensors")
-    return sorted(file.stem.removeprefix("lenet-") for file in files)
-
-
 def check_board(board: str | None, params: Params | None, known: bool) -> None:
     """Refuse a board whose leaderboard a row cannot be held against.
 
@@ -164,7 +159,7 @@ def refuse_unknown_extractor(name: str) -> None:
         ScoringError: none is called so; the sentence lists those there are.
     """
     there = sorted(found.parent.name for found in EXTRACTORS.glob("*/extractor.json"))
-    published, pinned = (AUTO, *extractors.names()), pinned_extractors()
+    published, pinned = (AUTO, *extractors.names()), sorted(pinned_weights())
     if name not in (*published, *pinned, *there):
         raise ScoringError(
             f"there is no extractor '{name}'; choose {', '.join(published)}, one that is in "

@@ -182,7 +182,7 @@ def _first_reported(dataset: str, params: Params | None) -> str:
     """The first board of a dataset that has a report, else the first that will have one."""
     boards = params.boards.items() if params else ()
     asked = [name for name, grid in boards if grid.track == TRACK and dataset in grid.datasets]
-    return next(iter([*(name for name in asked if _report_of(name).exists()), *asked, BOARD]))
+    return [*(name for name in asked if _report_of(name).exists()), *asked, BOARD][0]
 
 
 def _report_of(board: str) -> Path:
