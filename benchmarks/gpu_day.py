@@ -120,7 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     day, out = Day(options.seconds), options.out.resolve()
     place = options.work.resolve() / "boards"
-    place.mkdir(parents=True, exist_ok=True)
+    (place / ".dvc").mkdir(parents=True, exist_ok=True)  # keeps which files a folder of images held
     for file in (boards.MAIN, *(path.relative_to(ROOT) for path in ROOT.glob("pipelines/*/stages.yaml"))):
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / file, place / file)

@@ -3,16 +3,22 @@
 import csv
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks import cluster_simulation, evaluation, gpu, ranks, recipe_trials
 from gm_bench import io
 from gm_bench.cell import Cell
 from gm_bench.config import Params
+from gm_bench.yaml_text import dump_yaml, load_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -128,3 +134,39 @@ def test_the_noise_that_ranks_are_tried_with_is_of_rows_with_several_seeds(
         {"schema": 1, "protocol": {"d": {}}, "floors": {"d": {}}, "rows": rows},
     )
     assert ranks.noise_of("b") == {"gan": (pytest.approx(math.sqrt(2)), "trained"), "kde": (0.0, "fitted")}
+
+
+def test_a_bare_machine_makes_a_board_of_a_folder_of_images(tmp_path: Path) -> None:
+    """Without DVC's folder, which remembers what a folder held."""
+    generator = np.random.default_rng(0)
+    for kind in ("a", "b"):
+        folder = tmp_path / "images" / kind
+        folder.mkdir(parents=True)
+        for i in range(40):
+            Image.fromarray(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    work = tmp_path / "work"
+    (work / "boards").mkdir(parents=True)
+    params = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    protocol = params["datasets"]["digits"]["protocol"]
+    source = {
+        "loader": "folder",
+        "path": str(tmp_path / "images"),
+        "n_test": 30,
+        "split_seed": 0,
+        "channels": 1,
+    }
+    params["datasets"]["digits"] |= {"source": source, "n_validation": 10}
+    protocol |= {"n_samples": 20, "n_train": 20, "kid_subset_size": 10, "kid_subsets": 2, "bound_images": 5}
+    params["boards"]["digits"] |= {"variants": ["kde"], "seeds": [0]}
+    params["variants"]["kde"]["tiny"] = {"model": {"n_held_out": 5}}
+    (work / "boards/params.yaml").write_text(dump_yaml(params), encoding="utf-8")
+    script = ROOT / "benchmarks/gpu_day.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(work), str(tmp_path / "out"), "--jobs", "1", "digits"],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "GM_BENCH_DEVICE": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(done.stdout) == {"cells finished": {"digits": "1 of 1"}, "failed": {}}, done.stderr
+    assert (tmp_path / "out/digits.zip").exists()
