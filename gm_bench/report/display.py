@@ -30,6 +30,23 @@ class Samples:
     images_shown: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A table that stands below a dataset's own, such as of published numbers.
+
+    Args:
+        title: above it.
+        header: names of the columns.
+        rows: their texts.
+        n_left: how many columns hold words; the others hold numbers.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    n_left: int
+
+
 def _no_summary(board: Leaderboard, dataset: str) -> str:
     return ""
 
@@ -40,6 +57,10 @@ def _images(protocol: Json) -> str:
 
 def _no_sentences(board: Leaderboard, dataset: str) -> list[str]:
     return []
+
+
+def _no_comparison(board: Leaderboard, dataset: str) -> Comparison | None:
+    return None
 
 
 def _no_verdicts(board: Leaderboard, dataset: str) -> dict[str, list[str]]:
@@ -81,6 +102,7 @@ class Display:
         examples: protocol of a dataset → what training is shown and samples are, in the plural.
         summary: (board, dataset) → what stands beside the dataset's name.
         notes: (board, dataset) → what has to be known of single rows.
+        beside: (board, dataset) → what the numbers stand beside, such as published ones.
         verdicts: (board, dataset) → variant, or words for several → what the rows say in words, beyond noise.
         marks: (board, dataset) → signs that stand behind values, by (variant, metric).
         starred: whether an entry carries a star, which a note explains.
@@ -103,6 +125,7 @@ class Display:
     examples: Callable[[Json], str] = _images
     summary: Callable[[Leaderboard, str], str] = _no_summary
     notes: Callable[[Leaderboard, str], list[str]] = _no_sentences
+    beside: Callable[[Leaderboard, str], Comparison | None] = _no_comparison
     verdicts: Callable[[Leaderboard, str], Mapping[str, Sequence[str]]] = _no_verdicts
     marks: Callable[[Leaderboard, str], Mapping[tuple[str, str], str]] = _no_marks
     starred: Callable[[Entry], bool] = _no_star

@@ -113,6 +113,7 @@ def _section(
         ],
         "verdicts": list(display.verdicts(board, dataset).items()),
         "notes": notes(board, dataset, display),
+        "beside": display.beside(board, dataset),
         "protocol": [line.partition(": ")[::2] for line in in_words(board, dataset, display)],
     }
 

@@ -37,6 +37,7 @@ def to_markdown(board: Leaderboard, display: Display) -> str:
         parts = [
             _numbers(_text_table(board, dataset, main, display), n_left=3),
             "\n".join(f"- {markdown(line)}" for line in said),
+            *_beside(board, dataset, display),
             *_verdicts(board, dataset, display),
         ]
         if rest:
@@ -44,6 +45,14 @@ def to_markdown(board: Leaderboard, display: Display) -> str:
             parts.append(f"The other metrics:\n\n{table}")
         sections.append(f"## {dataset}\n\n" + "\n\n".join(parts) + "\n")
     return "\n\n".join(["# Leaderboard", *map(markdown, missing_in_words(board)), "\n".join(sections)])
+
+
+def _beside(board: Leaderboard, dataset: str, display: Display) -> list[str]:
+    """Markdown of the table that a track puts beside its own; nothing where there is none."""
+    table = display.beside(board, dataset)
+    if table is None:
+        return []
+    return [f"{table.title}:\n\n{_numbers([[*table.header], *map(list, table.rows)], table.n_left)}"]
 
 
 def _verdicts(board: Leaderboard, dataset: str, display: Display) -> list[str]:

@@ -146,14 +146,20 @@ def test_a_tiny_run_from_mixture_to_pages(
     told = json.loads(Path("reports/mode_collapse/leaderboard.json").read_text())
     assert {row["variant"] for row in told["rows"]} == {"ns_gan", "pac_gan"}
     markdown = Path("reports/mode_collapse/leaderboard.md").read_text()
-    assert (
-        "published 6.3 ± 0.5 modes, 0.982 ± 0.002 of high quality, reverse KL 0.45 ± 0.09 (Lin et al. 2018, "
-        "40,000,000 points shown; here 2,000)"
-    ) in markdown
+    ours = {row["variant"]: row["metrics"] for row in told["rows"]}["ns_gan"]
+    method, source, variant, *pairs = row_of(markdown, "GAN")
+    assert (method, source, variant) == ("GAN", "Lin et al. 2018", "ns_gan")
+    for here, name in zip(pairs[::2], ("modes", "high_quality", "reverse_kl"), strict=False):
+        assert float(here) == pytest.approx(ours[name]["mean"], rel=0.01)
+    assert pairs[1::2] == ["6.3 ± 0.5", "0.982 ± 0.002", "0.45 ± 0.09", "40,000,000"]
+    assert pairs[6] == "2,000"
+    assert row_of(markdown, "PacGAN2")[2:5:2] == ["pac_gan", "7.9 ± 0.1"]
+    assert row_of(markdown, "PacGAN4")[2:5] == ["–", "–", "7.8 ± 0.1"]
     page = Path("reports/mode_collapse/leaderboard.html").read_text()
     assert "500 samples of the first seed of each variant, unselected; circles: three standard" in page
     assert 'data-times="[100, 200, 300, 400, 600,' in page, "a slider over the training"
     assert page.count('class="frames"') == 2
+    assert page.count('<th scope="row">PacGAN2</th><td class="words">Lin et al. 2018</td>') == 1
     of_cell = Path("reports/mode_collapse/cells/ring-ns_gan-0.html").read_text()
     assert "| floor | real points |" in markdown
     assert "<small>real points</small>" in page
@@ -263,3 +269,9 @@ WRONG = {
 def test_what_cannot_be_run_is_one_sentence(case: str) -> None:
     change, sentence = WRONG[case]
     refused_on_board(RAW, change, "mode_collapse", sentence)
+
+
+def row_of(markdown: str, first: str) -> list[str]:
+    """The one line of a table that begins so."""
+    (line,) = [line for line in markdown.splitlines() if line.startswith(f"| {first} |")]
+    return [text.strip().replace("\u00a0", " ") for text in line.strip("|").split("|")]

@@ -5,6 +5,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from gm_bench.data.dataset import DataError, load
 from gm_bench.metrics.extractors.features import extract
 from gm_bench.metrics.extractors.lenet import LeNetExtractor
 from gm_bench.results.schema import Origin
-from gm_bench.tracks.mode_collapse.stacked import measuring, pages
+from gm_bench.tracks.mode_collapse import published
+from gm_bench.tracks.mode_collapse.stacked import measuring
 from gm_bench.tracks.mode_collapse.stacked.modes import SURE, judge, numbered, seen, stacked
 from gm_bench.tracks.mode_collapse.stacked.settings import N_SHOWN, Stacks
 from gm_bench.tracks.mode_collapse.stages import (
@@ -147,11 +149,14 @@ def test_a_tiny_run_from_digits_to_pages(
     told = json.loads(Path("reports/stacked_mnist/leaderboard.json").read_text())
     assert {row["variant"] for row in told["rows"]} == {"ns_gan", "pac_gan"}
     markdown = Path("reports/stacked_mnist/leaderboard.md").read_text()
-    assert "ns_gan: published for DCGAN 99.0 modes, reverse KL 3.40 (Srivastava et al. 2017" in markdown
-    assert "ns_gan: published for DCGAN 78.9 ± 6.5 modes, reverse KL 4.50 (Lin et al. 2018" in markdown
-    assert "6,400,000 images shown; here 640)" in markdown
     assert "640 real images shown" in markdown
-    assert "VEEGAN 150.0 and 2.95 (Srivastava et al. 2017)" in markdown
+    rows = [line for line in markdown.splitlines() if line.startswith("| DCGAN |")]
+    assert [line.split(" | ")[4] for line in rows] == ["99.0", "78.9 ± 6.5"]
+    assert [line.split(" | ")[8] for line in rows] == ["3.40", "4.50"]
+    assert all(line.endswith(" | 640 | 6,400,000 |") for line in rows)
+    assert (
+        "| VEEGAN | Srivastava et al. 2017 | – | – | 150.0 | – | – | – | 2.95 | – | 6,400,000 |" in markdown
+    )
     page = Path("reports/stacked_mnist/leaderboard.html").read_text()
     assert 'data-times="[320, 640]"' in page, "a slider over the training"
     assert "every image has one of 1,000 modes" in page
@@ -193,16 +198,9 @@ def test_what_a_cell_is_made_with_is_said() -> None:
     assert said["n_images"].value == 640_000
 
 
-def test_methods_without_a_row_stand_in_the_protocol() -> None:
-    told = {
-        "n_samples": 26_000,
-        "stacked": {"of": "mnist", "n_images": 128_000},
-        "extractor": {"name": "lenet", "sha256": "0", "test_accuracy": 0.9931},
-    }
-    line = pages.protocol_in_words(told, ["ns_gan"])[-1]
-    assert "PacDCGAN2 1000 and 0.06 (Lin et al. 2018)" in line
-    assert "DCGAN 99.0" not in line
-    assert "PacDCGAN2" not in pages.protocol_in_words(told, ["ns_gan", "pac_gan"])[-1]
+def test_published_rows_stand_beside_variants_of_theirs_alone() -> None:
+    board = SimpleNamespace(entries={"ring": [SimpleNamespace(variant="gan")]})
+    assert published.beside(board, "ring", published.POINTS["ring"]) is None
 
 
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {

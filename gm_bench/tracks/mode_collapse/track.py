@@ -9,25 +9,17 @@ from gm_bench import io
 from gm_bench.metrics.catalogue import MAIN, Catalogue, Metric
 from gm_bench.report.charts import Chart, csv_of, ranking
 from gm_bench.report.charts import Panel as Picture
-from gm_bench.report.display import Json, Samples
+from gm_bench.report.display import Comparison, Json, Samples
 from gm_bench.report.drawing import FAMILY_INKS, SOFT, WIDTH, small_multiples, to_svg
 from gm_bench.report.pictures import Gallery
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.schema import OK, CellResult
+from gm_bench.tracks.mode_collapse import published
 from gm_bench.tracks.mode_collapse.mixtures import N_SD, mixture
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stacked import pages as stacked
 from gm_bench.tracks.track import Track
 
-# (mixture, variant) → modes, high-quality share, reverse KL: Lin et al. 2018, ten seeds. Their GAN is trained
-# by the loss of ns_gan; pac_gan is their PacGAN2. By their code an epoch has 100,000 packs.
-PUBLISHED = {
-    ("ring", "ns_gan"): ("6.3 ± 0.5", "0.982 ± 0.002", "0.45 ± 0.09"),
-    ("ring", "pac_gan"): ("7.9 ± 0.1", "0.956", "0.07"),
-    ("grid", "ns_gan"): ("17.3 ± 0.8", "0.948 ± 0.007", "0.70 ± 0.07"),
-    ("grid", "pac_gan"): ("23.8 ± 0.7", "0.913", "0.13"),
-}
-N_PUBLISHED = {"ns_gan": 40_000_000, "pac_gan": 80_000_000}  # points, of 400 epochs
 N_COLUMNS = 3  # of pictures of the plane
 CATALOGUE = Catalogue(
     [
@@ -70,7 +62,7 @@ CATALOGUE = Catalogue(
 def _protocol(board: Leaderboard, dataset: str) -> list[str]:
     told = board.protocols[dataset]
     if stacked.STACKED in told:
-        return stacked.protocol_in_words(told, [entry.variant for entry in board.entries[dataset]])
+        return stacked.protocol_in_words(told)
     of = told["mixture"]
     return [
         f"Samples: {told['n_samples']:,} points of each cell; {of['n_points']:,} real ones for training.",
@@ -81,22 +73,12 @@ def _protocol(board: Leaderboard, dataset: str) -> list[str]:
     ]
 
 
-def _notes(board: Leaderboard, dataset: str) -> list[str]:
-    """What was published for a variant of the table."""
-    said = []
-    for entry in board.entries[dataset]:
-        if stacked.STACKED in board.protocols[dataset]:
-            said += stacked.notes(entry.variant, entry.cost["budget"])
-            continue
-        published = PUBLISHED.get((dataset, entry.variant))
-        if published:
-            modes, quality, kl = published
-            said.append(
-                f"{entry.variant}: published {modes} modes, {quality} of high quality, reverse KL {kl} "
-                f"(Lin et al. 2018, {N_PUBLISHED[entry.variant]:,} points shown; here "
-                f"{entry.cost['budget']:,})."
-            )
-    return said
+def _beside(board: Leaderboard, dataset: str) -> Comparison | None:
+    """What was published of the variants of the table."""
+    of_stacks = stacked.STACKED in board.protocols[dataset]
+    return published.beside(
+        board, dataset, published.STACKS if of_stacks else published.POINTS.get(dataset, ())
+    )
 
 
 def _charts(board: Leaderboard, dataset: str, results: Sequence[CellResult]) -> list[Chart]:
@@ -165,7 +147,7 @@ TRACK = Track(
     protocol_in_words=_protocol,
     charts=_charts,
     examples=_examples,
-    notes=_notes,
+    beside=_beside,
     metric_pairs=(("modes", "high_quality"),),
     samples=_pictures,
     galleries=_galleries,
