@@ -21,14 +21,14 @@ from gm_bench.config import load_params
 from gm_bench.reproducibility import make_deterministic, resolve
 from gm_bench.running.stage import run
 from gm_bench.training.job import Job
-from gm_bench.training.sampling import BATCH_SIZE, draw
+from gm_bench.training.sampling import draw
 from gm_bench.training.state import build
 from gm_bench.variants.base import contract as variants
 
 BOARDS = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 N_FITTED, N_CLASSES = 2000, 10
 ENOUGH = 2.0  # seconds: short spells in which a shared machine is slow
-AT_MOST = 10  # batches
+AT_MOST, BATCH_SIZE = 50, 100  # batches, images in each
 
 
 def images_per_second(board: str, variant: str, device: torch.device) -> float:
