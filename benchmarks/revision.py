@@ -151,11 +151,10 @@ def row(tree: Path, variant: str, n_images: int, folder: Path, judge: Callable[[
     seconds = torch.tensor([[each.train(target)[0] for each in three] for target in targets])
     rates = TURN / seconds.median(dim=0).values
     cells = [variant, *(f"{rate:,.0f}" for rate in rates)]
-    for other in (1, 2):
-        ratios = seconds[:, 0] / seconds[:, other]
-        cells.append(f"{ratios.median():.2f} ({ratios.min():.2f} … {ratios.max():.2f})")
+    now, twice = seconds[:, 0] / seconds[:, 1], seconds[:, 0] / seconds[:, 2]
+    cells += [f"{each.median():.2f} ({each.min():.2f} … {each.max():.2f})" for each in (now, twice)]
     more = operations[1] / operations[0]
-    cells += [f"{more:.2f}", f"{more * (seconds[:, 0] / seconds[:, 1]).median():.2f}"]
+    cells += [f"{more:.2f}", f"{more * now.median():.2f}"]
     return [*cells, *(f"{judge(each.samples()):.1f}" for each in three)]
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gm_bench.cell import Cell
-from gm_bench.config import load_params
+from gm_bench.config import Params, load_params
 from gm_bench.reproducibility import make_deterministic, resolve
 from gm_bench.running.stage import run
 from gm_bench.training.job import Job
@@ -31,14 +31,13 @@ ENOUGH = 2.0  # seconds: short spells in which a shared machine is slow
 AT_MOST, BATCH_SIZE = 50, 100  # batches, images in each
 
 
-def images_per_second(board: str, variant: str, device: torch.device) -> float:
+def images_per_second(params: Params, board: str, variant: str, device: torch.device) -> float:
     """Images drawn a second, by the recipe that a variant has on a board.
 
     Raises:
         ConfigError: params.yaml has no such recipe.
     """
-    params, shape = load_params(), BOARDS[board]
-    grid = params.board(board)
+    grid, shape = params.board(board), BOARDS[board]
     recipe = params.recipe(variant, grid.recipe)
     model = build(Job(Cell(board, grid.datasets[0], variant, 0), recipe, 1), shape, N_CLASSES, device)
     generator = torch.Generator(device).manual_seed(0)
@@ -64,10 +63,12 @@ def main(
     """Print images a second of every variant on both boards."""
     make_deterministic()
     torch.set_num_threads(1)
-    place = resolve(device)
+    place, params = resolve(device), load_params()
     table = Table("variant", *(f"{board}, {shape}" for board, shape in BOARDS.items()), box=None)
     for variant in only.split(",") if only else variants.names():
-        table.add_row(variant, *(f"{images_per_second(board, variant, place):,.0f}" for board in BOARDS))
+        table.add_row(
+            variant, *(f"{images_per_second(params, board, variant, place):,.0f}" for board in BOARDS)
+        )
     Console(width=110).print(table)
 
 

@@ -52,7 +52,8 @@ def _beside(board: Leaderboard, dataset: str, display: Display) -> list[str]:
     table = display.beside(board, dataset)
     if table is None:
         return []
-    return [f"{table.title}:\n\n{_numbers([[*table.header], *map(list, table.rows)], table.n_left)}"]
+    columns = range(table.n_left, len(table.header))
+    return [f"{table.title}:\n\n{markdown_table(table.header, table.rows, columns)}"]
 
 
 def _verdicts(board: Leaderboard, dataset: str, display: Display) -> list[str]:
