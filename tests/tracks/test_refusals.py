@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from gm_bench.config import Params, parse_params
 from gm_bench.derived import Facts
+from gm_bench.metrics.sharpness import laplacian_variance
 from gm_bench.results.protocol import Protocol
 from gm_bench.tracks.generation.refusals import RefusalError, faults, refuse
 from gm_bench.yaml_text import dump_yaml, load_yaml
@@ -73,6 +75,23 @@ def test_too_few_images_are_one_fault_with_how_many_are_needed(n_train: int, n_t
         "(datasets.own.source: test_fraction or n_test)"
     )
     assert found == ([] if fits else [expected])
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_images_that_sharpness_cannot_measure_are_refused(side: int) -> None:
+    found = faults(params_of(facts=Facts(800, 200, (1, side, side), ())), "own")
+    expected = (
+        f"the images of own have {side}×{side} pixels: at least 3×3 are needed, so take larger images or set "
+        "datasets.own.source.size"
+    )
+    images = torch.zeros(2, 1, side, side, dtype=torch.uint8)
+    if side < 3:
+        assert found == [expected]
+        with pytest.raises(ValueError, match="at least 3×3"):
+            laplacian_variance(images)
+    else:
+        assert found == []
+        assert laplacian_variance(images) == 0.0
 
 
 def test_all_faults_are_in_one_sentence() -> None:

@@ -15,6 +15,8 @@ from gm_bench.nets.network import build as build_network
 from gm_bench.training.recipe import Recipe
 from gm_bench.variants.base.contract import build as build_variant
 
+LEAST_SIDE = 3
+
 
 class RefusalError(ConfigError):
     """A board that cannot be run on its data; the message lists everything that is wrong."""
@@ -42,9 +44,9 @@ def faults(params: Params, board: str) -> list[str]:
         if facts is None:
             continue
         config = params.dataset(dataset)
-        too_few = of_sizes(facts, dataset)
-        if too_few:
-            found.append(too_few)
+        unfit = of_sizes(facts, dataset) or of_sides(facts, dataset)
+        if unfit:
+            found.append(unfit)
             continue
         found += of_protocol(config, facts, f"datasets.{dataset}")
         found += of_extractor(config, facts, dataset)
@@ -63,6 +65,17 @@ def of_sizes(facts: Facts, dataset: str) -> str | None:
         f"{dataset} has {facts.n_test:,} test images, and {seen:,} training images beside the {held_back:,} "
         f"that are held back: at least {LEAST_SPLIT:,} of each are needed, so add images or change "
         f"what share of them is held out (datasets.{dataset}.source: test_fraction or n_test)"
+    )
+
+
+def of_sides(facts: Facts, dataset: str) -> str | None:
+    """What is wrong where the images are too small to be measured: sharpness has a border of a pixel."""
+    _, height, width = facts.shape
+    if min(height, width) >= LEAST_SIDE:
+        return None
+    return (
+        f"the images of {dataset} have {height}×{width} pixels: at least {LEAST_SIDE}×{LEAST_SIDE} are "
+        f"needed, so take larger images or set datasets.{dataset}.source.size"
     )
 
 
