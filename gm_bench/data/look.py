@@ -40,6 +40,8 @@ class Look:
         near: pairs of files that look alike and are not equal, by `ALIKE`.
         n_compared: images that were compared for that.
         thumbnails: of the readable files, uint8 (n, 3, 16, 16).
+        extremes: of the pixels of each, uint8 (n, 2).
+        deep: for each whether it has 16 bits a channel.
         files: those files.
     """
 
@@ -52,6 +54,8 @@ class Look:
     near: list[tuple[Path, Path]]
     n_compared: int
     thumbnails: Tensor
+    extremes: Tensor
+    deep: list[bool]
     files: list[Path]
 
     @property
@@ -100,7 +104,7 @@ def look(root: Path, on_file: Callable[[int, int], None] = lambda n, of: None) -
         DataError: no folder, no images in it, or a layout that is refused (`list_images`).
     """
     listing = list_images(root, "the path of images")
-    unreadable, files, thumbnails = [], [], []
+    unreadable, files, thumbnails, extremes, deep = [], [], [], [], []
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
     same: dict[bytes, list[Path]] = {}
@@ -121,6 +125,8 @@ def look(root: Path, on_file: Callable[[int, int], None] = lambda n, of: None) -
             hashlib.sha256(pixels.tobytes() + bytes(str(image.size), "ascii")).digest(), []
         ).append(file)
         thumbnails.append(_thumbnail(image))
+        extremes.append((pixels.min(), pixels.max()))
+        deep.append(picture.deep)
         files.append(file)
     if not files:
         raise DataError(f"no image of {root} can be read: {unreadable[0]}")
@@ -129,7 +135,20 @@ def look(root: Path, on_file: Callable[[int, int], None] = lambda n, of: None) -
     places = [i for i, file in enumerate(files) if file in distinct][:MOST_COMPARED]
     near = [(files[a], files[b]) for a, b in alike(small[places], places)]
     exact = [each for each in same.values() if len(each) > 1]
-    return Look(listing, unreadable, sizes, n_colour, modes, exact, near, len(places), small, files)
+    return Look(
+        listing,
+        unreadable,
+        sizes,
+        n_colour,
+        modes,
+        exact,
+        near,
+        len(places),
+        small,
+        torch.from_numpy(np.array(extremes)),
+        deep,
+        files,
+    )
 
 
 def alike(thumbnails: Tensor, places: Sequence[int]) -> list[tuple[int, int]]:

@@ -16,6 +16,7 @@ from gm_bench.cell import reports_of
 from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse_params
 from gm_bench.data.listing import writable
 from gm_bench.data.look import Look, look
+from gm_bench.data.pixels import check_range
 from gm_bench.derived import Facts
 from gm_bench.report.figures import image_grid, png_bytes
 from gm_bench.report.formatting import count, duration
@@ -31,6 +32,7 @@ N_SHEET, COLUMNS, SHEET_SCALE = 64, 16, 3
 N_NAMED = 3
 LARGEST_SIDE = 64
 TEST_SHARE, MOST_TESTED = 0.25, 10_000
+LOW_RANGE_ENTRY = "params.yaml an entry of your own with allow_low_range: true (docs/datasets.md)"
 PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
 
 
@@ -47,7 +49,7 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     Raises:
         ConfigError: the name is taken or cannot be one, the path cannot be written down, or the images do not
             suffice.
-        DataError: the folder cannot be read, or a file in it.
+        DataError: the folder cannot be read, or a file in it, or its images have hardly any contrast.
     """
     params = load_params()
     _check_name(params, name, variants)
@@ -64,6 +66,9 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
     if of_test is not None:
         console.print(summary(of_test, str(test)))
     _refuse_unreadable(found, of_test)
+    check_range(found.extremes, found.deep, str(train), LOW_RANGE_ENTRY)
+    if of_test is not None:
+        check_range(of_test.extremes, of_test.deep, str(test), LOW_RANGE_ENTRY)
     source = source_of(found, of_test, train, test, size)
     facts = facts_of(found, of_test, source)
     board: dict[str, Any] = {"datasets": [name], "variants": variants, "seeds": [0]}

@@ -211,6 +211,35 @@ def test_channels_and_size_fit_both_folders_of_a_given_split(
     assert facts.shape == shape
 
 
+@pytest.mark.parametrize("low", ["train", "test"])
+def test_images_that_fetch_would_refuse_for_their_contrast_are_not_added(low: str) -> None:
+    """Masks of 0 and 1, in either folder; of 16 bits they are not hidden by others of 8."""
+    before = Path("params.yaml").read_bytes()
+    images(Path("own/train"), 60)
+    images(Path("own/test"), 30)
+    images(Path("masks"), 5)
+    for file in Path("masks").iterdir():
+        Image.fromarray((np.asarray(Image.open(file)) > 127).astype(np.uint16) * 257).save(
+            Path("own") / low / f"mask_{file.name}"
+        )
+    said = add("own", "--name", "signs", code=1)
+    assert (
+        f"error: the 16-bit images of own/{low} use only the values 0 to 1 of 0 to 255: scale them to the "
+        "full range, or give params.yaml an entry of your own with allow_low_range: true (docs/datasets.md) "
+        "if they are meant to look so"
+    ) in said
+    assert Path("params.yaml").read_bytes() == before
+
+
+def test_images_too_small_to_be_measured_are_not_added() -> None:
+    before = Path("params.yaml").read_bytes()
+    images(Path("dots"), 60, side=2)
+    assert "the images of dots have 2×2 pixels: at least 3×3 are needed" in add(
+        "dots", "--name", "dots", code=1
+    )
+    assert Path("params.yaml").read_bytes() == before
+
+
 def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     images(tmp_path / "few", 8)
     images(tmp_path / "bad", 30)
