@@ -74,7 +74,7 @@ def read_baseline(content: Any, name: str, catalogue: Catalogue) -> Baseline:
         own = content.get("board_seeds")
         seeds = None if own is None else tuple(map(int, own))
         return Baseline(board, str(content["revision"]), spreads, seeds)
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         raise NotComparable(f"{name} is no baseline: make one with gm-bench check --update") from None
 
 

@@ -68,18 +68,19 @@ def from_json(content: Any, name: str, catalogue: Catalogue) -> Leaderboard:
     try:
         if content["schema"] != SCHEMA:
             raise LeaderboardError(f"{name} has schema {content['schema']}, this version reads {SCHEMA}")
-        protocols, floors = dict(content["protocol"]), dict(content["floors"])
+        protocols = {dataset: dict(protocol) for dataset, protocol in content["protocol"].items()}
+        floors = dict(content["floors"])
         entries: dict[str, list[Entry]] = {dataset: [] for dataset in protocols}
         for row in content["rows"]:
             entries[row["dataset"]].append(_entry_of(row))
         sds = dict(content.get("floor_sd", {}))
-        name_of_board, track = content.get("board", ""), content.get("track", "")
+        name_of_board, track = _text(content.get("board", "")), _text(content.get("track", ""))
         missing = tuple(parse_cell([cell], name_of_board) for cell in content.get("missing", ()))
         board = Leaderboard(name_of_board, track, catalogue, protocols, floors, sds, entries, missing)
         _check_finite(board, name)
     except LeaderboardError:
         raise
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         raise LeaderboardError(f"{name} is no leaderboard: give a leaderboard.json of reports/") from None
     return board
 
@@ -98,7 +99,7 @@ def _entry_of(row: Json) -> Entry:
     longest = max((score.n for score in metrics.values()), default=0)
     return Entry(
         dataset=row["dataset"],
-        variant=row["variant"],
+        variant=_text(row["variant"]),
         family=row.get("family", ""),
         source="",
         seeds=seeds,
@@ -108,6 +109,12 @@ def _entry_of(row: Json) -> Entry:
         divergences={int(seed): {} for seed in row.get("diverged", ())},
         rank=row.get("rank"),
     )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no name")
+    return value
 
 
 def _check_finite(board: Leaderboard, name: str) -> None:

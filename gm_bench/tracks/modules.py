@@ -15,6 +15,8 @@ def module_of(track: str, name: str) -> ModuleType:
         TrackError: there is no such module, or it is no Python.
     """
     module = f"{track if '.' in track else f'gm_bench.tracks.{track}'}.{name}"
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise TrackError(f"there is no track '{track}': that is no name of a module")
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

@@ -125,6 +125,40 @@ def test_nothing_is_called_worse_that_was_not_judged(words: tuple[str, ...], sen
     assert sorted(Path().rglob("*")) == before
 
 
+MALFORMED = {
+    "board": [1],
+    "track": "../x",
+    "protocol": {"digits": 1.5},
+    "rows": [row("a") | {"variant": 3}],
+    "floors": {"digits": {"fid": 10**400}},
+}
+
+
+@pytest.mark.parametrize("key", MALFORMED)
+def test_a_file_of_the_wrong_shape_is_refused_in_a_sentence(key: str) -> None:
+    accepted()
+    Path("other.json").write_text(json.dumps(content() | {key: MALFORMED[key]}))
+    sentence = "there is no track '../x'" if key == "track" else "other.json is no leaderboard: give a"
+    for option in ("--leaderboard", "--baseline"):
+        refused = command("check", option, "other.json")
+        assert refused.exit_code == 2
+        assert refused.output.startswith(f"cannot compare: {sentence}")
+    refused = command("compare", "a", "b", "--leaderboard", "other.json")
+    assert refused.exit_code == 1
+    assert refused.output.startswith(f"error: {sentence}")
+
+
+def test_a_spread_beyond_all_numbers_is_no_baselines() -> None:
+    accepted()
+    path = Path("reports/digits/baseline.json")
+    baseline = json.loads(path.read_text())
+    next(iter(baseline["spreads"]["digits"].values()))["fid"]["sum_of_squares"] = 10**400
+    path.write_text(json.dumps(baseline))
+    refused = command("check")
+    assert refused.exit_code == 2
+    assert "is no baseline: make one with gm-bench check --update" in refused.output
+
+
 def test_a_part_of_a_board_is_no_baseline() -> None:
     accepted()
     before = Path("reports/digits/baseline.json").read_bytes()
