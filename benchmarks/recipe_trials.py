@@ -29,11 +29,12 @@ from torch import Tensor
 
 from gm_bench.cell import Cell
 from gm_bench.composition import merged
-from gm_bench.config import Params, load_params
+from gm_bench.config import DatasetEntry, Params, load_params
 from gm_bench.data.dataset import load
 from gm_bench.data.split import hold_out
 from gm_bench.metrics.extractors.features import Extractor, extract
 from gm_bench.metrics.extractors.lenet import LeNetExtractor
+from gm_bench.metrics.extractors.loading import find
 from gm_bench.metrics.frechet import fid, moments
 from gm_bench.metrics.neighbours import leave_one_out_1nn, precision_recall
 from gm_bench.metrics.sharpness import laplacian_variance
@@ -55,10 +56,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def outcome(board: str, dataset: str, trial: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Train one trial and judge it: what its row says of that, and 64 samples."""
+def outcome(
+    board: str, dataset: str, entry: DatasetEntry, trial: dict[str, Any], recipe: Recipe
+) -> dict[str, Any]:
+    """Train one trial and judge it in the dataset's features: what its row says of that, and samples."""
     variant, n_held_back = trial["variant"], trial["n_held_back"]
-    images, labels = load(dataset).split("train")
+    options = dict(entry.source)
+    images, labels = load(options.pop("loader"), **options).split("train")
     seen, held_back = hold_out(labels, n_held_back)
     job = Job(Cell(board, dataset, variant, 0), recipe, trial["n_images"], 5, n_held_back)
     shown = {"images": images[seen], "labels": labels[seen]}
@@ -73,9 +77,17 @@ def outcome(board: str, dataset: str, trial: dict[str, Any], recipe: Recipe) -> 
     }
     if state.divergence:
         return row
-    _, extractor = LeNetExtractor.of_package(dataset, tuple(images.shape[1:]))
+    extractor = extractor_of(entry.protocol.extractor, dataset, tuple(images.shape[1:]))
     samples = draw_snapshot(state.reported, job, shown)
     return row | judged(extractor, state.snapshots, samples, images[held_back]) | {"samples": samples}
+
+
+def extractor_of(name: str, dataset: str, image_shape: tuple[int, int, int]) -> Extractor:
+    """A published network, or the LeNet that the package holds for a dataset."""
+    extractor = find(name)
+    if extractor.own_classes:
+        return LeNetExtractor.of_package(dataset, image_shape)[1]
+    return extractor.load(Path(), extractor.published(), image_shape)
 
 
 def judged(
@@ -140,7 +152,8 @@ def add_row(table: Path, params: Params, trial: dict[str, Any], asked: dict[str,
     if any(all(row[key] == str(value) for key, value in settings.items()) for row in rows):
         return
     row = {"board": asked["board"], **settings}
-    row |= outcome(asked["board"], grid.datasets[0], settings, recipe)
+    dataset = grid.datasets[0]
+    row |= outcome(asked["board"], dataset, params.datasets[dataset], settings, recipe)
     samples = row.pop("samples", None)
     if samples is not None:
         picture = table.with_name(f"{table.stem}-{len(rows)}.png")

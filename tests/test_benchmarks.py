@@ -28,7 +28,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     """Images held back and rate of each trial that was run."""
     trials: list[tuple[int, float]] = []
 
-    def outcome(board: str, dataset: str, trial: dict[str, Any], recipe: Any) -> dict[str, Any]:
+    def outcome(board: str, dataset: str, entry: Any, trial: dict[str, Any], recipe: Any) -> dict[str, Any]:
         trials.append((trial["n_held_back"], recipe.optimisers["critic"].lr))
         return {"status": "diverged"}
 
