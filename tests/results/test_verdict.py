@@ -252,6 +252,101 @@ def test_samples_near_training_and_held_out_images_alike_are_no_copies() -> None
     assert kinds(made(**near)) == {TOLD}
 
 
+def test_few_repeats_are_within_the_least_share_or_the_noise_of_few_images() -> None:
+    """One in a hundred; of 100 images 3 √(2 · .99 · .01 / 100) = .0422."""
+    assert kinds(made(distinct=0.9901)) == {REAL}
+    assert kinds(made(distinct=0.9899)) == {REPEATS}
+    assert kinds(replace(made(distinct=0.959), n=100)) == {REAL}
+    assert kinds(replace(made(distinct=0.957), n=100)) == {REPEATS}
+
+
+def test_samples_are_unlike_real_ones_where_half_of_their_precision_is_gone_beyond_noise() -> None:
+    """Half of .9; of a floor of .02 and 100 images 3 √(2 · .02 · .98 / 100) = .059 is noise."""
+    assert kinds(made(precision=0.451)) == {TOLD}
+    assert kinds(made(precision=0.449)) == {UNLIKE, TOLD}
+    row = made(precision=0.005)
+    assert kinds(replace(row, n=100, floor={**row.floor, "precision": 0.02})) == {REAL}
+
+
+def test_a_collapse_is_narrow_crowded_and_among_real_images_or_of_repeats() -> None:
+    told = {"one_nn": 0.95, "one_nn_fake": 0.9, "recall": 0.06, "coverage": 0.13, "precision": 0.8}
+    assert kinds(made(**told)) == {COLLAPSE, TOLD}
+    assert kinds(made(**told | {"one_nn_fake": 0.899})) == {TOLD}
+    assert kinds(made(**told | {"recall": 0.8})) == {TOLD}
+    assert kinds(made(**told | {"precision": 0.2})) == {UNLIKE, TOLD}
+    assert kinds(made(**told | {"precision": 0.2, "distinct": 0.5})) == {REPEATS, COLLAPSE, UNLIKE, TOLD}
+
+
+def test_of_collapsed_samples_as_many_count_for_copies_as_they_cover() -> None:
+    """Of twenty, one at least: 4 √(2 · .05 · .95 / (.02 · 1000)) = .276."""
+    told = {"one_nn": 0.95, "recall": 0.06, "coverage": 0.02, "precision": 0.8}
+    assert kinds(made(**told, one_nn_fake=0.98, copied=0.27)) == {COLLAPSE, TOLD}
+    assert kinds(made(**told, one_nn_fake=0.98, copied=0.28)) == {COLLAPSE, COPIES, TOLD}
+    assert kinds(made(**told, one_nn_fake=0.80, copied=0.27)) == {COPIES, TOLD}
+
+
+def test_samples_that_lie_nearer_to_held_out_images_than_these_to_one_another_are_copies() -> None:
+    """A tenth below one half; of 100 images 3 √(2 · .25 / 100) = .212 below."""
+    assert kinds(made(one_nn=0.401)) == {REAL}
+    assert kinds(made(one_nn=0.399)) == {COPIES}
+    assert kinds(replace(made(one_nn=0.29), n=100)) == {REAL}
+    assert kinds(replace(made(one_nn=0.28), n=100)) == {COPIES}
+
+
+def test_a_class_is_missed_where_chance_leaves_any_of_them_out_in_one_of_a_hundred_sets() -> None:
+    """2 (1 − p)^1000 is .0109 at .0052 and .0089 at .0054."""
+    row = replace(made(classes_hit=2.0), missing=["rare"])
+    for share, found in ((0.0052, REAL), (0.0054, MISSING)):
+        assert kinds(replace(row, shares={"rare": share, "common": 1 - share})) == {found}
+
+
+def test_classes_hit_have_a_noise_too() -> None:
+    """3 √2 · .1 = .424."""
+    for hit, found in ((2.58, REAL), (2.57, MISSING)):
+        row = replace(made(classes_hit=hit), missing=["a"], floor_sd={"classes_hit": 0.1})
+        assert kinds(row) == {found}
+
+
+def test_five_missing_classes_are_named() -> None:
+    row = made(classes_hit=4.0)
+    row = replace(row, floor={**row.floor, "classes_hit": 10.0}, missing=list("abcdef"))
+    (found,) = verdict(row)
+    assert found.sentence == (
+        "Missing classes: none of 1,000 samples is taken for a, b, c, d, e, … (6 of 10 that real images "
+        "show)."
+    )
+    (found,) = verdict(replace(row, missing=list("abcde")))
+    assert "taken for a, b, c, d, e (5 of 10" in found.sentence
+
+
+def test_noise_is_sharper_than_real_images_and_unlike_them() -> None:
+    assert kinds(made(sharpness=1.5)) == {REAL}
+    assert kinds(made(sharpness=1.5, precision=0.3)) == {NOISE, TOLD}
+    assert kinds(made(sharpness=1.14, precision=0.3)) == {UNLIKE, TOLD}
+
+
+def test_each_comparison_alone_tells_samples_from_real_images() -> None:
+    """3 √(2 · .9 · .1 / 1000) = .0402; of 1-NN at .1 3 √(.25 / 1000) = .0474; of FID 3 √2 · .1 = .424."""
+    for metric in ("precision", "recall", "coverage"):
+        assert kinds(made(**{metric: 0.861})) == {REAL}
+        assert kinds(made(**{metric: 0.859})) == {TOLD}
+    for one_nn, found in ((0.146, REAL), (0.149, TOLD)):
+        row = made(one_nn=one_nn)
+        assert kinds(replace(row, floor={**row.floor, "one_nn": 0.1})) == {found}
+    assert kinds(made(fid=9.0)) == {REAL}, "its spread is not known"
+    for fid, found in ((1.42, REAL), (1.43, TOLD)):
+        assert kinds(replace(made(fid=fid), floor_sd={"fid": 0.1})) == {found}
+
+
+def test_numbers_of_a_sentence_have_the_figures_that_tell() -> None:
+    row = made(distinct=0.5, one_nn=0.9, fid=1500.0)
+    repeats, told = verdict(replace(row, floor={**row.floor, "distinct": 0.995, "fid": 120.4}))
+    assert repeats.sentence == "Repeats: 500 distinct images among 1,000 (50%; of real images 99.5%)."
+    assert told.sentence == (
+        "Told from real images at N = 1,000: 1-NN 0.90 (real images 0.50), FID 1,500 (real images 120)."
+    )
+
+
 def test_a_row_without_metrics_has_no_verdict() -> None:
     assert verdict(Row({}, {"one_nn": 0.5}, {}, 800)) == []
 
