@@ -87,6 +87,33 @@ def test_ranks_count_those_who_are_better_beyond_noise() -> None:
     assert ranks(logs(values)) == {"a": 1, "b": 1, "c": 3, "d": 4}
 
 
+def test_two_variants_are_told_apart_from_the_quantile_of_five_per_cent_on() -> None:
+    """Variances of 1, 4 degrees: √2 · t(4, 97.5 %) / √3 = √2 · 2.776445 / √3 = 2.26696."""
+    for shift, rank in ((2.26, 1), (2.27, 2)):
+        values = {"a": [1.0, 2.0, 3.0], "b": [x + shift for x in (1.0, 2.0, 3.0)]}
+        assert ranks(values) == {"a": 1, "b": rank}
+        assert ranks({**values, "one seed": [50.0]}) == {"a": 1, "b": rank, "one seed": None}
+
+
+def test_of_four_variants_each_of_six_pairs_has_a_sixth_of_the_level() -> None:
+    """Variances of 1, 8 degrees: √2 · t(8, 1 − .025 / 6) / √3, t = 3.478879."""
+    for shift, rank in ((2.83, 1), (2.85, 4)):
+        shifts = {"a": 0.0, "b": 0.0, "c": 0.0, "d": shift}
+        values = {name: [x + shifts[name] for x in (1.0, 2.0, 3.0)] for name in shifts}
+        assert ranks(values) == {"a": 1, "b": 1, "c": 1, "d": rank}
+
+
+def test_two_seeds_have_an_interval_and_a_rank() -> None:
+    """1 and 3: mean 2, standard error 1, t(1, 97.5 %) = 12.7062 of the printed tables."""
+    low, high = intervals({"a": [1.0, 3.0]}, ratio=False)["a"]
+    assert (low, high) == pytest.approx((2 - 12.7062047, 2 + 12.7062047), rel=1e-6)
+    assert ranks({"a": [1.0, 3.0]}) == {"a": 1}
+
+
+def test_without_spread_any_difference_ranks_and_equal_values_share_a_rank() -> None:
+    assert ranks({"a": [1.0, 1.0], "b": [1.0, 1.0], "c": [1.5, 1.5]}) == {"a": 1, "b": 1, "c": 3}
+
+
 def test_lower_is_better() -> None:
     assert ranks({"a": [1.0, 1.01, 0.99], "b": [2.0, 2.01, 1.99]}) == {"a": 1, "b": 2}
 

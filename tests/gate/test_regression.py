@@ -116,6 +116,22 @@ def test_the_prior_holds_for_unequal_degrees() -> None:
     assert prior.degrees == pytest.approx(6.0, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("trigamma", "degrees", "variance"),
+    [
+        (math.pi**2 / 6, 2.0, 1.0),
+        (math.pi**2 / 2, 1.0, 0.5),  # digamma(1/2) = −γ − 2 ln 2
+        (0.0512708, 40.0, math.exp(np.euler_gamma + 2.9705240 - math.log(20))),  # of the printed tables
+    ],
+)
+def test_the_prior_of_three_variants_in_closed_form(trigamma: float, degrees: float, variance: float) -> None:
+    """Of two degrees each, log s² of −x, 0 and x has the variance x², π²/6 of it chance; its bias is −γ."""
+    x = math.sqrt(math.pi**2 / 6 + trigamma)
+    prior = fit_prior([Spread(2 * math.exp(log), 2) for log in (-x, 0.0, x)])
+    assert prior.degrees == pytest.approx(degrees, rel=1e-5)
+    assert prior.variance == pytest.approx(variance, rel=1e-6)
+
+
 def test_variants_that_agree_are_pooled() -> None:
     assert fit_prior([Spread(2.0, 2), Spread(4.0, 4)]) == Prior(1.0, math.inf)
     assert fit_prior([Spread(6.0, 2)]) == Prior(3.0, math.inf)
