@@ -11,7 +11,8 @@ from test_regression import baseline, board, content, row
 from gm_bench.cell import Cell
 from gm_bench.metrics.catalogue import IMAGES
 from gm_bench.results.baseline import Baseline, of_board, read_baseline, to_json, with_seeds
-from gm_bench.results.comparing import ALL_VARIANTS, Comparison, Looks, NotComparable, Verdict
+from gm_bench.results.comparing import ALL_VARIANTS, Comparison, Looks, NotComparable, Verdict, shares_of
+from gm_bench.results.contrast import contrast
 from gm_bench.results.leaderboard import Leaderboard
 from gm_bench.results.leaderboard_file import to_json as leaderboard_json
 from gm_bench.results.regression import (
@@ -122,6 +123,16 @@ def test_unchanged_is_every_value_of_every_seed_to_the_last_bit(changes: dict[st
     assert list(check(before, board(after, row("gan"))).unchanged) == [("digits", "gan")]
 
 
+def test_a_seed_that_diverges_or_loses_a_value_is_a_change_where_the_others_are_equal() -> None:
+    lost = {"fid": (10.0, 10.5), "one_nn": (0.7, 0.71), "precision": (0.6, 0.62), "recall": (0.5, 0.52)}
+    before = board(row("vae"), row("gan", kid=(0.1, 0.2, 0.3)))
+    for after in (
+        row("gan", **lost, kid=(0.1, 0.2)) | {"diverged": [2]},
+        row("gan", kid=(0.1, 0.2)),
+    ):
+        assert list(contrast(before, board(row("vae"), after)).unchanged) == [("digits", "vae")]
+
+
 def test_other_seeds_are_no_unchanged_ones() -> None:
     verdict = check(of_board(board(row("vae")), "x", seeds=()), board(row("vae", (5, 6, 7))))
     assert list(verdict.unchanged) == []
@@ -168,6 +179,18 @@ def test_a_candidate_brings_the_seeds_of_its_board() -> None:
     assert kept.seeds == (0, 1, 2, 3)
 
 
+def test_a_seed_of_the_board_that_the_baseline_lacks_of_a_variant_is_not_due() -> None:
+    accepted = of_board(board(row("vae"), seeds_of("gan", 4)), "abc", seeds=(0, 1, 2, 3))
+    assert accepted.due(accepted.board.by_key["digits", "vae"]) == {0, 1, 2}
+    assert check(accepted, board(row("vae"), seeds_of("gan", 4))).failures == []
+
+
+def test_a_baseline_keeps_which_seeds_diverged() -> None:
+    lost = seeds_of("gan", 2) | {"seeds": [0, 1, 2], "diverged": [1]}
+    kept = read_baseline(to_json(of_board(board(lost), "abc")), "baseline.json", IMAGES)
+    assert kept.board.by_key["digits", "gan"].finished == (0, 2)
+
+
 def test_draws_that_are_all_alike_fail() -> None:
     def with_sd(variant: str, sd: float) -> dict[str, Any]:
         made = row(variant, fid=(10.5, 10.0, 11.0))
@@ -192,6 +215,25 @@ def test_half_of_the_chance_is_for_the_metric_that_tables_are_ordered_by() -> No
         expected = max(stats.t.isf(FALSE_ALARM_RATE * share, degrees) * by_metric[metric].noise,
                        by_metric[metric].margin)  # fmt: skip
         assert by_metric[metric].limit == pytest.approx(expected), metric
+        assert by_metric[metric].seeds == (24, 8)
+
+
+def test_the_shares_of_a_run_sum_to_one_also_where_a_kind_of_metric_is_missing() -> None:
+    both = shares_of({("a", "fid"): 2, ("a", "recall"): 3, ("b", "recall"): 1}, IMAGES)
+    assert both == {("a", "fid"): 1 / 4, ("a", "recall"): 1 / 8, ("b", "recall"): 1 / 8}
+    assert shares_of({("a", "fid"): 2}, IMAGES) == {("a", "fid"): 1 / 2}
+    assert shares_of({("a", "recall"): 4}, IMAGES) == {("a", "recall"): 1 / 4}
+
+
+def test_what_does_not_exceed_the_limit_is_the_same() -> None:
+    """Equal values without any noise have a limit of 0."""
+    for shift, limit, outcome in (
+        (0.0, 0.0, "same"),
+        (0.5, 0.5, "same"),
+        (-0.5, 0.5, "same"),
+        (0.6, 0.5, "worse"),
+    ):
+        assert Comparison("digits", "gan", "fid", 1.0, 1.0, shift, 0.0, limit).outcome == outcome
 
 
 def test_the_chance_follows_from_how_many_seeds_tell_the_noise() -> None:
@@ -237,6 +279,16 @@ def test_each_look_has_its_level() -> None:
         chance = level(FALSE_ALARM_RATE / 2, fractions[: k + 1])
         degrees = 11 + 11 + n - 1
         assert fid.limit == pytest.approx(max(stats.t.isf(chance, degrees) * fid.noise, math.log(1.05)))
+
+
+def test_variants_of_unequal_seeds_are_looked_at_together_as_of_their_harmonic_mean() -> None:
+    """4 and 8 seeds count as 16/3: after the look of 4 that of (1/12 + 1/12) / (1/12 + 3/16)."""
+    after = board(seeds_of("vae", 4, 0.03), seeds_of("gan", 8, 0.03))
+    found = check(twelve(), after, sizes=looks(4, 12)).comparisons
+    fid = next(c for c in found if (c.metric, c.variant) == ("fid", ALL_VARIANTS))
+    chance = level(FALSE_ALARM_RATE / 2 / 3, [0.5, (1 / 6) / (1 / 12 + 3 / 16)])
+    assert fid.limit == pytest.approx(stats.t.isf(chance, 11 + 11 + 3 + 7) * fid.noise)
+    assert fid.limit > fid.margin
 
 
 def test_half_of_the_margin_is_what_looks_worse() -> None:

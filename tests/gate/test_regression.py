@@ -165,6 +165,23 @@ def test_a_comparison_worked_by_hand() -> None:
     assert (a.before, a.after) == (pytest.approx(0.6), pytest.approx(0.5))
 
 
+def test_noise_of_another_dataset_says_nothing() -> None:
+    before, after = entry((0.5, 0.6, 0.7)), entry((0.4, 0.5, 0.6))
+    spreads = {("digits", "a", "precision"): Spread(0.02, 2)}
+    elsewhere = {("mnist", name, "precision"): Spread(9.0, 9) for name in "ab"}
+    pairs = [(("digits", "a"), before, after)]
+    (alone,), _ = compare(pairs, spreads, ["precision"], PLAIN, 0.03, {})
+    (beside,), _ = compare(pairs, elsewhere | spreads, ["precision"], PLAIN, 0.03, {})
+    assert beside == alone
+    assert alone.limit == pytest.approx(stats.t.isf(0.03, 4) * 0.1 * math.sqrt(2 / 3))
+
+
+def test_a_baseline_keeps_spreads_of_judged_metrics_of_two_seeds_or_more() -> None:
+    one = {"fid": (10.0,), "one_nn": (0.7,), "precision": (0.6,), "recall": (0.5,)}
+    accepted = baseline(row("a", kid=(0.1, 0.2, 0.3)), row("b", (0,), **one))
+    assert set(accepted.spreads) == {("digits", "a", metric) for metric in GATED}
+
+
 def test_fits_in_closed_form_say_nothing_of_the_noise_of_training() -> None:
     """Noise of a kind is that of its own variants; of a kind whose noise nobody knows, that of all."""
     values = {"gan": (0.5, 0.6, 0.7), "vae": (0.3, 0.4, 0.5), "kde": (0.50, 0.51, 0.52), "pca": (0.8,)}
@@ -329,6 +346,15 @@ def test_what_measures_must_not_have_changed(changes: dict[str, Any], sentence: 
         check(baseline(), board(**changes))
 
 
+def test_real_images_may_measure_otherwise_by_the_margin_of_the_metric() -> None:
+    """5 % of FID."""
+    floor = content()["floors"]["digits"]
+    near, far = ({"floors": {"digits": floor | {"fid": 0.65 * factor}}} for factor in (1.049, 1.051))
+    assert check(baseline(), board(**near)).passed
+    with pytest.raises(NotComparable, match=r"fid of real images was 0\.65 and is 0\.6832"):
+        check(baseline(), board(**far))
+
+
 def test_without_seeds_to_compare_nothing_is_said() -> None:
     single = row("a", (0,), fid=(10.0,), one_nn=(0.7,), precision=(0.6,), recall=(0.5,))
     other = row("a", (0,), fid=(10.5,), one_nn=(0.7,), precision=(0.6,), recall=(0.5,))
@@ -348,6 +374,14 @@ def test_noise_is_pooled_over_baselines_but_the_same_measurement_counts_once() -
     assert other.spreads["digits", "a", "recall"] == first.spreads["digits", "a", "recall"]
     elsewhere = board(row("a", precision=(0.5, 0.6, 0.7)), protocol={"digits": {"n_samples": 400}})
     assert of_board(elsewhere, "def", first).spreads[key] == Spread(pytest.approx(0.02), 2)
+
+
+def test_the_noise_of_more_seeds_is_kept_where_some_of_them_are_measured_again() -> None:
+    values = {"fid": (10.0, 10.5), "one_nn": (0.7, 0.71), "precision": (0.6, 0.62), "recall": (0.5, 0.52)}
+    first = baseline(row("a"))
+    assert of_board(board(row("a", (0, 1), **values)), "def", first).spreads == first.spreads
+    fewer = of_board(board(row("a", (0, 1), **values)), "abc")
+    assert of_board(board(row("a")), "def", fewer).spreads == first.spreads
 
 
 def test_a_baseline_survives_its_file() -> None:
@@ -370,6 +404,8 @@ def test_other_files_are_refused(wrong: Any) -> None:
 def test_other_versions_are_refused() -> None:
     with pytest.raises(NotComparable, match="has schema 7, this version reads 1"):
         read_board(content() | {"schema": 7}, "x.json", IMAGES)
+    with pytest.raises(NotComparable, match=r"x\.json has schema 7, not 1: make one with gm-bench check"):
+        read_baseline(to_json(baseline()) | {"schema": 7}, "x.json", IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -403,6 +439,13 @@ def test_two_boards_side_by_side() -> None:
         NotComparable, match="nothing to compare: digits/vae cannot be compared: n_samples is 800"
     ):
         contrast(before, board(protocol={"digits": {"n_samples": 1}}))
+
+
+def test_two_boards_are_compared_without_margins() -> None:
+    """Seeds that do not differ at all: half of the gate's margin of 1-NN is a difference."""
+    before, after = (board(*(row(name, one_nn=(at,) * 3) for name in "ab")) for at in (0.7, 0.705))
+    assert {c.metric for c in contrast(before, after).worse} == {"one_nn"}
+    assert check(of_board(before, "x"), after).passed
 
 
 def test_noise_that_the_second_side_alone_tells_is_noise() -> None:
@@ -443,6 +486,18 @@ def test_two_variants_of_a_board() -> None:
     assert (fid.before, fid.after, fid.outcome) == (10.5, 31.0, "worse")
     with pytest.raises(NotComparable, match="no dataset of the leaderboard has both vae and ae"):
         contrast_variants(both, "vae", "ae")
+
+
+def test_two_variants_are_compared_where_both_are_with_the_seeds_of_each() -> None:
+    values = {"fid": (30.0, 31.0), "one_nn": (0.7, 0.71), "precision": (0.6, 0.62), "recall": (0.5, 0.52)}
+    elsewhere = row("vae") | {"dataset": "mnist"}
+    both = {
+        name: {d: content()[name]["digits"] for d in ("digits", "mnist")} for name in ("protocol", "floors")
+    }
+    found = contrast_variants(
+        board(row("vae"), row("gan", (0, 1), **values), elsewhere, **both), "vae", "gan"
+    )
+    assert {(c.dataset, c.seeds) for c in found.comparisons} == {("digits", (3, 2))}
 
 
 def test_each_of_two_variants_has_a_noise_of_its_own() -> None:
