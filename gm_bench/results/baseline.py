@@ -206,8 +206,6 @@ def to_json(baseline: Baseline) -> dict[str, Any]:
 
 def set_up_differs(one: Leaderboard, other: Leaderboard, dataset: str, variant: str) -> str | None:
     """Why a variant's results cannot be compared; None where they can."""
-    if dataset not in other.protocols:
-        return f"{dataset} is not there"
     difference = same_protocol(dict(one.protocols[dataset]), dict(other.protocols[dataset]))
     if difference:
         return difference
