@@ -17,7 +17,7 @@ from rich.console import Console
 
 from gm_bench.cell import Cell
 from gm_bench.io import FileError
-from gm_bench.metrics.catalogue import IMAGES
+from gm_bench.metrics.catalogue import IMAGES, Catalogue
 from gm_bench.report import formatting, tables
 from gm_bench.report.page import render
 from gm_bench.results import leaderboard, leaderboard_file
@@ -149,11 +149,46 @@ def test_costs_are_means_over_seeds():
     assert {name: row["cost"][name] for name in PLAYERS} == PLAYERS
 
 
+def test_speeds_keep_their_decimals_and_devices_are_all_named():
+    speeds = ((0, 10.25, "cuda"), (1, 11.0, "cpu"))
+    rows = [cell("gan", s, 1.0, device=device, **{"cost/images_per_second": n}) for s, n, device in speeds]
+    cost = board_of(floor(), *rows).by_key["digits", "gan"].cost
+    assert (cost["images_per_second"], cost["device"]) == (10.625, "cpu and cuda")
+
+
+def test_players_stand_in_the_order_of_their_names():
+    row = cell("gan", 0, 1.0)
+    row |= {name: row.pop(name) for name in ("cost/updates/critic", "cost/parameters/critic")}
+    cost = board_of(floor(), row).by_key["digits", "gan"].cost
+    assert [list(cost[group]) for group in PLAYERS] == [["critic", "generator"]] * 2
+
+
+def test_seeds_stand_in_order_whatever_that_of_the_grid():
+    board = board_of(floor(), *(cell("gan", seed, 1.0 + seed) for seed in (2, 0, 1)))
+    entry = board.by_key["digits", "gan"]
+    assert (entry.seeds, entry.metrics["fid"].values) == ((0, 1, 2), (1.0, 2.0, 3.0))
+
+
 def test_order_is_by_fid_whatever_the_order_of_rows_and_grid():
     board = board_of(
         cell("wgan", 0, 30.0), cell("vae", 0, 20.0), floor(), cell("gan", 0, None), cell("lsgan", 0, 10.0)
     )
     assert [entry.variant for entry in board.entries["digits"]] == ["lsgan", "vae", "wgan", "gan"]
+
+
+def test_order_is_by_what_is_better_in_the_metric_of_the_catalogue():
+    rows = [cell(name, 0, 1.0, **{"eval/precision": p}) for name, p in (("a", 0.5), ("b", 0.9), ("c", 0.7))]
+    cells = [cell_of(row["variant"], 0) for row in rows]
+    board = build(pd.DataFrame([floor(), *rows]), cells, Catalogue(list(IMAGES), order_by="precision"))
+    assert [entry.variant for entry in board.entries["digits"]] == ["b", "c", "a"]
+
+
+def test_an_interval_of_a_value_without_a_logarithm_is_by_differences():
+    """Of -.001, 0 and .001: t(2, 97.5 %) · .001 / √3 on either side."""
+    rows = [cell("gan", seed, 10.0 + seed, **{"eval/kid": (seed - 1) / 1000}) for seed in range(3)]
+    score = board_of(floor(), *rows).by_key["digits", "gan"].metrics["kid"]
+    half = 4.3026527 * 0.001 / 3**0.5
+    assert score.interval == pytest.approx((-half, half), rel=1e-6)
 
 
 def test_floor_stands_first_in_every_form():
@@ -193,6 +228,14 @@ def test_unequal_protocols_are_refused_with_the_first_difference():
     other = protocol("digits") | {"n_samples": 500}
     with pytest.raises(LeaderboardError, match=r"digits/vae/0 cannot .* n_samples is 500 against 800"):
         board_of(floor(), cell("gan", 0, 1.0), cell("vae", 0, 1.0, protocol=other))
+
+
+def test_only_other_versions_are_put_down_to_a_pack():
+    versions = {**protocol("digits")["versions"], "torch": "1.0"}
+    for other, ends in (({"n_samples": 500}, "under one protocol"), ({"versions": versions}, "boards.md)")):
+        with pytest.raises(LeaderboardError) as refused:
+            board_of(floor(), cell("vae", 0, 1.0, protocol=protocol("digits") | other))
+        assert str(refused.value).endswith(ends)
 
 
 def test_extractors_are_never_mixed_in_a_table():
@@ -270,6 +313,7 @@ def test_every_form_holds_the_same_numbers():
         # one tiny spread does not widen the column, and is not shown as none
         ([(-0.0001, 0.00009), (1.0, 3.0), (1.0, 3.0)], "0.0 ±\u00a0<\u00a00.1"),
         ([(0.5, 0.5), (1.0, 3.0), (1.0, 3.0)], "0.5 ±\u00a00.0"),
+        ([(1e-9, 2e-9)], "0.000000 ±\u00a0<\u00a00.000001"),  # six decimals at most
     ],
 )
 def test_decimals_let_the_spread_be_read(values, expected):
@@ -278,6 +322,13 @@ def test_decimals_let_the_spread_be_read(values, expected):
         for i, v in enumerate(values)
     ]
     assert formatting.score_text(entries[0].metrics["fid"], formatting.decimals(entries, "fid")) == expected
+
+
+def test_the_numbers_for_dvc_are_means_of_the_main_metrics():
+    rows = [cell("gan", seed, fid, **{"eval/coverage": 0.5}) for seed, fid in enumerate((1.0, 2.0, 6.0))]
+    assert leaderboard_file.to_metrics(board_of(floor(), *rows, cell("vae", 0, None))) == {
+        "digits": {"floor": {"fid": 1.5, "precision": 0.75}, "gan": {"fid": 3.0, "precision": 0.5}, "vae": {}}
+    }
 
 
 def test_the_floor_has_its_spread():
@@ -361,6 +412,13 @@ def test_numbers_in_words():
     assert formatting.duration(12.34) == "12.3 s"
     assert formatting.duration(245) == "4 min 05 s"
     assert formatting.duration(7620) == "2 h 07 min"
+    assert formatting.duration(60) == "1 min 00 s"
+    assert formatting.duration(119.6) == "2 min 00 s"
+    assert formatting.duration(3599.7) == "1 h 00 min"
+    assert formatting.duration(7170) == "2 h 00 min"
+    assert [formatting.count(n, "draw") for n in (0, 1, 1200)] == ["0 draws", "1 draw", "1,200 draws"]
+    assert formatting.interval_text(Score((1.0, 2.0), interval=(-10.06, 1451.0)), 1) == "−10.1 to 1,451.0"
+    assert formatting.interval_text(Score((1.0,)), 1) == "–"
 
 
 def test_the_protocol_is_said_under_the_table():
@@ -381,6 +439,10 @@ def test_the_protocol_is_said_under_the_table():
     among["extractor"]["comparable"] = "among themselves"
     board = board_of(floor(protocol=among), cell("gan", 0, 1.0, protocol=among))
     assert "numbers comparable among themselves only" in tables.to_markdown(board, TRACK)
+
+
+def test_nothing_of_a_line_is_read_as_markup():
+    assert formatting.markdown("R&D \\ [a](b)\n_x_ a_b `c`") == r"R\&D \\ \[a\](b) \_x\_ a_b \`c\`"
 
 
 def test_nothing_in_a_name_is_read_as_markup():

@@ -1,7 +1,9 @@
 """`gm-bench check`, `compare` and `show` as a user meets them: exit codes, sentences, Markdown."""
 
 import json
+import math
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -346,3 +348,26 @@ def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     unknown = command("show", "digits/nothing/0")
     assert unknown.exit_code == 1
     assert "variants has no entry 'nothing'" in unknown.output
+
+
+def test_a_line_of_the_table_has_the_metrics_own_numbers() -> None:
+    """Of a ratio: noise and limit in per cent, and as many decimals as two figures of 2 % of 10 need."""
+    fid = Comparison(
+        "digits", "vae", "fid", 10.0, 11.0, math.log(1.1), math.log(1.02), math.log(1.05), 0.0, (12, 4)
+    )
+    recall = Comparison("digits", "vae", "recall", 0.6123, 0.6, 0.0123, 0.0123, 0.03, 0.02, (12, 4))
+    equal = Comparison("digits", "gan", "recall", 0.5, 0.6, -0.1, 0.0, 0.02, 0.02, (3, 3))
+    wide = replace(fid, noise=2.39, limit=2.4)
+    verdict = Verdict([fid, recall, equal, wide])
+    lines = [
+        [text.strip() for text in line.strip("|").split("|")][2:]
+        for line in comparison.to_markdown(verdict, "Gate", IMAGES).splitlines()
+        if line.startswith("| digits |")
+    ][-4:]
+    assert lines == [
+        ["FID ↓", "10.00", "11.00", "+10.0 %", "2.0 %", "5.0 %", "12, 4", "✗ worse"],
+        ["Recall ↑", "0.612", "0.600", "−0.012", "0.012", "0.030", "12, 4", ""],
+        ["Recall ↑", "0.500", "0.600", "+0.100", "0.000", "0.020", "3, 3", "✓ better"],
+        ["FID ↓", "10", "11", "+10.0 %", "991.3 %", "\\> 1,000 %", "12, 4", ""],
+    ]
+    assert comparison.in_one_sentence(verdict) == "Regression: 1 worse, 1 better, 2 within noise."

@@ -441,6 +441,14 @@ def test_two_boards_side_by_side() -> None:
         contrast(before, board(protocol={"digits": {"n_samples": 1}}))
 
 
+def test_what_has_no_better_side_is_not_compared() -> None:
+    one, other = (
+        board(row("a", fid_infinity_error=(0.1, 0.2, 0.3 + at)), row("b", kid=(at + 1,) * 3)) for at in (0, 1)
+    )
+    assert "fid_infinity_error" not in {c.metric for c in contrast(one, other).comparisons}
+    assert {c.metric for c in contrast_variants(one, "a", "b").comparisons} == set(GATED)
+
+
 def test_two_boards_are_compared_without_margins() -> None:
     """Seeds that do not differ at all: half of the gate's margin of 1-NN is a difference."""
     before, after = (board(*(row(name, one_nn=(at,) * 3) for name in "ab")) for at in (0.7, 0.705))

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from gm_bench.results.literature import agreement, published
+from gm_bench.results.literature import agreement, places, published
 
 THEIRS = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0, "e": 5.0}
 
@@ -25,6 +25,19 @@ def test_the_same_order_has_no_interval_and_the_opposite_is_minus_one() -> None:
     assert (same.rho, same.interval) == (pytest.approx(1.0), None)
     assert same.p == pytest.approx(1 / 120)
     assert agreement({name: -value for name, value in THEIRS.items()}, THEIRS).rho == pytest.approx(-1.0)
+
+
+def test_three_variants_have_no_interval() -> None:
+    # rho = 1 - 6·2/(3·8) = .5; of the 6 orders 3 have a sum of squares of at most 2
+    found = agreement({"a": 2.0, "b": 1.0, "c": 3.0}, THEIRS)
+    assert (found.rho, found.interval, found.p) == (pytest.approx(0.5), None, pytest.approx(3 / 6))
+
+
+def test_noise_leaves_the_places_between_those_surely_better_and_those_surely_worse() -> None:
+    """Among a, b, c and d, of which nothing is known: it may stand anywhere. z is not among them."""
+    known = {"a": {"z"}, "b": {"a", "z"}, "c": {"a"}, "z": set()}
+    assert places(known, ["a", "b", "c", "d"]) == {"a": (1, 2), "b": (2, 4), "c": (2, 4)}
+    assert places(known, ["a", "b", "c"]) == {"a": (1, 1), "b": (2, 3), "c": (2, 3)}
 
 
 def test_two_variants_make_no_order() -> None:

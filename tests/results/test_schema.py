@@ -113,6 +113,13 @@ def test_a_history_that_is_damaged_or_older_is_refused(text: bytes, sentence: st
         read("vae", 0)
 
 
+def test_the_curves_of_losses_are_those_alone_and_have_no_empty_places() -> None:
+    file = write_cell(Path(), "vae", 0) / "history.csv"
+    text = "images,timestamp_ms,model/loss,model/kl\n64,1000,0.5,2\n128,2000,,2\n192,3000,0.25,2\n"
+    file.write_text(text, encoding="utf-8")
+    assert read("vae", 0).terms() == {"model/loss": [(64, 0.5), (192, 0.25)]}
+
+
 def test_a_history_may_hold_what_is_not_finite_or_was_not_measured() -> None:
     file = write_cell(Path(), "vae", 0) / "history.csv"
     file.write_text("images,timestamp_ms,model/loss\n64,1000,nan\n128,2000,\n", encoding="utf-8")
