@@ -1,5 +1,6 @@
 """Changed images are noticed: new ones, other contents, other names; a touched file is no change."""
 
+import json
 import os
 from pathlib import Path
 
@@ -29,12 +30,21 @@ def test_the_same_files_are_the_same_and_a_touched_one_too(folder: Path) -> None
     assert seen(folder) == before
 
 
+def of_the_same_time(file: Path) -> None:
+    state = file.stat()
+    file.write_bytes(b"longer than it was")
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
 @pytest.mark.parametrize("change", [
     lambda folder: (folder / "a/2.png").write_bytes(b"new"),
     lambda folder: (folder / "a/0.png").write_bytes(b"a/9.png"),
     lambda folder: (folder / "a/0.png").unlink(),
     lambda folder: (folder / "a/0.png").rename(folder / "b/1.png"),
-], ids=["added", "of the same size", "removed", "moved"])  # fmt: skip
+    lambda folder: (folder / "a/1.png").rename(folder / "a/2.png"),
+    lambda folder: (folder / "a/2.PNG").write_bytes(b"new"),
+    lambda folder: of_the_same_time(folder / "a/0.png"),
+], ids=["added", "of the same size", "removed", "moved", "renamed", "capitals", "same time"])  # fmt: skip
 def test_a_change_is_noticed(folder: Path, change) -> None:
     before = seen(folder)
     change(folder)
@@ -55,9 +65,24 @@ def test_contents_are_read_only_where_size_or_time_differ(
 
 def test_what_is_no_image_or_hidden_does_not_count(folder: Path) -> None:
     before = seen(folder)
-    for name in ("notes.txt", ".hidden.png", "train.safetensors"):
+    (folder / ".hidden").mkdir()
+    for name in ("notes.txt", ".hidden.png", "train.safetensors", ".hidden/0.png"):
         (folder / name).write_bytes(b"x")
+    (folder / "a/back").symlink_to(folder)
     assert seen(folder) == before
+
+
+def test_the_order_in_which_a_disk_lists_files_does_not_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, walk = seen(folder), os.walk
+    monkeypatch.setattr(os, "walk", lambda *args, **options: reversed(list(walk(*args, **options))))
+    assert seen(folder) == before
+
+
+def test_a_path_may_begin_at_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert of_source({"path": "~/own"}, folder.parent / "memory.json") is not None
 
 
 def test_a_folder_that_is_away_has_not_changed(folder: Path) -> None:
@@ -115,7 +140,12 @@ def test_sources_without_a_folder_have_none(tmp_path: Path) -> None:
     assert not (tmp_path / "memory.json").exists()
 
 
-def test_a_damaged_memory_is_made_anew(folder: Path) -> None:
-    before = seen(folder)
-    (folder.parent / "memory.json").write_text("{")
+def test_a_memory_that_is_damaged_or_of_another_version_is_made_anew(folder: Path) -> None:
+    before, memory = seen(folder), folder.parent / "memory.json"
+    memory.write_text("{")
+    assert seen(folder) == before
+    content = json.loads(memory.read_text())
+    for entry in content["files"].values():
+        entry[2] = "of another hash"
+    memory.write_text(json.dumps(content | {"schema": 0}))
     assert seen(folder) == before

@@ -51,6 +51,26 @@ def test_a_split_of_images_would_part_those_groups() -> None:
     assert len({groups[i] for i in train} & {groups[i] for i in test}) > 30
 
 
+def test_each_of_three_classes_gives_its_own_share() -> None:
+    """A quarter of 60, 8 and 4 groups of five, whatever the seed, and where one holds another class too."""
+    labels = torch.tensor([0] * 300 + [1] * 40 + [2] * 20)
+    groups = [f"g{i // 5}" for i in range(360)]
+    for seed in range(5):
+        _, test, notes = grouped_split(labels, groups, 90, seed)
+        assert labels[test].bincount().tolist() == [75, 10, 5]
+    assert len(notes) == 1
+    labels[0] = 2
+    _, test, notes = grouped_split(labels, groups, 90, seed=0)
+    assert notes[1] == "1 groups hold images of several classes"
+    assert len(test) == 90
+
+
+def test_a_group_that_brings_a_class_no_nearer_to_its_share_is_left() -> None:
+    """Two images are wanted: with either of the groups of four there are as many too many as were missing."""
+    with pytest.raises(DataError, match=r"2 groups of 8 images cannot be parted into about 2 test images"):
+        grouped_split(torch.zeros(8, dtype=torch.int64), ["a"] * 4 + ["b"] * 4, 2, 0)
+
+
 def test_groups_that_cannot_be_parted_are_refused() -> None:
     with pytest.raises(
         DataError, match=r"2 groups of 10 images cannot be parted .* \(the largest, a, has 9\)"

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from gm_bench.data.look import Look, look
+from gm_bench.data.look import Look, alike, look
 
 
 def picture(seed: int, side: int = 32) -> np.ndarray:
@@ -58,6 +59,20 @@ def test_equal_pixels_are_exact_and_the_darker_one_looks_alike(found: Look) -> N
     assert found.exact == [[Path("a/00.png"), Path("a/again.png")]]
     assert found.near == [(Path("b/01.png"), Path("b/darker.png"))]
     assert found.n_compared == 23
+
+
+def test_pictures_look_alike_from_a_correlation_of_98_per_cent_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two patterns that are orthogonal a share c of the first, √(1 − c²) of the other: correlation c. Of a
+    contrast of one grey level there is none."""
+    sign = 1 - 2 * (torch.arange(16) // 8)
+    first, other = sign.expand(16, 16), sign[:, None].expand(16, 16)
+    mixed = [c * first + (1 - c**2) ** 0.5 * other for c in (1.0, 0.985)]
+    apart = [c * other - (1 - c**2) ** 0.5 * first for c in (1.0, 0.975)]
+    rows = torch.stack([*mixed, *apart, first / 90])
+    thumbnails = (128 + 90 * rows).round().to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
+    for block in (2048, 2):
+        monkeypatch.setattr("gm_bench.data.look.BLOCK", block)
+        assert alike(thumbnails, [10, 20, 30, 40, 50]) == [(10, 20)]
 
 
 def test_frames_of_tracks_are_found_to_be_groups(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from gm_bench.data.dataset import load
-from gm_bench.data.split import hold_out, keep_every_class, stratified_split
+from gm_bench.data.split import choose, hold_out, keep_every_class, stratified_split
 
 
 def test_the_splits_are_disjoint_complete_and_in_order() -> None:
@@ -60,7 +60,18 @@ def test_held_out_rows_and_the_rest_are_all_rows_once() -> None:
     train, validation = hold_out(labels, 9)
     assert sorted([*train.tolist(), *validation.tolist()]) == list(range(90))
     assert labels[validation].bincount().tolist() == [3, 6]
-    assert torch.equal(validation, hold_out(labels, 9)[1])
+    assert torch.equal(validation, stratified_split(labels, 9, seed=0)[1])
+
+
+def test_more_chosen_places_begin_with_the_fewer_and_splits_are_drawn_apart() -> None:
+    places = 10 * torch.arange(50)
+    few, all_of_them = (choose(places, n, "n_samples", "test") for n in (7, 50))
+    assert torch.equal(few, all_of_them[:7])
+    assert torch.equal(all_of_them.sort().values, places)
+    assert not torch.equal(all_of_them, places)
+    assert not torch.equal(few, choose(places, 7, "n_samples", "train"))
+    with pytest.raises(ValueError, match=r"datasets\.n_samples is 51 but the test split has 50 images"):
+        choose(places, 51, "n_samples", "test")
 
 
 def test_holding_out_everything_is_refused() -> None:
