@@ -6,6 +6,7 @@ import math
 import shutil
 from itertools import chain, repeat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from gm_bench.config import Params, load_params
 from gm_bench.nets import network as networks
 from gm_bench.nets.points import Maxout
 from gm_bench.results.schema import Origin
-from gm_bench.tracks.mode_collapse import course, measuring
+from gm_bench.tracks.mode_collapse import course, files, measuring
 from gm_bench.tracks.mode_collapse.mixtures import Mixture, counts, judge, mixture
 from gm_bench.tracks.mode_collapse.plane import BLANK, CENTRE, POINT, SIDE, plane
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
@@ -46,8 +47,9 @@ def test_the_mixtures_are_those_of_the_paper() -> None:
 
 def test_points_by_hand() -> None:
     """Two at the first mode, one at the second, one nearest to the third but four deviations away."""
-    points = torch.tensor([[0.0, 0.5], [2.9, 0.0], [10.0, 0.0], [20.0, 4.0]])
+    points = torch.tensor([[0.0, 0.5], [3.0, 0.0], [10.0, 0.0], [20.0, 4.0]])
     assert counts(points, LINE).tolist() == [2, 1, 0, 0]
+    assert counts(points / 2, Mixture(LINE.centres / 2, 0.5)).tolist() == [2, 1, 0, 0]
     told = judge(counts(points, LINE), 4)
     assert told["modes"] == 2
     assert told["high_quality"] == 0.75
@@ -66,6 +68,19 @@ def test_points_at_the_ends() -> None:
     assert judge(real, 40_000)["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.002)
     with pytest.raises(ValueError, match="all finite"):
         counts(torch.tensor([[math.nan, 0.0]]), LINE)
+    with pytest.raises(ValueError, match="0 points cannot be judged"):
+        counts(torch.empty(0, 2), LINE)
+
+
+def test_a_floor_is_the_mean_of_its_draws_and_the_spread_of_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1, 2 and 6: mean 3, sd √7."""
+    monkeypatch.chdir(tmp_path)
+    files.write_floor("ring", [{"modes": 1.0}, {"modes": 2.0}, {"modes": 6.0}], {"n_samples": 5})
+    floor = json.loads(Path("reference/ring/floor.json").read_text())
+    assert floor["values"] == {"modes": 3.0}
+    assert floor["sd"] == {"modes": pytest.approx(math.sqrt(7))}
 
 
 def test_a_pack_holds_images_that_follow_one_another() -> None:
@@ -170,6 +185,33 @@ def test_a_tiny_run_from_mixture_to_pages(
     assert "of 500 generated points" in of_cell
 
 
+def test_a_cell_that_diverged_has_neither_values_nor_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Adam's first step, which is as long as the rate."""
+    from gm_bench import io
+    from gm_bench.training.job import Job
+
+    monkeypatch.chdir(tmp_path)
+    ring = mixture_of(PARAMS, "ring").model_copy(update={"n_points": 1000})
+    measuring.fetch("ring", ring, 500)
+    raw = copy.deepcopy(RAW)
+    raw["tracks"]["mode_collapse"]["recipe"]["network"].update(width=8, critic_width=8)
+    for optimiser in raw["tracks"]["mode_collapse"]["recipe"]["optimisers"].values():
+        optimiser["lr"] = 1e38
+    cell = Cell("mode_collapse", "ring", "ns_gan", 0)
+    job = Job(cell, recipe_of(Params.model_validate(raw), "ring", "ns_gan"), n_images=2000)
+    of = mixture(ring)
+    state = course.train(of, job, DATA / "ring", cell.folder, cell.checkpoints, device=CPU, save_every=1000)
+    assert state.divergence is not None
+    tensors, metadata = io.read_tensors(cell.folder / "snapshots.safetensors")
+    assert tensors["images"].shape == (len(metadata["images_shown"]), 1, 1, SIDE, SIDE)
+    assert state.images not in metadata["images_shown"], "there is no finished model to look at"
+    assert measuring.evaluate(cell, ring, 500, CPU) == {}
+    metrics = io.read_json(cell.folder / "metrics.json")
+    assert (metrics["status"], metrics["values"], metrics["details"]) == ("diverged", {}, {"points": []})
+
+
 def test_looks_change_no_weight_and_outlive_a_stop(tmp_path: Path) -> None:
     """A cell that is looked at, and one that is stopped by its user on the way too, end as one left alone."""
     from gm_bench import io
@@ -187,16 +229,21 @@ def test_looks_change_no_weight_and_outlive_a_stop(tmp_path: Path) -> None:
     job = Job(Cell("mode_collapse", "ring", "ns_gan", 0), recipe, n_images=20_000)
     plain = fit(job, tmp_path, tmp_path / "a", tmp_path / "ca", device=CPU, save_every=1000)
 
+    said: list[str] = []
+
     def run(name: str, stop_asked=lambda: False):
-        places = tmp_path / name, tmp_path / f"c{name}"
-        return course.train(of, job, tmp_path, *places, device=CPU, save_every=1000, stop_asked=stop_asked)
+        options = {"device": CPU, "save_every": 1000, "stop_asked": stop_asked, "on_note": said.append}
+        return course.train(of, job, tmp_path, tmp_path / name, tmp_path / f"c{name}", **options)
 
     asked = chain([False] * 100, repeat(True))  # of 200 rounds
     with pytest.raises(Interrupted):
         run("b", lambda: next(asked))
     assert not (tmp_path / "b").exists()
-    for name in ("b", "c"):
+    assert said == []
+    for name, notes in (("b", ["goes on from"]), ("c", [])):
+        said.clear()
         state = run(name)
+        assert [note.partition(" round ")[0] for note in said] == notes, "looks go on unsaid"
         for got, wanted in zip(state.model.parameters(), plain.model.parameters(), strict=True):
             assert torch.equal(got, wanted)
         assert [row["images"] for row in state.history] == [row["images"] for row in plain.history]
@@ -222,6 +269,29 @@ def test_the_plane_by_hand() -> None:
     assert (picture == CENTRE).sum() == 4 * 49
     assert picture[0, SIDE // 2, round(SIDE * 2.3 / 2.6)] == CENTRE
     assert picture[0, 0, 0] == BLANK
+
+
+def test_samples_are_shown_of_the_first_seed_and_only_of_a_finished_model(tmp_path: Path) -> None:
+    from gm_bench import io
+    from gm_bench.tracks.mode_collapse import track
+
+    board = SimpleNamespace(
+        entries={"ring": [SimpleNamespace(variant="gan")]},
+        protocols={"ring": {"mixture": mixture_of(PARAMS, "ring").model_dump()}},
+    )
+    results = [
+        SimpleNamespace(variant="gan", seed=seed, details={"points": [[0.25 * seed, 0.5]]}) for seed in (0, 1)
+    ]
+    chart = track._samples(board, "ring", results)
+    assert chart.table.splitlines()[1:] == ["gan,0,0.0,0.5"]
+    pictures = (
+        torch.arange(2, dtype=torch.uint8)[:, None, None, None, None].expand(2, 1, 1, 4, 4).contiguous()
+    )
+    io.write_tensors(tmp_path / "snapshots.safetensors", {"images": pictures}, {"images_shown": [10, 20]})
+    for status, last in (("ok", 1), ("diverged", None)):
+        found = track._pictures(SimpleNamespace(cell=SimpleNamespace(folder=tmp_path), status=status))
+        assert found.images_shown == (10, 20)
+        assert (None if found.images is None else int(found.images.max())) == last
 
 
 def test_looks_follow_one_another() -> None:

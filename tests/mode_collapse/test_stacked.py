@@ -162,6 +162,28 @@ def test_a_tiny_run_from_digits_to_pages(
     assert "every image has one of 1,000 modes" in page
 
 
+def test_the_floor_and_the_real_stacks_are_of_test_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    looked_at: list[Tensor] = []
+
+    def watched(images: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
+        looked_at.append(images)
+        return seen(images, *others)
+
+    monkeypatch.setattr(measuring, "seen", watched)
+    measuring.fetch("stacked_digits", STACKS, DIGITS)
+    digits = load("digits", n_test=800, split_seed=0)
+    (judged,) = looked_at
+    assert torch.equal(judged, digits.test_images)
+    real, _ = io.read_tensors(REFERENCE / "stacked_digits/real.safetensors")
+    train, _ = io.read_tensors(DATA / "stacked_digits/train.safetensors")
+    for stacks, of in ((real["images"], digits.test_images), (train["images"], digits.train_images)):
+        drawn, whole = ({each.numpy().tobytes() for each in every} for every in (stacks.flatten(0, 1), of))
+        assert drawn <= whole
+
+
 def test_a_classifier_of_another_split_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="the LeNet pinned for digits was trained on other images"):
