@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from gm_bench.training.checkpoint import Checkpoint, training_key
 from gm_bench.training.cost import cost_of
 from gm_bench.training.fit import fit
 from gm_bench.training.job import Job
+from gm_bench.training.log import read_losses
 from gm_bench.training.loop import train
 from gm_bench.training.recipe import Recipe
 from gm_bench.training.state import Interrupted, Progress, State, build, start
@@ -196,10 +198,10 @@ def test_candidates_are_the_weights_that_drew_the_snapshots_and_survive_a_stop(
     checkpoint = Checkpoint(tmp_path, "key")
     rounds = iter(range(10_000))
     with pytest.raises(Interrupted):
-        run(job, blobs, save=checkpoint.save, stop_asked=lambda: next(rounds) >= 30)
+        run(job, blobs, save=checkpoint.save, stop_asked=lambda: next(rounds) >= 40)
     resumed = start(job, (1, 8, 8), 10, CPU)
     assert checkpoint.restore(resumed) is None
-    assert list(resumed.candidates) == [4160, 8000]
+    assert sorted(resumed.candidates) == list(resumed.snapshots) == [4160, 8000, 12160]
     run(job, blobs, resumed)
     for images in whole.candidates:
         assert_same(whole.candidates[images], resumed.candidates[images])
@@ -227,7 +229,30 @@ def test_a_damaged_checkpoint_is_dropped_with_a_word(params: Params, blobs: Tens
         assert not checkpoint.path.exists()
 
 
-def test_the_key_names_everything_that_matters(params: Params) -> None:
+@pytest.mark.parametrize("changed", ["values", "first tensor", "last tensor", "digest"])
+def test_a_checkpoint_whose_content_is_another_is_dropped(
+    params: Params, tmp_path: Path, changed: str
+) -> None:
+    job, checkpoint = job_of(params, "vae"), Checkpoint(tmp_path, "key")
+    state = start(job, (1, 8, 8), 10, CPU)
+    state.seconds = 12.5
+    checkpoint.save(state)
+    fresh = start(job, (1, 8, 8), 10, CPU)
+    assert checkpoint.restore(fresh) is None
+    assert fresh.seconds == 12.5
+    tensors, metadata = io.read_tensors(checkpoint.path)
+    if changed == "values":
+        metadata["values"]["seconds"] = 1.0
+    elif changed == "digest":
+        del metadata["digest"]
+    else:
+        name = sorted(tensors)[0 if changed == "first tensor" else -1]
+        tensors[name] = tensors[name] + 1
+    io.write_tensors(checkpoint.path, tensors, metadata)
+    assert "was damaged and is deleted" in (checkpoint.restore(fresh) or "")
+
+
+def test_the_key_names_everything_that_matters(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(params, "wgan")
     clipped = job_of(params, "wgan", model=job.recipe.model | {"clip": 0.5})
     keys = [
@@ -244,6 +269,8 @@ def test_the_key_names_everything_that_matters(params: Params) -> None:
     assert training_key(job_of(params, "wgan"), "data", CPU) == keys[0]
     elsewhere = replace(job, cell=Cell("another board", "blobs", "wgan", 0))
     assert training_key(elsewhere, "data", CPU) == keys[0]
+    monkeypatch.setattr(torch, "__version__", "0.1")
+    assert training_key(job, "data", CPU) not in keys
 
 
 class Recorder(Variant):
@@ -275,11 +302,15 @@ class Recorder(Variant):
         self.mean = data["images"].float().mean()
 
 
-def record(params: Params, images: Tensor, n_images: int, **options: int) -> State:
-    job = job_of(params, "vae", n_images, batch_size=4)
-    state = State(Recorder(**options), {}, updates={"model": 0})
-    state.optimisers["model"] = torch.optim.SGD(state.model.parameters(), lr=0.1)
-    return run(job, images, state)[0]
+def recording(model: Recorder) -> State:
+    return State(
+        model, {"model": torch.optim.SGD(model.parameters(), lr=0.1)}, updates=dict.fromkeys(model.players, 0)
+    )
+
+
+def record(params: Params, images: Tensor, n_images: int, updates: int = 1, explode_at: int = 10**9) -> State:
+    job = job_of(params, "vae", n_images, batch_size=4, updates={"model": updates})
+    return run(job, images, recording(Recorder(explode_at)))[0]
 
 
 def test_each_weight_takes_the_step_of_its_own_gradient(params: Params, blobs: Tensor) -> None:
@@ -297,16 +328,101 @@ def test_each_weight_takes_the_step_of_its_own_gradient(params: Params, blobs: T
         assert torch.equal(moved[clear], -parameter.grad.sign()[clear]), name
 
 
-def test_an_epoch_shows_every_image_once_in_a_new_order(params: Params) -> None:
+@pytest.mark.parametrize("updates", [1, 3])
+def test_an_epoch_shows_every_image_once_in_a_new_order(params: Params, updates: int) -> None:
     images = torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 1, 8, 8).contiguous()
-    seen = record(params, images, 48).model.seen
+    seen = record(params, images, 48, updates).model.seen
     epochs = [seen[i : i + 16] for i in (0, 16, 32)]
     assert all(sorted(epoch) == list(range(16)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_every_update_draws_its_own_noise(params: Params, blobs: Tensor) -> None:
-    assert len(set(record(params, blobs, 80).model.noise)) == 20
+@pytest.mark.parametrize("updates", [1, 5])
+def test_every_update_draws_its_own_noise(params: Params, blobs: Tensor, updates: int) -> None:
+    noise = record(params, blobs, 80, updates).model.noise
+    seeds = [derive(0, "model", update) for update in range(20)]
+    assert noise == [torch.rand((), generator=torch.Generator().manual_seed(seed)).item() for seed in seeds]
+
+
+def test_the_history_has_a_hundred_rows_of_means_since_the_last(params: Params, blobs: Tensor) -> None:
+    """Of 1,000 images in batches of 4 a hundredth is passed by rounds 3, 5, 8 …; a step lowers the loss by
+    .2, two gradients of 1 times the rate of .1."""
+    constant = {"name": "adam", "lr": 0.1, "betas": [0.9, 0.999], "decay": "none"}
+    job = job_of(params, "vae", 1000, batch_size=4, optimisers={"model": constant})
+    history = run(job, blobs, recording(Recorder()))[0].history
+    assert len(history) == 100
+    assert [(row["round"], row["images"]) for row in history[:3]] == [(3, 12), (5, 20), (8, 32)]
+    first, second, third = (row["model/loss"] for row in history[:3])
+    assert second - first == pytest.approx(0.2 * (2 - 4.5), rel=1e-5)
+    assert third - first == pytest.approx(0.2 * (2 - 7), rel=1e-5)
+
+
+def test_the_clock_says_how_fast_training_is_and_when_to_save(
+    params: Params, blobs: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update takes two seconds, so that after three of them more than five have passed."""
+    now = [1000.0]
+    monkeypatch.setattr("gm_bench.training.loop.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    class Slow(Recorder):
+        def loss(self, player: str, batch: Batch) -> dict[str, Tensor]:
+            now[0] += 2.0
+            return super().loss(player, batch)
+
+    job, state, saved = job_of(params, "vae", 40, batch_size=4), recording(Slow()), []
+    _, rows = run(job, blobs, state, save=lambda s: saved.append(s.rounds), save_every=5.0)
+    assert saved == [3, 6, 9]
+    assert [row.images_per_second for row in rows] == [2.0] * 10
+    assert [row.seconds_left for row in rows] == [2.0 * left for left in range(9, -1, -1)]
+    _, rows = run(replace(job, n_images=80), blobs, state)
+    assert [row.images_per_second for row in rows] == [2.0] * 10, "of what was shown since it went on"
+
+
+def test_the_average_follows_the_weights_and_takes_the_statistics_of_layers(
+    params: Params, blobs: Tensor
+) -> None:
+    """average ← .9 average + .1 model after every round, beginning with the untrained weights."""
+    job = replace(job_of(params, "vae", 64 * 4, ema=0.9), n_snapshots=0)
+    state = start(job, (1, 8, 8), 10, CPU)
+    expected = [weight.detach().double() for weight in state.model.parameters()]
+
+    def follow(progress: Progress) -> None:
+        for average, weight in zip(expected, state.model.parameters(), strict=True):
+            average.mul_(0.9).add_(weight.detach().double(), alpha=0.1)
+
+    run(job, blobs, state, on_row=follow)
+    assert state.rounds == 4
+    assert state.reported is state.average
+    for average, weight in zip(expected, state.reported.parameters(), strict=True):
+        torch.testing.assert_close(weight.detach().double(), average, rtol=1e-5, atol=1e-7)
+    model, average = (dict(each.named_buffers()) for each in (state.model, state.average))
+    assert model, "batch norm has some"
+    assert_same(model, average)
+
+
+@pytest.mark.parametrize(
+    ("critic_at", "generator_at", "first"),
+    [
+        (4, 1, (10, "critic")),
+        (5, 0, (10, "generator")),
+        (5, 1, (11, "critic")),
+        (14, 3, (12, "critic")),
+        (15, 2, (12, "generator")),
+    ],
+)
+def test_the_first_loss_that_is_not_finite_is_named_by_round_and_player(
+    critic_at: int, generator_at: int, first: tuple[int, str]
+) -> None:
+    """Of rounds 10 to 12 with five updates of the critic, which come first, and one of the generator."""
+    losses = {"generator": torch.zeros(3), "critic": torch.zeros(15)}
+    losses["generator"][generator_at:] = math.nan
+    losses["critic"][critic_at:] = math.nan
+    model = SimpleNamespace(players=("critic", "generator"))
+    state = State(model, {}, rounds=12, pending={(p, "loss"): list(each) for p, each in losses.items()})
+    _, found = read_losses(state, {"critic": 5, "generator": 1})
+    assert found is not None
+    assert (found["step"], found["player"]) == first
+    assert state.pending == {}
 
 
 def test_closed_form_fits_are_called_around_the_loop(params: Params, blobs: Tensor) -> None:
