@@ -1,5 +1,6 @@
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,14 @@ def test_mixed_sizes_are_cropped_and_resized_on_demand(tmp_path: Path) -> None:
     assert (torch.cat([dataset.train_images, dataset.test_images]) == 255).all()
 
 
+def test_the_digest_of_a_folder_is_that_of_a_list_of_its_files(classes: Path) -> None:
+    """As sha256sum writes it of all files in the order of their names."""
+    files = sorted(classes.rglob("*.png"))
+    lines = [f"{sha256(file.read_bytes()).hexdigest()}  {file.relative_to(classes)}\n" for file in files]
+    dataset = load("folder", path=str(classes), n_test=6, split_seed=0)
+    assert dataset.card.sha256 == {"all": sha256("".join(lines).encode()).hexdigest()}
+
+
 def test_the_same_images_elsewhere_give_the_same_bytes(classes: Path, tmp_path: Path) -> None:
     options = {"n_test": 4, "split_seed": 1}
     save(load("folder", path=str(classes), **options), tmp_path / "one" / "mine")
@@ -208,5 +217,8 @@ def test_a_test_folder_must_fit_the_training_folder(classes: Path, tmp_path: Pat
     )
     given(classes, classes / "cat", "contain one another: test images would be trained on")
     given(classes, tmp_path, "contain one another")
+    (tmp_path / "linked/cat").mkdir(parents=True)
+    (tmp_path / "linked/cat/0.png").symlink_to(classes / "cat/0.png")
+    given(classes, tmp_path / "linked", r"images/cat/0\.png is in both")
     paint(tmp_path / "large" / "cat" / "0.png", size=(8, 8))
     given(classes, tmp_path / "large", r"\(12, 3, 4, 4\) but the test images \(1, 3, 8, 8\)")

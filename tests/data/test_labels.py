@@ -55,6 +55,8 @@ def test_labels_of_draws_that_are_kept_apart(tmp_path: Path) -> None:
     draws = PIXELS.reshape(3, 3, 1, 8, 8)
     for labels in (VALUES.reshape(3, 3), VALUES.reshape(3, 3, 1), np.eye(4)[VALUES].reshape(3, 3, 4), VALUES):
         assert labels_of(tmp_path, labels, images=draws)[0] == EXPECTED
+    pair = {"images": PIXELS[:8].reshape(2, 4, 1, 8, 8)}
+    assert labels_of(tmp_path, VALUES[:8].reshape(2, 4), **pair)[0] == EXPECTED[:8]
     with pytest.raises(DataError, match=r"have the shape \(3, 3\) but there are 9 images"):
         labels_of(tmp_path, VALUES.reshape(3, 3))
 
@@ -66,6 +68,7 @@ def test_labels_of_draws_that_are_kept_apart(tmp_path: Path) -> None:
         (np.where(VALUES == 2, np.inf, VALUES), "hold inf, which is no class"),
         (VALUES + 0.5, "hold 0.5, which is no class"),
         (VALUES * 1e300, "which is no class"),
+        (VALUES * 2 + 2.0**53, "hold 9007199254740994.0, which is no class"),
         (VALUES[:8], r"have the shape \(8,\) but there are 9 images"),
         (np.array(3), r"have the shape \(\) but there are 9 images"),
         (VALUES[None], r"have the shape \(1, 9\) but there are 9 images"),
