@@ -135,19 +135,9 @@ def look(root: Path, on_file: Callable[[int, int], None] = lambda n, of: None) -
     places = [i for i, file in enumerate(files) if file in distinct][:MOST_COMPARED]
     near = [(files[a], files[b]) for a, b in alike(small[places], places)]
     exact = [each for each in same.values() if len(each) > 1]
+    spans = torch.from_numpy(np.array(extremes))
     return Look(
-        listing,
-        unreadable,
-        sizes,
-        n_colour,
-        modes,
-        exact,
-        near,
-        len(places),
-        small,
-        torch.from_numpy(np.array(extremes)),
-        deep,
-        files,
+        listing, unreadable, sizes, n_colour, modes, exact, near, len(places), small, spans, deep, files
     )
 
 
