@@ -564,7 +564,7 @@ def test_a_trained_cell_draws_what_its_samples_hold() -> None:
     with pytest.raises(ValueError, match="ask for a whole number from 1"):
         loaded.sample(0, seed=4)
     with pytest.raises(
-        ValueError, match=r"digits/lsgan/0 is not trained yet .* gm-bench run --board board does it"
+        ValueError, match=r"digits/lsgan/0 is not trained yet .* gm-bench run --board board does it, if"
     ):
         trained.load(Cell("board", "digits", "lsgan", 0), CPU)
 

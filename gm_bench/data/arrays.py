@@ -91,7 +91,7 @@ def as_images(array: NDArray[np.uint8], where: str) -> tuple[NDArray[np.uint8], 
         n_draws, array = shape[0], array.reshape(-1, *shape[2:])
     if array.ndim == 3:
         if shape[-1] in CHANNELS:
-            raise DataError(f"{where} has the shape {shape}, which is one image: of several make (N, H, W, C)")
+            raise DataError(f"{where} has the shape {shape}, one image: of several make (N, H, W, C)")
         array = array[:, None]
     if array.ndim != 4 or array.size == 0:
         raise DataError(

@@ -131,8 +131,8 @@ def test_a_tensor_file_of_a_type_that_numpy_lacks_is_no_damaged_one(tmp_path: Pa
     [
         ((4, 8, 8, 4), "neither the second axis nor the last has 1 .* drop an alpha channel"),
         ((4, 3, 8, 3), "channels could be the second axis or the last"),
-        ((8, 8, 3), r"\(8, 8, 3\), which is one image: of several make \(N, H, W, C\)"),
-        ((8, 8, 1), "which is one image"),
+        ((8, 8, 3), r"\(8, 8, 3\), one image: of several make \(N, H, W, C\)"),
+        ((8, 8, 1), "one image"),
         ((0, 8, 8, 1), "none of it 0"),
         ((2, 2, 2, 8, 8, 1), "has the shape"),
     ],

@@ -348,6 +348,9 @@ def test_show_tells_all_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     unknown = command("show", "digits/nothing/0")
     assert unknown.exit_code == 1
     assert "variants has no entry 'nothing'" in unknown.output
+    no_dataset = command("show", "mnist_cpu/vae/0")
+    assert no_dataset.exit_code == 1
+    assert "datasets has no entry 'mnist_cpu'" in no_dataset.output
 
 
 def test_a_line_of_the_table_has_the_metrics_own_numbers() -> None:

@@ -213,7 +213,7 @@ def test_reconstructions_stand_below_their_images(folder: Path, blobs: Tensor) -
 
 def test_what_cannot_be_drawn_is_said_in_a_sentence(folder: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"blobs/vae/1 is not trained yet .*: gm-bench run --board digits does it"
+        ValueError, match=r"blobs/vae/1 is not trained yet .*: gm-bench run --board digits does it, if"
     ):
         strips.load(cell_of("vae", 1), "cpu")
     weights, metadata = io.read_tensors(Path("runs/digits/blobs/vae/0/model.safetensors"))

@@ -94,7 +94,8 @@ def load(cell: Cell, device: torch.device, repository: Path = Path()) -> Trained
                 f"to train it here, move {path.parent} away and run gm-bench run --board {cell.board}"
             )
         raise ValueError(
-            f"{cell} is not trained yet ({path} is missing): gm-bench run --board {cell.board} does it"
+            f"{cell} is not trained yet ({path} is missing): gm-bench run --board {cell.board} does it, "
+            f"if it is a cell of that board (gm-bench list --board {cell.board}); --board names another"
         )
     weights, metadata = io.read_tensors(path)
     if metadata["status"] != "ok":
