@@ -216,7 +216,8 @@ def show_cell(words: Sequence[str], board: str | None) -> None:
     name = board or params.default_board
     check_board(params, name)
     cell = parse_cell(words, name)
-    params.entry(cell.dataset)
+    if cell.dataset not in params.board(name).datasets:  # those of other tracks are not of images
+        params.entry(cell.dataset)
     settings, origins = explained_cell(params, cell)
     if cell in params.cells(name):
         state = runner.states_now(params, name)[cell]
