@@ -1,9 +1,10 @@
 """What every file in gm_bench/variants/ must do. A new variant is tested here unasked."""
 
 import ast
+import copy
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from graphlib import TopologicalSorter
@@ -201,6 +202,49 @@ def test_each_player_has_a_loss_that_moves_all_its_weights(params: Params, name:
         gradients = torch.autograd.grad(terms["loss"], list(weights.values()))
         still = [n for n, g in zip(weights, gradients, strict=True) if not n.endswith("bias") and not g.any()]
         assert still == []
+
+
+@pytest.fixture
+def _double() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("_double")
+@pytest.mark.parametrize("name", sorted({*TRAINED} - {"vq_vae"}))
+def test_a_gradient_is_the_slope_of_its_loss(params: Params, name: str) -> None:
+    """Along a random direction of all weights of a player: a term that is detached has its value, no slope.
+
+    Not that of vq_vae, which is no slope by intent: test_vae_terms.py has it by hand.
+    """
+    model = build(params, name, "tiny").double().eval()  # eval: the vectors of spectral norm rest
+    if name == "began":
+        model.k.fill_(0.3)  # it starts at 0, where the fake images do not count
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(2)  # a steep critic: the sixth power of its slope counts in wgan_div
+    before = copy.deepcopy(model.state_dict())
+    images = torch.arange(4 * 64).mul(0.3).sin().view(4, 1, 8, 8)
+
+    def loss_of(player: str) -> Tensor:
+        data = {"images": images, "labels": torch.arange(4)}
+        return model.loss(player, Batch(torch.Generator().manual_seed(0), data, torch.arange(4)))["loss"]
+
+    for player in model.players:
+        weights = list(getattr(model, player).parameters())
+        direction = [torch.randn_like(weight) for weight in weights]
+        gradients = torch.autograd.grad(loss_of(player), weights)
+        losses = []
+        for step in (-1e-7, 1e-7):  # so short that hardly a rectifier turns over
+            model.load_state_dict(before)
+            with torch.no_grad():
+                for weight, along in zip(weights, direction, strict=True):
+                    weight.add_(along, alpha=step)
+            losses.append(loss_of(player).item())
+        model.load_state_dict(before)
+        slope = sum((g * along).sum().item() for g, along in zip(gradients, direction, strict=True))
+        assert slope == pytest.approx((losses[1] - losses[0]) / 2e-7, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", TRAINED)
