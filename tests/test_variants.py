@@ -125,6 +125,8 @@ def test_a_sample_is_the_image_of_a_drawn_code(params: Params, name: str) -> Non
     sampled = model.sample(5, torch.Generator().manual_seed(3), labels)
     decoded = model.decode(model.latent(5, torch.Generator().manual_seed(3)), labels)
     assert torch.equal(sampled, decoded)
+    far = model.decode(1000 * model.latent(5, torch.Generator().manual_seed(3)), labels)
+    assert far.abs().max() <= 1, "an image, whatever the code"
     if isinstance(model, Encoder):
         given = batch(5)
         codes = model.encode(given.images, given.labels if model.conditional else None)

@@ -62,6 +62,13 @@ def test_held_out_images_are_no_bumps_of_their_own(digits_network: MLP) -> None:
     # Independent uniform pixels: the nearest of 40 is about as far as any, E d² / 64 = 2/3 (in [-1, 1]).
     assert 0.6 < model.bandwidth.item() < math.sqrt(2 / 3)
     assert torch.equal(model.images, images)
+    # h² = mean over x of Σᵢ rᵢ ‖x − xᵢ‖² / d, at the h that was found, for the 20 held out and the others.
+    order = torch.randperm(60, generator=seeded())
+    x = (images.double() / 127.5 - 1).flatten(1)[order]
+    squared = (x[:20, None] - x[None, 20:]).square().sum(2)
+    shares = (-squared / (2 * model.bandwidth.double() ** 2)).softmax(dim=1)
+    step = ((shares * squared).sum(1).mean() / 64).sqrt().item()
+    assert model.bandwidth.item() == pytest.approx(step, rel=1e-4)
 
 
 def test_samples_are_training_images_plus_noise_of_the_bandwidth(digits_network: MLP) -> None:
@@ -290,6 +297,18 @@ def test_ascent_moves_by_steps_of_one_length_up_the_class() -> None:
     assert torch.equal(start, before)
     far = classifier_ascent.ascend(LinearClassifier(), start, labels, n_steps=6, step_size=0.25)
     assert far[:, 0, 0, 1].tolist() == [1.0, -1.0], "stays in the range of images"
+
+
+def test_ascent_stays_in_the_range_of_images_at_every_step() -> None:
+    """log p(0 | x) is largest at x = 1.2: from 0.9 by ½ to 1.4, kept at 1, up again; unkept it came back."""
+
+    def classifier(x: Tensor) -> Tensor:
+        along = -(x.flatten(1) - 1.2).square()
+        return torch.cat([along, torch.zeros_like(along)], dim=1)
+
+    start = torch.full((1, 1, 1, 1), 0.9)
+    x = classifier_ascent.ascend(classifier, start, torch.tensor([0]), n_steps=2, step_size=0.5)
+    assert x.item() == 1.0
 
 
 def test_ascent_starts_from_uniform_noise_in_the_range_of_images(digits_network: MLP) -> None:

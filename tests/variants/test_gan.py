@@ -204,6 +204,12 @@ def test_began_scores_are_mean_absolute_reconstruction_errors(digits_network: ML
     assert critic(images).tolist() == [[2.0], [7.0]], "|0 + 1| and |0 − 3|, |8 + 1| and |8 − 3|"
 
 
+def test_began_critic_reconstructs_without_bound(digits_network: MLP) -> None:
+    """Its decoder is no generator, which would end in tanh."""
+    critic = began.AutoencoderCritic(digits_network, code_dim=3).eval()
+    assert critic.decoder(1000 * torch.randn(5, 3)).abs().max() > 2
+
+
 def test_began_k_follows_the_errors_of_both_players(digits_network: MLP) -> None:
     """One round by hand: the critic uses k₀ = 0; the generator's update then moves k by both errors."""
     model = build("began", digits_network, code_dim=3, rate=0.5, diversity=0.75).train()
@@ -340,6 +346,18 @@ def test_bigan_score_depends_on_both(digits_network: MLP) -> None:
     scores = critic(images, z)
     assert not torch.allclose(critic(images, z.roll(1, 0)), scores)
     assert not torch.allclose(critic(images.roll(1, 0), z), scores)
+
+
+def test_bigan_joins_the_code_to_the_features_by_two_hidden_layers(digits_network: MLP) -> None:
+    critic = build("bigan", digits_network, hidden=8).critic
+    images, z = torch.randn(5, 1, 8, 8), torch.randn(5, 4)
+    first, second, last = (layer for layer in critic.joint if isinstance(layer, nn.Linear))
+    x = torch.cat([critic.body(images), z], dim=1)
+    assert [tuple(layer.weight.shape) for layer in (first, second, last)] == [(8, 20), (8, 8), (1, 8)]
+    for layer in (first, second):
+        x = x @ layer.weight.T + layer.bias
+        x = torch.where(x > 0, x, 0.2 * x)
+    torch.testing.assert_close(critic(images, z), x @ last.weight.T + last.bias)
 
 
 # --- LSGAN

@@ -66,6 +66,14 @@ def test_inversion_keeps_the_best_code_on_the_way() -> None:
     assert errors.item() == pytest.approx(0.04)
 
 
+def test_the_last_step_of_a_descent_counts() -> None:
+    """Adam's first step is the rate long, whatever the gradient: from 0 to 0.3 for images of 1."""
+    images = torch.ones(1, 1, 2, 2)
+    codes, errors = invert(linear(torch.eye(4)), images, torch.zeros(1, 4), n_steps=1, learning_rate=0.3)
+    torch.testing.assert_close(codes, torch.full((1, 4), 0.3))
+    assert errors.item() == pytest.approx(4 * 0.7**2, rel=1e-5)
+
+
 def test_search_tries_several_starts_for_each_image(
     monkeypatch: pytest.MonkeyPatch, digits_network: MLP
 ) -> None:

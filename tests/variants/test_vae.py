@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 from torch.distributions import kl_divergence as kl_of_distributions
+from torch.nn.functional import conv2d
 
 from gm_bench.nets.dcgan import DCGAN
 from gm_bench.nets.mlp import MLP
@@ -87,6 +88,11 @@ def test_bernoulli_decoder_reads_images_as_probabilities(digits_network: MLP) ->
     assert model.log_likelihood(white, likely).item() == pytest.approx(64 * math.log(0.75), rel=1e-5)
     assert model.log_likelihood(black, likely).item() == pytest.approx(64 * math.log(0.25), rel=1e-5)
     torch.testing.assert_close(model.mean(likely), torch.full((1, 1, 8, 8), 0.5))
+
+
+def test_logits_of_the_bernoulli_decoder_are_unbounded(digits_network: MLP) -> None:
+    model = vae_bernoulli.BernoulliVAE(digits_network, z_dim=2).eval()
+    assert model.model["decoder"](1000 * torch.randn(5, 2)).abs().max() > 2
 
 
 def test_gaussian_decoder_by_hand() -> None:
@@ -306,6 +312,43 @@ def test_prior_sees_all_places_before_on_a_4_by_4_map() -> None:
     logits = prior(indices)[:, :, 3, 3]
     unchanged = (logits == logits[15]).all(1)
     assert unchanged.tolist() == [False] * 15 + [True]
+
+
+def test_prior_by_hand() -> None:
+    """h₀ = A e,  h ← h + W relu(B relu(h)) for each layer, logits V relu(h); A sees 24 places before, B 5."""
+    prior = vq_vae.PixelCNN(n_codes=5, width=4, n_layers=2)
+    indices = torch.randint(0, 5, (3, 4, 4))
+
+    def seen(layer: nn.Conv2d, n_places: int) -> Tensor:
+        mask = torch.arange(layer.kernel_size[0] ** 2).view(layer.kernel_size) < n_places
+        return layer.weight * mask
+
+    h = prior.embedding.weight[indices].permute(0, 3, 1, 2)
+    h = conv2d(h, seen(prior.first, 24), prior.first.bias, padding=3)
+    for _, masked, _, last in prior.layers:
+        inner = conv2d(h.clamp_min(0), seen(masked, 5), masked.bias, padding=1)
+        h = h + conv2d(inner.clamp_min(0), last.weight, last.bias)
+    expected = conv2d(h.clamp_min(0), prior.last.weight, prior.last.bias)
+    torch.testing.assert_close(prior(indices), expected)
+
+
+def test_residual_by_hand() -> None:
+    """x + W₂ relu(W₁ relu(x)) + b, with the batch norm that is between, at its start, near 1."""
+    residual = vq_vae.Residual(3).eval()
+    x = torch.randn(2, 3, 4, 4)
+    _, first, norm, _, last = residual.layers
+    inner = conv2d(x.clamp_min(0), first.weight, padding=1) / math.sqrt(1 + norm.eps)
+    expected = x + conv2d(inner.clamp_min(0), last.weight, last.bias)
+    torch.testing.assert_close(residual(x), expected)
+
+
+def test_entries_start_uniform_within_1_over_their_number() -> None:
+    """200 entries of 50 dimensions reach both ends, and their standard deviation is 1 / (200 √3)."""
+    network = DCGAN((1, 8, 8), n_classes=0, width=4, critic_norm="none")
+    entries = vq_vae.VQVAE(network, **VQ | {"n_codes": 200, "code_dim": 50}).codebook
+    assert entries.min().item() == pytest.approx(-1 / 200, rel=0.01)
+    assert entries.max().item() == pytest.approx(1 / 200, rel=0.01)
+    assert entries.std().item() == pytest.approx(1 / 200 / math.sqrt(3), rel=0.03)
 
 
 def test_prior_learns_a_distribution_of_maps() -> None:
