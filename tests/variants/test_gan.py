@@ -117,6 +117,13 @@ def test_the_buffer_is_filled_in_turn_and_then_replaced_at_random(digits_network
     assert sorted(v for v, same in zip(stored(model), kept, strict=True) if not same) == [13, 14]
 
 
+def test_of_an_odd_batch_the_fresh_images_are_more(digits_network: MLP) -> None:
+    model = build("gan_replay", digits_network, capacity=6)
+    show(model, 0, 1, 2, 3)
+    assert stored(model) == [1, 0, 0, 0, 0, 0]
+    assert show(model, 1, 4, 5, 6) == [4, 5, 1]
+
+
 def test_every_slot_is_drawn_and_replaced_evenly(digits_network: MLP) -> None:
     """2,000 draws of 2 from 8 slots: each is drawn 500 times, binomial sd 21; replaced likewise."""
     model = build("gan_replay", digits_network, capacity=8)

@@ -342,6 +342,18 @@ def test_residual_by_hand() -> None:
     torch.testing.assert_close(residual(x), expected)
 
 
+def test_encoder_and_decoder_of_the_vq_vae_layer_by_layer() -> None:
+    """Two residual blocks, whose sum is rectified, before vectors and before the network's own decoder."""
+    model = vq_vae.VQVAE(DCGAN((1, 8, 8), n_classes=0, width=4, critic_norm="none"), **VQ).eval()
+    body, *blocks, _, last = model.model["encoder"]
+    expected = last(blocks[1](blocks[0](body(batch().images))).clamp_min(0))
+    torch.testing.assert_close(model.model["encoder"](batch().images), expected)
+    first, *blocks, _, up = model.model["decoder"]
+    vectors = torch.randn(2, 3, 4, 4)
+    expected = up(blocks[1](blocks[0](first(vectors))).clamp_min(0))
+    torch.testing.assert_close(model.model["decoder"](vectors), expected)
+
+
 def test_entries_start_uniform_within_1_over_their_number() -> None:
     """200 entries of 50 dimensions reach both ends, and their standard deviation is 1 / (200 √3)."""
     network = DCGAN((1, 8, 8), n_classes=0, width=4, critic_norm="none")
