@@ -46,6 +46,20 @@ def test_the_loss_is_that_of_equation_8_code_by_code(digits_network: MLP) -> Non
     assert terms["loss"] < terms["negative_elbo"]
 
 
+def test_batch_norm_of_the_decoder_sees_all_codes_at_once(digits_network: MLP) -> None:
+    """Its first mean: a tenth of the way from 0 to that of the first layer's outputs for all K · N codes."""
+    model = IWAE(digits_network, z_dim=Z, n_codes=K).train()
+    decoder = model.model["decoder"]
+    layer, norm = (
+        next(m for m in decoder.modules() if isinstance(m, t)) for t in (nn.Linear, nn.BatchNorm1d)
+    )
+    seen: list[Tensor] = []
+    layer.register_forward_hook(lambda layer, inputs, output: seen.append(output.detach()))
+    model.loss("model", batch())
+    assert torch.cat(seen).shape == (K * N, layer.out_features)
+    torch.testing.assert_close(norm.running_mean, 0.1 * torch.cat(seen).mean(0))
+
+
 class Linear(VAE):
     """x | z ~ N(W z, σ² I) over points (n, D), with the best diagonal q."""
 
