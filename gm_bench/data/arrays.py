@@ -83,7 +83,7 @@ def as_images(array: NDArray[np.uint8], where: str) -> tuple[NDArray[np.uint8], 
     """(N, C, H, W) from (N, H, W), (N, H, W, C) or (N, C, H, W); a fifth axis in front keeps draws apart.
 
     Raises:
-        DataError: another number of axes, no axis of 1 or 3 channels, or two that could be.
+        DataError: another number of axes, one image alone, no axis of 1 or 3 channels, or two that could be.
     """
     shape = array.shape
     n_draws = 1
