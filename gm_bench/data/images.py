@@ -28,6 +28,7 @@ from gm_bench.data.arrays import (
     load_arrays,
 )
 from gm_bench.data.dataset import DataError
+from gm_bench.data.fingerprint import place_of
 from gm_bench.data.labels import read_labels
 from gm_bench.data.listing import list_images
 from gm_bench.data.ownership import OWNED, check_source
@@ -88,7 +89,7 @@ def read_images(
             sizes or channels, damaged content, labels of no clear meaning, hardly any contrast, or a folder
             that stages delete. The sentence says what to do.
     """
-    path = path.expanduser()
+    path = place_of(str(path))
     if path.is_dir():
         if key is not None:
             raise DataError(f"--key names an array of a file, but {path} is a folder")

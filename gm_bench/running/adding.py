@@ -14,6 +14,7 @@ from rich.text import Text
 from gm_bench import derived, io
 from gm_bench.cell import reports_of
 from gm_bench.config import PARAMS_FILE, ConfigError, Params, load_params, parse_params
+from gm_bench.data.fingerprint import place_of
 from gm_bench.data.listing import writable
 from gm_bench.data.look import Look, look
 from gm_bench.data.pixels import check_range
@@ -47,8 +48,8 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
         sheet: where the contact sheet goes; None for reports/NAME/images.png.
 
     Raises:
-        ConfigError: the name is taken or cannot be one, the path cannot be written down, or the images do not
-            suffice.
+        ConfigError: the name is taken or cannot be one, the path cannot be written down, the sheet would lie
+            among the images, or these do not suffice.
         DataError: the folder cannot be read, or a file in it, or its images have hardly any contrast.
     """
     params = load_params()
@@ -60,6 +61,8 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
         )
     train, test = parts_of(path)
     found = look(train, _progress())
+    if sheet is not None and place_of(str(path)).resolve() in sheet.resolve().parents:
+        raise ConfigError(f"--sheet names {sheet}, which would be taken for one of the images: name another")
     of_test = None if test is None else look(test, _progress())
     console = screen()
     console.print(summary(found, str(train)))
@@ -104,7 +107,7 @@ def add(path: Path, name: str, size: int | None, variants: list[str], sheet: Pat
 def parts_of(path: Path) -> tuple[Path, Path | None]:
     """The folder of training images and that of test images, where the two are all there is in a folder."""
     folders = [
-        each for each in path.expanduser().glob("*") if each.is_dir() and not each.name.startswith(".")
+        each for each in place_of(str(path)).glob("*") if each.is_dir() and not each.name.startswith(".")
     ]
     if len(folders) == 2:
         of = {part: [f for f in folders if f.name.lower() in names] for part, names in PARTS.items()}

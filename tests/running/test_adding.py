@@ -231,6 +231,18 @@ def test_images_that_fetch_would_refuse_for_their_contrast_are_not_added(low: st
     assert Path("params.yaml").read_bytes() == before
 
 
+def test_a_contact_sheet_is_not_laid_among_the_images(tmp_path: Path) -> None:
+    images(tmp_path / "signs", 40)
+    before = (tmp_path / "signs/003.png").read_bytes()
+    for sheet in ("signs/003.png", "signs/new/sheet.png"):
+        output = add("signs", "--name", "signs", "--sheet", sheet, code=1)
+        assert f"--sheet names {sheet}, which would be taken for one of the images" in output
+        assert not Path("signs/new").exists()
+    assert (tmp_path / "signs/003.png").read_bytes() == before
+    assert Path("params.yaml").read_text(encoding="utf-8") == TEXT
+    assert "~nobody-here/signs, which cannot be followed" in add("~nobody-here/signs", "--name", "s", code=1)
+
+
 def test_images_too_small_to_be_measured_are_not_added() -> None:
     before = Path("params.yaml").read_bytes()
     images(Path("dots"), 60, side=2)

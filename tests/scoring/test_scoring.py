@@ -436,6 +436,38 @@ def test_what_is_read_is_not_overwritten_with_the_row(draws: Tensor, tmp_path: P
     assert (tmp_path / "a.npz").read_bytes() == before
 
 
+def test_what_is_read_at_home_is_not_overwritten_either(
+    draws: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ~ in quotes reaches the command as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.savez(tmp_path / "a.npz", draws.numpy())
+    before = (tmp_path / "a.npz").read_bytes()
+    for arguments in (("~/a.npz", "--reference", "digits"), ("~/a.npz", "--reference", "~/a.npz")):
+        assert "a.npz, which is read and would be lost" in refused(*arguments, "--json", "~/a.npz")
+    assert (tmp_path / "a.npz").read_bytes() == before
+    assert refused("~nobody-here/a.npz", "--reference", "digits").startswith(
+        "error: ~nobody-here/a.npz does not exist"
+    )
+
+
+def test_an_image_of_a_folder_is_not_overwritten_but_an_earlier_row_beside_it_is(
+    draws: Tensor, real: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "fakes"
+    (folder / "deeper").mkdir(parents=True)
+    for i, image in enumerate(draws[0, :60]):
+        Image.fromarray(image[0].numpy()).save(folder / "deeper" / f"{i}.png")
+    before = (folder / "deeper/3.png").read_bytes()
+    arguments = (str(folder), "--reference", str(real), "--extractor", "digits", "--n", "60", "--json")
+    assert "3.png, which is read and would be lost" in refused(*arguments, str(folder / "deeper/3.png"))
+    assert (folder / "deeper/3.png").read_bytes() == before
+    row = folder / "row.json"
+    row.write_text("of before")
+    run(*arguments, str(row))
+    assert "fid" in row.read_text()
+
+
 @pytest.mark.parametrize(
     ("content", "said"), [(b"{", "is damaged"), (b"[]", "is no leaderboard: give a leaderboard.json")]
 )

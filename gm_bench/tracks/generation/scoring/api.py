@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gm_bench.config import PARAMS_FILE, load_params
+from gm_bench.data.fingerprint import place_of
 from gm_bench.data.images import (
     Foreign,
     check_range_is_of_use,
@@ -71,7 +72,7 @@ def evaluate(
         n, draws = _count(n, "n", 2), _count(draws, "draws", 1)
         wanted = in_words(channels, _count(resize, "resize", 1), _spanned(floats))
         found = _read(fake, None, FAKE, wanted, allow_low_range)
-        file = Path("" if isinstance(real, np.ndarray | Tensor) else real).expanduser()
+        file = place_of("" if isinstance(real, np.ndarray | Tensor) else str(real))
         portable = is_reference(file)
         named = portable or isinstance(real, str)
         params = load_params() if named and PARAMS_FILE.exists() else None

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from gm_bench.cell import EXTRACTORS, RUNS
 from gm_bench.config import PARAMS_FILE, Params, load_params
+from gm_bench.data.fingerprint import SUFFIXES, place_of
 from gm_bench.data.wanted import Wanted, check_path, in_words
 from gm_bench.metrics import extractors
 from gm_bench.tracks.settings import pinned_weights
@@ -66,8 +67,12 @@ class Request:
         return in_words(self.channels, self.resize, self.floats)
 
     @property
+    def images_path(self) -> Path:
+        return place_of(str(self.images))
+
+    @property
     def reference_path(self) -> Path:
-        return Path(self.reference).expanduser()
+        return place_of(self.reference)
 
 
 def judge(request: Request) -> Params | None:
@@ -76,13 +81,13 @@ def judge(request: Request) -> Params | None:
     Raises:
         ValueError: nothing lies at a path, options do not go together, or a word is not known.
     """
-    check_path(request.images.expanduser())
+    check_path(request.images_path)
     if os.sep in request.reference:
         check_path(request.reference_path)
     _ = request.wanted  # raises where a word is not known
     if request.json_file is not None:
         _refuse_no_file(request.json_file)
-        _refuse_overwriting(request.json_file, (request.images, request.reference_path))
+        _refuse_overwriting(request.json_file, (request.images_path, request.reference_path))
     params = load_params() if PARAMS_FILE.exists() else None
     known = is_dataset(request.reference, params) or is_reference(request.reference_path)
     check_board(request.board, params, known)
@@ -176,8 +181,10 @@ def _refuse_options_of_real_images(request: Request) -> None:
 
 
 def _refuse_overwriting(json_file: Path, sources: tuple[Path, ...]) -> None:
+    named, is_image = json_file.resolve(), json_file.suffix.lower() in SUFFIXES
     for source in sources:
-        if source.exists() and json_file.resolve() == source.expanduser().resolve():
+        read = [named, *named.parents] if is_image else [named]  # a folder's images are read with it
+        if json_file.exists() and source.exists() and source.resolve() in read:
             raise ScoringError(f"--json names {json_file}, which is read and would be lost: name another")
 
 
