@@ -229,6 +229,8 @@ PASSED_OVER = {
     "check --most-seeds 8": "--most-seeds is of further seeds: give --resolve as well, or leave it out",
     "check --update -j 2": "--jobs is of further seeds: give --resolve as well, or leave it out",
     "check --update --summary s.md": "--summary holds a verdict, and with --update there is none",
+    "check --summary r/digits/d.json": "--summary is Markdown, which r/digits/d.json is not",
+    "check --board claims --summary b.yaml": "--summary is Markdown, which b.yaml is not: let",
     "check --board claims --baseline HEAD": "--baseline does not go with --board: gm-bench run",
     "check --board claims --leaderboard x": "--leaderboard does not go with --board: gm-bench run --board",
     "check --board claims --update": "--update does not go with --board: gm-bench run",

@@ -217,6 +217,8 @@ def check(
     """
     from gm_bench.running import gate
 
+    if summary is not None and summary.suffix not in ("", ".md"):
+        refuse_given(context, f"is Markdown, which {summary} is not: let it end with .md", "summary")
     if board is not None:
         made = f"gm-bench run --board {board} makes the reports/{board} that is held against"
         others = ("baseline", "leaderboard", "update", "resolve", "most_seeds", "jobs")

@@ -48,6 +48,20 @@ def evaluated(*arguments: str) -> tuple[str, dict[str, Any]]:
     return said, io.read_json(Path("row.json"))
 
 
+def test_a_reference_goes_over_an_earlier_one_and_nothing_else(
+    exported: Path, train: np.ndarray, digits_with_reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("reference", "export", "digits", "--out")
+    images = Path("images.safetensors").resolve()
+    save_file({"images": train}, images)
+    before = images.read_bytes()
+    monkeypatch.chdir(digits_with_reference)
+    assert "images.safetensors, which is no reference and would be lost" in run(*words, str(images), code=1)
+    assert images.read_bytes() == before
+    assert "params.yaml is no name for a reference" in run(*words, "params.yaml", code=1)
+    assert "wrote" in run(*words, str(exported))
+
+
 def test_twenty_images_repeated_are_called_what_they_are(exported: Path, train: np.ndarray) -> None:
     np.savez("few.npz", np.tile(train[:20], (100, 1, 1, 1)))
     said, row = evaluated("few.npz", "--reference", str(exported))

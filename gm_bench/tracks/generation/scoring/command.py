@@ -11,7 +11,13 @@ from gm_bench.reproducibility import make_deterministic, resolve
 from gm_bench.running.stage import screen
 from gm_bench.tracks.generation.scoring.choice import kept_extractors
 from gm_bench.tracks.generation.scoring.portable import export, load
-from gm_bench.tracks.generation.scoring.request import Request, is_dataset, is_reference
+from gm_bench.tracks.generation.scoring.request import (
+    SUFFIX,
+    Request,
+    ScoringError,
+    is_dataset,
+    is_reference,
+)
 from gm_bench.tracks.generation.scoring.score import beside_board, score, with_reference
 from gm_bench.tracks.generation.scoring.standard import STANDARD, known_standard, own_standard
 from gm_bench.tracks.generation.scoring.table import other_metrics, score_table
@@ -84,8 +90,13 @@ def export_reference(dataset: str, path: Path) -> None:
     """Write the reference of a dataset of params.yaml as one file.
 
     Raises:
-        ValueError: there is no such dataset, or its reference was not made yet.
+        ValueError: there is no such dataset, its reference was not made yet, or `path` is no name for one or
+            holds something else.
     """
+    if path.suffix != SUFFIX:
+        raise ScoringError(f"{path} is no name for a reference: let it end with {SUFFIX}")
+    if path.exists() and not is_reference(path):
+        raise ScoringError(f"--out names {path}, which is no reference and would be lost: name another")
     standard = known_standard(dataset, load_params())
     export(standard, path)
     size = path.stat().st_size / 2**20
