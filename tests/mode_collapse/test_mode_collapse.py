@@ -23,6 +23,7 @@ from gm_bench.tracks.mode_collapse.mixtures import Mixture, counts, judge, mixtu
 from gm_bench.tracks.mode_collapse.plane import BLANK, CENTRE, POINT, SIDE, plane
 from gm_bench.tracks.mode_collapse.settings import MixtureSettings
 from gm_bench.tracks.mode_collapse.stages import mixture_of, of_cell, recipe_of
+from gm_bench.tracks.mode_collapse.track import CATALOGUE
 from gm_bench.variants.pac_gan import PacGAN, packed
 from gm_bench.yaml_text import load_yaml
 
@@ -81,6 +82,13 @@ def test_a_floor_is_the_mean_of_its_draws_and_the_spread_of_the_sample(
     floor = json.loads(Path("reference/ring/floor.json").read_text())
     assert floor["values"] == {"modes": 3.0}
     assert floor["sd"] == {"modes": pytest.approx(math.sqrt(7))}
+
+
+def test_intervals_end_where_there_are_no_values() -> None:
+    """Two seeds that lie far apart have intervals beyond them: of ns_gan's high quality −.23 to 1.62."""
+    assert CATALOGUE.within("high_quality", (-0.23, 1.62)) == (0, 1)
+    assert CATALOGUE.within("reverse_kl", (-0.16, 1.27)) == (0, 1.27)
+    assert CATALOGUE.within("modes", (-2.7, 11.3)) == (0, 11.3)
 
 
 def test_a_pack_holds_images_that_follow_one_another() -> None:

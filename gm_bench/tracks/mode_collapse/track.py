@@ -6,7 +6,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.patches import Circle
 
 from gm_bench import io
-from gm_bench.metrics.catalogue import MAIN, Catalogue, Metric
+from gm_bench.metrics.catalogue import MAIN, NON_NEGATIVE, SHARE, Catalogue, Metric
 from gm_bench.report.charts import Chart, csv_of, ranking
 from gm_bench.report.charts import Panel as Picture
 from gm_bench.report.display import Comparison, Json, Samples
@@ -32,6 +32,7 @@ CATALOGUE = Catalogue(
             0.05,
             False,
             "KL divergence of the modes of samples from those of the data; log of their number at one mode.",
+            NON_NEGATIVE,
         ),
         Metric(
             "modes",
@@ -42,6 +43,7 @@ CATALOGUE = Catalogue(
             None,
             False,
             "Modes with a sample: within three standard deviations, or taken for it by a classifier.",
+            NON_NEGATIVE,
         ),
         Metric(
             "high_quality",
@@ -53,6 +55,7 @@ CATALOGUE = Catalogue(
             False,
             "Share of samples within three standard deviations of a mode; of stacked digits, share in which "
             "a classifier is sure of all three.",
+            SHARE,
         ),
     ],
     order_by="reverse_kl",
